@@ -1,0 +1,52 @@
+//! Time that two processes can compare, and processor time.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
+/// Microseconds since 1970.
+pub(crate) fn now_us() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The processor time this process has used, in microseconds.
+pub(crate) fn cpu_us() -> u64 {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return 0;
+    };
+    let micros =
+        |time: TimeVal| u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0);
+    micros(usage.user_time()) + micros(usage.system_time())
+}
+
+/// What has to be done within a time.
+pub(crate) fn per_second(count: u64, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64().max(1e-9)
+}
+
+/// The value below which so much of a sorted list lies.
+pub(crate) fn percentile(sorted: &[u32], part: f64) -> u32 {
+    let last = sorted.len().saturating_sub(1);
+    sorted
+        .get((last as f64 * part).round() as usize)
+        .copied()
+        .unwrap_or(0)
+}
+
+/// The median; NaN of nothing.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values
+        .into_iter()
+        .filter(|value| value.is_finite())
+        .collect();
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+    }
+}

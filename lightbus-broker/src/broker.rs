@@ -1,0 +1,215 @@
+//! The handle that owns a running broker.
+
+use crate::{
+    config::{BrokerBuilder, Limits, Settings},
+    core::Core,
+    error::StartError,
+    server::{self, Shared},
+    snapshot::Snapshot,
+    thread::Thread,
+};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+/// A running AMQP 0-9-1 broker.
+///
+/// It lives as long as this value: when it is dropped, its port, its connections and its tasks are gone, and its queues with them.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use lapin::{Connection, ConnectionProperties};
+///
+/// let broker = lightbus_broker::Broker::start().await?;
+/// let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await?;
+/// assert_eq!(broker.snapshot().connections.len(), 1);
+/// connection.close(200, "done".into()).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Broker {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    url: String,
+    thread: Thread,
+}
+
+impl Broker {
+    /// Starts a broker on a free port of the loopback interface, for `guest` with the password `guest`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Bind`] where it cannot listen.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// println!("listening on {}", broker.url());
+    /// # Ok(()) }
+    /// ```
+    pub async fn start() -> Result<Self, StartError> {
+        Self::builder().start().await
+    }
+
+    /// Sets up a broker that is to differ from the default.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::builder().product("RabbitMQ", "4.0.5").start().await?;
+    /// # drop(broker); Ok(()) }
+    /// ```
+    pub fn builder() -> BrokerBuilder {
+        BrokerBuilder::default()
+    }
+
+    pub(crate) async fn listen(
+        address: SocketAddr,
+        settings: Settings,
+        limits: Limits,
+    ) -> Result<Self, StartError> {
+        let failed = |source| StartError::Bind { address, source };
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let url = url(address, &settings);
+        let shared = Arc::new(Shared::new(Core::new(settings, server::now()), limits));
+        let thread = Thread::start(shared.clone(), listener).map_err(failed)?;
+        Ok(Self {
+            shared,
+            address,
+            url,
+            thread,
+        })
+    }
+
+    /// Where clients connect, credentials and all.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// let port = broker.addr().port();
+    /// assert_eq!(broker.url(), format!("amqp://guest:guest@127.0.0.1:{port}/%2f"));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// The address it listens on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// assert!(broker.addr().ip().is_loopback());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What is in it at this moment.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// assert!(broker.snapshot().queues.is_empty());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.with(|core, _| core.snapshot())
+    }
+
+    /// Cuts every connection without a word, as a network does, and says how many there were. New ones are welcome.
+    ///
+    /// When this returns, their consumers and exclusive queues are gone and what they had not acknowledged is back in its queues.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// assert_eq!(broker.drop_connections(), 0);
+    /// # Ok(()) }
+    /// ```
+    pub fn drop_connections(&self) -> usize {
+        self.shared.cut_all()
+    }
+
+    /// Blocks every connection that publishes, as a broker does that is low on memory: it is told so and read no further.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// broker.block_publishers("testing");
+    /// // Publishing does not get anywhere now.
+    /// broker.unblock_publishers();
+    /// # Ok(()) }
+    /// ```
+    pub fn block_publishers(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.shared.with(|core, _| core.set_block(Some(reason)));
+    }
+
+    /// Ends what [`block_publishers`](Self::block_publishers) began.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// broker.unblock_publishers();
+    /// # Ok(()) }
+    /// ```
+    pub fn unblock_publishers(&self) {
+        self.shared.with(|core, _| core.set_block(None));
+    }
+
+    /// Tells its clients that it is going away, and waits until everything of it is gone.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// let address = broker.addr();
+    /// broker.shutdown().await;
+    /// assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    /// # Ok(()) }
+    /// ```
+    pub async fn shutdown(mut self) {
+        self.shared.stop.notify_one();
+        self.thread.ended().await;
+    }
+}
+
+fn url(address: SocketAddr, settings: &Settings) -> String {
+    let host = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+        IpAddr::V6(ip) if ip.is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let (user, password) = settings
+        .users
+        .first()
+        .map_or(("", ""), |(user, password)| (user, password));
+    let vhost = settings.vhosts.first().map_or("/", String::as_str);
+    format!(
+        "amqp://{}:{}@{host}:{}/{}",
+        escape(user),
+        escape(password),
+        address.port(),
+        escape(vhost)
+    )
+}
+
+/// Percent-encodes all but what is plain in every part of a URL.
+fn escape(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes()
+        .fold(String::with_capacity(text.len()), |mut out, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                out.push(char::from(byte));
+            } else {
+                let _ = write!(out, "%{byte:02x}");
+            }
+            out
+        })
+}

@@ -1,0 +1,261 @@
+//! How a broker is set up.
+
+use crate::{broker::Broker, error::StartError};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// The least frame size of the protocol.
+const LEAST_FRAME: u32 = 4096;
+
+/// What the core needs to know.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) users: Vec<(String, String)>,
+    pub(crate) vhosts: Vec<String>,
+    pub(crate) heartbeat: u16,
+    pub(crate) frame_max: u32,
+    pub(crate) channel_max: u16,
+    pub(crate) product: String,
+    pub(crate) version: String,
+    pub(crate) memory_limit: usize,
+    pub(crate) max_message_size: usize,
+    /// Makes generated names differ from one broker to the next.
+    pub(crate) seed: u64,
+}
+
+impl Settings {
+    pub(crate) fn admits(&self, user: &str, password: &str) -> bool {
+        self.users
+            .iter()
+            .any(|(name, secret)| name == user && secret == password)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            users: vec![("guest".to_owned(), "guest".to_owned())],
+            vhosts: vec!["/".to_owned()],
+            heartbeat: 60,
+            frame_max: 131_072,
+            channel_max: 2047,
+            product: "lightbus-broker".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            memory_limit: 256 << 20,
+            max_message_size: 16 << 20,
+            seed: RandomState::new().hash_one(0),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let users: Vec<_> = self.users.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Settings")
+            .field("users", &users)
+            .field("vhosts", &self.vhosts)
+            .field("heartbeat", &self.heartbeat)
+            .field("frame_max", &self.frame_max)
+            .field("channel_max", &self.channel_max)
+            .field("product", &self.product)
+            .field("memory_limit", &self.memory_limit)
+            .field("max_message_size", &self.max_message_size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the server around the core needs to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connections: usize,
+    pub(crate) handshake: Duration,
+}
+
+/// Sets up a [`Broker`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let broker = lightbus_broker::Broker::builder()
+///     .user("ada", "secret")
+///     .vhost("staging")
+///     .heartbeat(Duration::from_secs(10))
+///     .start()
+///     .await?;
+/// assert!(broker.url().starts_with("amqp://ada:secret@127.0.0.1:"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct BrokerBuilder {
+    listen: SocketAddr,
+    own_users: bool,
+    settings: Settings,
+    limits: Limits,
+}
+
+impl Default for BrokerBuilder {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            own_users: false,
+            settings: Settings::default(),
+            limits: Limits {
+                connections: 1024,
+                handshake: Duration::from_secs(10),
+            },
+        }
+    }
+}
+
+impl BrokerBuilder {
+    /// Listens here; by default on a free port of the loopback interface. Other interfaces need a [`user`](Self::user).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::builder().listen("[::1]:0".parse()?).start().await;
+    /// let open = lightbus_broker::Broker::builder().listen("0.0.0.0:0".parse()?).start().await;
+    /// assert!(open.is_err(), "not without credentials");
+    /// # drop(broker); Ok(()) }
+    /// ```
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Admits a user. The first one takes the place of `guest`, and stands in [`Broker::url`].
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().user("ada", "secret").user("bob", "hidden");
+    /// assert!(!format!("{builder:?}").contains("secret"));
+    /// ```
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        if !std::mem::replace(&mut self.own_users, true) {
+            self.settings.users.clear();
+        }
+        self.settings.users.push((name.into(), password.into()));
+        self
+    }
+
+    /// Adds a virtual host beside `/`.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().vhost("staging");
+    /// # drop(builder);
+    /// ```
+    pub fn vhost(mut self, name: impl Into<String>) -> Self {
+        self.settings.vhosts.push(name.into());
+        self
+    }
+
+    /// Proposes a heartbeat, in whole seconds; zero is none. The client has the last word. Default: 60 s.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().heartbeat(std::time::Duration::from_secs(10));
+    /// # drop(builder);
+    /// ```
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.settings.heartbeat = u16::try_from(interval.as_secs()).unwrap_or(u16::MAX);
+        self
+    }
+
+    /// The largest frame, in bytes; at least 4096. Default: 128 KiB.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().frame_max(8192);
+    /// # drop(builder);
+    /// ```
+    pub fn frame_max(mut self, bytes: u32) -> Self {
+        self.settings.frame_max = bytes.max(LEAST_FRAME);
+        self
+    }
+
+    /// The highest channel number; at least 1. Default: 2047.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().channel_max(16);
+    /// # drop(builder);
+    /// ```
+    pub fn channel_max(mut self, number: u16) -> Self {
+        self.settings.channel_max = number.max(1);
+        self
+    }
+
+    /// The product and version it claims to be. Clients that look for a certain product's features want to be told its name.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().product("RabbitMQ", "4.0.5");
+    /// # drop(builder);
+    /// ```
+    pub fn product(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        (self.settings.product, self.settings.version) = (name.into(), version.into());
+        self
+    }
+
+    /// How many bytes all messages together may hold before publishers are blocked. Default: 256 MiB.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().memory_limit(64 << 20);
+    /// # drop(builder);
+    /// ```
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.settings.memory_limit = bytes;
+        self
+    }
+
+    /// The largest message body. Default: 16 MiB.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().max_message_size(1 << 20);
+    /// # drop(builder);
+    /// ```
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.settings.max_message_size = bytes;
+        self
+    }
+
+    /// How many connections there may be at once; further ones are closed as they come. Default: 1024.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().max_connections(8);
+    /// # drop(builder);
+    /// ```
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.limits.connections = count;
+        self
+    }
+
+    /// How long a client may take to log in. Default: 10 s.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().handshake_timeout(std::time::Duration::from_secs(2));
+    /// # drop(builder);
+    /// ```
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.limits.handshake = limit;
+        self
+    }
+
+    /// Starts the broker.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Bind`] where it cannot listen, [`StartError::Open`] where others could reach it without credentials.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::builder().start().await?;
+    /// # drop(broker); Ok(()) }
+    /// ```
+    pub async fn start(self) -> Result<Broker, StartError> {
+        if !self.listen.ip().is_loopback() && !self.own_users {
+            return Err(StartError::Open(self.listen));
+        }
+        Broker::listen(self.listen, self.settings, self.limits).await
+    }
+}

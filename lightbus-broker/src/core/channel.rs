@@ -1,0 +1,170 @@
+//! One channel of a connection: its consumers, what they have not settled, what is being published.
+
+use super::{
+    ids::{ConsumerId, QueueId},
+    message::Charge,
+    properties::Index,
+    ready::Entry,
+    reply_to::ReplyConsumer,
+    tx::Tx,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// A message that a client has and must settle.
+#[derive(Debug)]
+pub(crate) struct Unacked {
+    pub(crate) tag: u64,
+    pub(crate) queue: QueueId,
+    /// Whose it is; none for what `basic.get` fetched.
+    pub(crate) consumer: Option<ConsumerId>,
+    pub(crate) entry: Entry,
+}
+
+/// A `basic.publish` whose content has not come yet.
+#[derive(Debug)]
+pub(crate) struct Publish {
+    pub(crate) exchange: Arc<str>,
+    pub(crate) routing_key: Arc<str>,
+    pub(crate) mandatory: bool,
+}
+
+/// What the next frame of a channel must be.
+#[derive(Debug, Default)]
+pub(crate) enum Incoming {
+    #[default]
+    Method,
+    Header(Publish),
+    Body(Partial),
+}
+
+/// A message on its way in.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    pub(crate) publish: Publish,
+    pub(crate) properties: Vec<u8>,
+    pub(crate) index: Index,
+    pub(crate) size: usize,
+    pub(crate) body: Vec<u8>,
+    pub(crate) charge: Charge,
+}
+
+/// Publisher confirms, gathered until the end of what was read at once.
+#[derive(Debug, Default)]
+pub(crate) struct Confirms {
+    last: u64,
+    gathered: u64,
+    gathered_upto: u64,
+}
+
+impl Confirms {
+    /// Numbers the next message.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// Notes that the message numbered last is safe.
+    pub(crate) fn gather(&mut self) {
+        self.gathered += 1;
+        self.gathered_upto = self.last;
+    }
+
+    /// What to acknowledge now: the tag, and whether it covers several.
+    pub(crate) fn take(&mut self) -> Option<(u64, bool)> {
+        let upto = self.gathered_upto;
+        let count = std::mem::take(&mut self.gathered);
+        (count > 0).then_some((upto, count > 1))
+    }
+}
+
+/// A channel.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    /// The broker closed it; the client has not confirmed that yet.
+    pub(crate) closing: bool,
+    /// Whether the client wants deliveries.
+    pub(crate) flow: bool,
+    /// The prefetch of consumers to come; 0 is no limit.
+    pub(crate) prefetch: u16,
+    /// The prefetch of the channel as a whole; 0 is no limit.
+    pub(crate) limit: u16,
+    /// The unacknowledged messages of consumers.
+    pub(crate) lent: u32,
+    pub(crate) unacked: VecDeque<Unacked>,
+    pub(crate) consumers: HashMap<Arc<str>, (QueueId, ConsumerId)>,
+    pub(crate) incoming: Incoming,
+    pub(crate) confirms: Option<Confirms>,
+    /// The queue declared last, which an empty name means.
+    pub(crate) last_queue: Option<Arc<str>>,
+    pub(crate) replies: Option<ReplyConsumer>,
+    pub(crate) tx: Option<Tx>,
+    next_tag: u64,
+}
+
+impl Channel {
+    pub(crate) fn new() -> Self {
+        Self {
+            closing: false,
+            flow: true,
+            prefetch: 0,
+            limit: 0,
+            lent: 0,
+            unacked: VecDeque::new(),
+            consumers: HashMap::new(),
+            incoming: Incoming::Method,
+            confirms: None,
+            last_queue: None,
+            replies: None,
+            tx: None,
+            next_tag: 0,
+        }
+    }
+
+    /// Whether a consumer of it may get another message that is to be settled.
+    pub(crate) fn has_credit(&self) -> bool {
+        self.limit == 0 || self.lent < u32::from(self.limit)
+    }
+
+    /// Numbers the next delivery.
+    pub(crate) fn tag(&mut self) -> u64 {
+        self.next_tag += 1;
+        self.next_tag
+    }
+
+    /// Keeps a delivered message until it is settled.
+    pub(crate) fn keep(&mut self, unacked: Unacked) {
+        self.lent += u32::from(unacked.consumer.is_some());
+        self.unacked.push_back(unacked);
+    }
+
+    /// Takes the messages a client settles; `None` if it has no such tag.
+    pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Option<Vec<Unacked>> {
+        let taken = self.take_kept(tag, multiple)?;
+        let lent = taken
+            .iter()
+            .filter(|unacked| unacked.consumer.is_some())
+            .count();
+        self.lent = self.lent.saturating_sub(lent as u32);
+        Some(taken)
+    }
+
+    fn take_kept(&mut self, tag: u64, multiple: bool) -> Option<Vec<Unacked>> {
+        if multiple && tag == 0 {
+            return Some(self.unacked.drain(..).collect());
+        }
+        let at = match self.unacked.front() {
+            Some(front) if front.tag == tag => 0,
+            _ => self
+                .unacked
+                .binary_search_by_key(&tag, |unacked| unacked.tag)
+                .ok()?,
+        };
+        if multiple {
+            return Some(self.unacked.drain(..=at).collect());
+        }
+        self.unacked.remove(at).map(|unacked| vec![unacked])
+    }
+}

@@ -1,0 +1,158 @@
+//! Consumers, and whose turn it is.
+
+use super::ids::{At, ConsumerId};
+use std::sync::Arc;
+
+/// A subscription to a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Consumer {
+    pub(crate) id: ConsumerId,
+    pub(crate) at: At,
+    pub(crate) tag: Arc<str>,
+    pub(crate) no_ack: bool,
+    pub(crate) exclusive: bool,
+    /// How many unacknowledged messages it may have; 0 is no limit.
+    pub(crate) prefetch: u16,
+    pub(crate) unacked: u32,
+    pub(crate) priority: i32,
+}
+
+impl Consumer {
+    pub(crate) fn has_credit(&self) -> bool {
+        self.no_ack || self.prefetch == 0 || self.unacked < u32::from(self.prefetch)
+    }
+}
+
+/// The consumers of one queue: highest priority first, and within a priority the one that was served longest ago.
+#[derive(Debug, Default)]
+pub(crate) struct Consumers {
+    list: Vec<Consumer>,
+    /// With a single active consumer: which it is.
+    active: Option<ConsumerId>,
+}
+
+impl Consumers {
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Consumer> {
+        self.list.iter()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
+        self.list.iter_mut().find(|consumer| consumer.id == id)
+    }
+
+    /// Adds a consumer behind those of its priority.
+    pub(crate) fn add(&mut self, consumer: Consumer) {
+        let at = self
+            .list
+            .partition_point(|other| other.priority >= consumer.priority);
+        self.active = self.active.or(Some(consumer.id));
+        self.list.insert(at, consumer);
+    }
+
+    pub(crate) fn remove(&mut self, id: ConsumerId) -> Option<Consumer> {
+        let at = self.list.iter().position(|consumer| consumer.id == id)?;
+        let gone = self.list.remove(at);
+        if self.active == Some(id) {
+            self.active = self.list.first().map(|next| next.id);
+        }
+        Some(gone)
+    }
+
+    /// The next consumer that is `willing`; it goes behind the others of its priority.
+    pub(crate) fn next(
+        &mut self,
+        single: bool,
+        willing: impl Fn(&Consumer) -> bool,
+    ) -> Option<&mut Consumer> {
+        let active = self.active;
+        let at = self
+            .list
+            .iter()
+            .position(|c| (!single || active == Some(c.id)) && willing(c))?;
+        let priority = self.list.get(at)?.priority;
+        let end = at
+            + self
+                .list
+                .get(at..)?
+                .partition_point(|other| other.priority >= priority);
+        self.list.get_mut(at..end)?.rotate_left(1);
+        self.list.get_mut(end - 1)
+    }
+
+    pub(crate) fn drain(&mut self) -> Vec<Consumer> {
+        self.active = None;
+        std::mem::take(&mut self.list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::ids::ConnId;
+
+    fn with(priorities: &[i32]) -> Consumers {
+        let mut consumers = Consumers::default();
+        for (id, priority) in priorities.iter().enumerate() {
+            consumers.add(Consumer {
+                id: ConsumerId(id as u64),
+                at: At {
+                    conn: ConnId(1),
+                    channel: 1,
+                },
+                tag: "t".into(),
+                no_ack: false,
+                exclusive: false,
+                prefetch: 0,
+                unacked: 0,
+                priority: *priority,
+            });
+        }
+        consumers
+    }
+
+    fn turns(consumers: &mut Consumers, single: bool, count: usize, busy: &[u64]) -> Vec<u64> {
+        (0..count)
+            .map(|_| {
+                consumers
+                    .next(single, |c| !busy.contains(&c.id.0))
+                    .unwrap()
+                    .id
+                    .0
+            })
+            .collect()
+    }
+
+    #[test]
+    fn equal_consumers_take_turns() {
+        assert_eq!(
+            turns(&mut with(&[0, 0, 0]), false, 6, &[]),
+            [0, 1, 2, 0, 1, 2]
+        );
+        assert_eq!(turns(&mut with(&[0, 0, 0]), false, 4, &[1]), [0, 2, 0, 2]);
+    }
+
+    #[test]
+    fn priority_goes_first_while_it_is_willing() {
+        let mut consumers = with(&[0, 5, 0, 5]);
+        assert_eq!(turns(&mut consumers, false, 3, &[]), [1, 3, 1]);
+        assert_eq!(turns(&mut consumers, false, 3, &[1, 3]), [0, 2, 0]);
+    }
+
+    #[test]
+    fn the_single_active_one_is_followed_by_the_next() {
+        let mut consumers = with(&[0, 0]);
+        assert_eq!(turns(&mut consumers, true, 2, &[]), [0, 0]);
+        assert!(consumers.next(true, |c| c.id.0 == 1).is_none());
+        consumers.remove(ConsumerId(0));
+        assert_eq!(turns(&mut consumers, true, 1, &[]), [1]);
+    }
+}

@@ -1,0 +1,107 @@
+//! Dead letters: a message that a queue gives up goes on to the exchange the queue names, with its history.
+
+use super::{
+    Core,
+    deaths::{Death, Reason},
+    ids::QueueId,
+    jobs::Job,
+    message::Message,
+    properties::{Field, Index},
+    ready::Entry,
+    tables,
+};
+use std::sync::Arc;
+
+impl Core {
+    /// A queue gives up a message.
+    pub(super) fn bury(&mut self, id: QueueId, entry: &Entry, reason: Reason) {
+        self.bury_message(id, &entry.message, reason);
+    }
+
+    pub(super) fn bury_message(&mut self, id: QueueId, message: &Arc<Message>, reason: Reason) {
+        let Some(queue) = self.queues.get(&id) else {
+            return;
+        };
+        let Some(exchange) = &queue.arguments.dead_letter_exchange else {
+            return;
+        };
+        let death = Death {
+            queue: queue.name.clone(),
+            reason,
+            exchange: message.exchange.clone(),
+            keys: std::iter::once(&message.routing_key)
+                .chain(&message.copies)
+                .cloned()
+                .collect(),
+            time: self.now.unix,
+            expiration: message.expiration,
+            count: 1,
+        };
+        let key = queue.arguments.dead_letter_key.as_ref();
+        let message = Box::new(rewrite(message, death, exchange, key));
+        let job = Job::DeadLetter {
+            vhost: queue.vhost.clone(),
+            message,
+            automatic: reason != Reason::Rejected,
+        };
+        self.jobs.push_back(job);
+    }
+
+    /// Routes a dead letter. Where nothing takes it, it is gone.
+    pub(super) fn dead_letter(&mut self, vhost: &str, message: Message, automatic: bool) {
+        let mut queues = Vec::new();
+        if let Some(vhost) = self.vhosts.get(vhost) {
+            vhost.route(&message, &[], &mut queues);
+        }
+        let message = Arc::new(message);
+        for id in queues {
+            let cycle = automatic && self.is_cycle(id, &message);
+            if cycle || !self.enqueue(id, &message) {
+                tracing::debug!(exchange = %message.exchange, key = %message.routing_key, cycle, "dead letter dropped");
+            }
+        }
+    }
+
+    fn is_cycle(&self, id: QueueId, message: &Message) -> bool {
+        match (self.queues.get(&id), &message.deaths) {
+            (Some(queue), Some(deaths)) => deaths.is_cycle(&queue.name),
+            _ => false,
+        }
+    }
+}
+
+/// The message as its dead letter exchange gets it.
+fn rewrite(
+    message: &Message,
+    death: Death,
+    exchange: &Arc<str>,
+    key: Option<&Arc<str>>,
+) -> Message {
+    let mut deaths = message.deaths.as_deref().cloned().unwrap_or_default();
+    deaths.record(death);
+    let index = Index::scan(&message.properties).unwrap_or_default();
+    let mut headers = index
+        .wire(&message.properties, Field::Headers)
+        .and_then(tables::decode)
+        .unwrap_or_default();
+    deaths.write(&mut headers);
+    let changes = [
+        (Field::Headers, Some(tables::encode(&headers))),
+        (Field::Expiration, None),
+    ];
+    Message {
+        exchange: exchange.clone(),
+        routing_key: key.unwrap_or(&message.routing_key).clone(),
+        copies: if key.is_some() {
+            Vec::new()
+        } else {
+            message.copies.clone()
+        },
+        properties: index.splice(&message.properties, &changes),
+        body: message.body.clone(),
+        expiration: None,
+        priority: message.priority,
+        persistent: message.persistent,
+        deaths: Some(Arc::new(deaths)),
+    }
+}

@@ -1,0 +1,210 @@
+//! Into a queue, and from it to its consumers; and what becomes of messages that are too many or too old.
+
+use super::{
+    Core,
+    channel::Unacked,
+    connection::Connection,
+    consumer::Consumer,
+    deaths::Reason,
+    ids::{ConnId, IdMap, QueueId},
+    list,
+    message::Message,
+    properties::{Field, Index},
+    queue::Queue,
+    queue_arguments::Overflow,
+    ready::Entry,
+    tables,
+    timers::Alarm,
+};
+use crate::frames;
+use amq_protocol::types::AMQPValue;
+use std::{borrow::Cow, sync::Arc};
+
+impl Core {
+    /// Puts a message into a queue; `false` if the queue refuses it.
+    pub(super) fn enqueue(&mut self, id: QueueId, message: &Arc<Message>) -> bool {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return true;
+        };
+        if queue.refuses(message) {
+            if queue.arguments.overflow == Overflow::RejectPublishDeadLetter {
+                self.bury_message(id, message, Reason::MaxLen);
+            }
+            return false;
+        }
+        queue.push(message.clone(), self.now.instant);
+        self.serve(id);
+        true
+    }
+
+    /// Gives a queue's messages to its consumers, then removes those that are too many or too old.
+    pub(super) fn serve(&mut self, id: QueueId) {
+        let mut dead = Vec::new();
+        self.deliver_ready(id, &mut dead);
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
+        while queue.is_over() {
+            match queue.ready.pop() {
+                Some(entry) => dead.push((entry, Reason::MaxLen)),
+                None => break,
+            }
+        }
+        let now = self.now.instant;
+        while let Some(entry) = queue
+            .ready
+            .pop_if(|entry| entry.expires.is_some_and(|at| at <= now))
+        {
+            dead.push((entry, Reason::Expired));
+        }
+        if let Some(at) = queue.ready.next_expiry()
+            && queue.message_alarm.is_none_or(|set| at < set)
+        {
+            queue.message_alarm = Some(at);
+            self.timers.set(at, Alarm::Message(id));
+        }
+        for (entry, reason) in dead {
+            self.bury(id, &entry, reason);
+        }
+    }
+
+    fn deliver_ready(&mut self, id: QueueId, dead: &mut Vec<(Entry, Reason)>) {
+        let Self {
+            queues,
+            conns,
+            output,
+            now,
+            ..
+        } = self;
+        let Some(queue) = queues.get_mut(&id) else {
+            return;
+        };
+        let single = queue.arguments.single_active;
+        while queue.ready.len() > 0 && !queue.stalled {
+            // What has expired is never delivered; what expires at this very moment may still be.
+            if let Some(entry) = queue
+                .ready
+                .pop_if(|entry| entry.expired_before(now.instant))
+            {
+                dead.push((entry, Reason::Expired));
+                continue;
+            }
+            let willing = |consumer: &Consumer| {
+                let (channel, settles) = (consumer.at.channel, !consumer.no_ack);
+                let connection = conns.get(&consumer.at.conn);
+                consumer.has_credit() && connection.is_some_and(|c| c.can_take(channel, settles))
+            };
+            let Some(consumer) = queue.consumers.next(single, willing) else {
+                queue.stalled = !relieved(queue, conns);
+                continue;
+            };
+            consumer.unacked += u32::from(!consumer.no_ack);
+            let consumer = consumer.clone();
+            let connection = conns.get_mut(&consumer.at.conn);
+            let (Some(connection), Some(entry)) = (connection, queue.ready.pop()) else {
+                break;
+            };
+            list(output, consumer.at.conn, connection);
+            deliver(connection, queue, &consumer, entry);
+        }
+    }
+
+    /// A head of the queue may have expired.
+    pub(super) fn message_alarm(&mut self, id: QueueId) {
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.message_alarm = None;
+            self.serve(id);
+        }
+    }
+
+    /// Starts to count the time a queue is unused.
+    pub(super) fn arm_unused(&mut self, id: QueueId) {
+        if let Some(queue) = self.queues.get_mut(&id)
+            && !queue.unused_alarm
+            && let Some(at) = queue.unused_until()
+        {
+            queue.unused_alarm = true;
+            self.timers.set(at, Alarm::Unused(id));
+        }
+    }
+
+    /// A queue may have been unused for too long.
+    pub(super) fn unused_alarm(&mut self, id: QueueId) {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
+        queue.unused_alarm = false;
+        match queue.unused_until() {
+            Some(until) if until <= self.now.instant => self.delete_queue(id),
+            Some(_) => self.arm_unused(id),
+            None => {}
+        }
+    }
+}
+
+/// Asks the writers of congested connections to say when there is room; says whether one already has.
+fn relieved(queue: &Queue, conns: &IdMap<ConnId, Connection>) -> bool {
+    let connections = queue
+        .consumers
+        .iter()
+        .filter_map(|consumer| conns.get(&consumer.at.conn));
+    connections
+        .filter(|connection| connection.is_congested())
+        .fold(false, |relieved, connection| {
+            connection.meter.starve();
+            relieved || !connection.is_congested()
+        })
+}
+
+/// Writes one delivery, and keeps it until it is settled.
+fn deliver(connection: &mut Connection, queue: &mut Queue, consumer: &Consumer, entry: Entry) {
+    let number = consumer.at.channel;
+    let Some(channel) = connection.channels.get_mut(&number) else {
+        return;
+    };
+    let tag = channel.tag();
+    let (m, again) = (&entry.message, entry.redelivered);
+    let out = &mut connection.out;
+    frames::deliver(
+        out,
+        number,
+        &consumer.tag,
+        tag,
+        again,
+        &m.exchange,
+        &m.routing_key,
+    );
+    connection.write_content(number, &shown_properties(&entry), m);
+    if !consumer.no_ack
+        && let Some(channel) = connection.channels.get_mut(&number)
+    {
+        queue.lend(&entry);
+        channel.keep(Unacked {
+            tag,
+            queue: queue.id,
+            consumer: Some(consumer.id),
+            entry,
+        });
+    }
+}
+
+/// The properties a client sees: where a queue counts deliveries, with the count.
+pub(super) fn shown_properties(entry: &Entry) -> Cow<'_, [u8]> {
+    let properties = &entry.message.properties;
+    if entry.returns == 0 {
+        return Cow::Borrowed(properties);
+    }
+    let index = Index::scan(properties).unwrap_or_default();
+    let mut headers = index
+        .wire(properties, Field::Headers)
+        .and_then(tables::decode)
+        .unwrap_or_default();
+    headers.insert(
+        "x-delivery-count".into(),
+        AMQPValue::LongLongInt(i64::from(entry.returns)),
+    );
+    Cow::Owned(index.splice(
+        properties,
+        &[(Field::Headers, Some(tables::encode(&headers)))],
+    ))
+}

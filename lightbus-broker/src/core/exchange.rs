@@ -1,0 +1,224 @@
+//! One exchange: its type, its bindings, and where they lead.
+
+use super::{
+    headers,
+    ids::{ExchangeId, QueueId},
+    message::Headers,
+    topic::Topics,
+};
+use amq_protocol::types::FieldTable;
+use std::{collections::HashMap, sync::Arc};
+
+/// The types of exchange there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Direct,
+    Fanout,
+    Topic,
+    Headers,
+}
+
+impl Kind {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "direct" => Self::Direct,
+            "fanout" => Self::Fanout,
+            "topic" => Self::Topic,
+            "headers" => Self::Headers,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Fanout => "fanout",
+            Self::Topic => "topic",
+            Self::Headers => "headers",
+        }
+    }
+}
+
+/// Where a binding leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    Queue(QueueId),
+    Exchange(ExchangeId),
+}
+
+/// The bindings, laid out for routing. A target stands in it once for each binding.
+#[derive(Debug)]
+enum Router {
+    Direct(HashMap<Arc<str>, Vec<Target>>),
+    Fanout(Vec<Target>),
+    Topic(Topics<Target>),
+    Headers(Vec<(FieldTable, Target)>),
+}
+
+/// An exchange.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) id: ExchangeId,
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Kind,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) internal: bool,
+    pub(crate) alternate: Option<Arc<str>>,
+    pub(crate) declared: FieldTable,
+    /// The exchanges that have, or had, bindings to it.
+    pub(crate) sources: Vec<ExchangeId>,
+    bindings: HashMap<(Target, Arc<str>), Vec<FieldTable>>,
+    router: Router,
+}
+
+/// How an exchange is declared.
+#[derive(Debug)]
+pub(crate) struct Declaration {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Kind,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) internal: bool,
+    pub(crate) alternate: Option<Arc<str>>,
+    pub(crate) declared: FieldTable,
+}
+
+impl Exchange {
+    pub(crate) fn new(id: ExchangeId, of: Declaration) -> Self {
+        Self {
+            id,
+            name: of.name,
+            kind: of.kind,
+            durable: of.durable,
+            auto_delete: of.auto_delete,
+            internal: of.internal,
+            alternate: of.alternate,
+            declared: of.declared,
+            sources: Vec::new(),
+            bindings: HashMap::new(),
+            router: match of.kind {
+                Kind::Direct => Router::Direct(HashMap::new()),
+                Kind::Fanout => Router::Fanout(Vec::new()),
+                Kind::Topic => Router::Topic(Topics::default()),
+                Kind::Headers => Router::Headers(Vec::new()),
+            },
+        }
+    }
+
+    pub(crate) fn has_bindings(&self) -> bool {
+        !self.bindings.is_empty()
+    }
+
+    /// Every binding: where to, key, arguments.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = (Target, &Arc<str>, &FieldTable)> {
+        self.bindings.iter().flat_map(|((target, key), all)| {
+            all.iter().map(move |arguments| (*target, key, arguments))
+        })
+    }
+
+    /// Adds a binding, unless it is there already.
+    pub(crate) fn bind(&mut self, target: Target, key: &Arc<str>, arguments: FieldTable) {
+        let same = self.bindings.entry((target, key.clone())).or_default();
+        if same.contains(&arguments) {
+            return;
+        }
+        match &mut self.router {
+            Router::Direct(keys) => keys.entry(key.clone()).or_default().push(target),
+            Router::Fanout(targets) => targets.push(target),
+            Router::Topic(topics) => topics.insert(key, target),
+            Router::Headers(list) => list.push((arguments.clone(), target)),
+        }
+        same.push(arguments);
+    }
+
+    /// Removes a binding; says whether it was there.
+    pub(crate) fn unbind(
+        &mut self,
+        target: Target,
+        key: &Arc<str>,
+        arguments: &FieldTable,
+    ) -> bool {
+        let slot = (target, key.clone());
+        let Some(same) = self.bindings.get_mut(&slot) else {
+            return false;
+        };
+        let Some(at) = same.iter().position(|other| other == arguments) else {
+            return false;
+        };
+        same.swap_remove(at);
+        if same.is_empty() {
+            self.bindings.remove(&slot);
+        }
+        self.unroute(target, key, arguments);
+        true
+    }
+
+    /// Removes every binding to a target; says whether there were any.
+    pub(crate) fn unbind_all(&mut self, target: Target) -> bool {
+        let keys: Vec<_> = self
+            .bindings
+            .keys()
+            .filter(|(to, _)| *to == target)
+            .cloned()
+            .collect();
+        let any = !keys.is_empty();
+        for slot in keys {
+            for arguments in self.bindings.remove(&slot).unwrap_or_default() {
+                self.unroute(target, &slot.1, &arguments);
+            }
+        }
+        any
+    }
+
+    fn unroute(&mut self, target: Target, key: &Arc<str>, arguments: &FieldTable) {
+        match &mut self.router {
+            Router::Direct(keys) => {
+                if let Some(targets) = keys.get_mut(key) {
+                    forget(targets, |other| *other == target);
+                    if targets.is_empty() {
+                        keys.remove(key);
+                    }
+                }
+            }
+            Router::Fanout(targets) => forget(targets, |other| *other == target),
+            Router::Topic(topics) => topics.remove(key, target),
+            Router::Headers(list) => forget(list, |(a, to)| *to == target && a == arguments),
+        }
+    }
+
+    /// Calls `found` with the targets for a message; a target may come more than once.
+    pub(crate) fn route(
+        &self,
+        key: &str,
+        message_headers: &Headers<'_>,
+        mut found: impl FnMut(Target),
+    ) {
+        match &self.router {
+            Router::Direct(keys) => keys
+                .get(key)
+                .into_iter()
+                .flatten()
+                .for_each(|target| found(*target)),
+            Router::Fanout(targets) => targets.iter().for_each(|target| found(*target)),
+            Router::Topic(topics) => topics.matches(key, found),
+            Router::Headers(list) => {
+                let fitting = list
+                    .iter()
+                    .filter(|(arguments, _)| headers::matches(arguments, message_headers.table()));
+                fitting.for_each(|(_, target)| found(*target));
+            }
+        }
+    }
+}
+
+fn forget<T>(list: &mut Vec<T>, is: impl Fn(&T) -> bool) {
+    if let Some(at) = list.iter().position(is) {
+        list.swap_remove(at);
+    }
+}
+
+/// How errors name an exchange.
+pub(crate) fn subject(name: &str, vhost: &str) -> String {
+    format!("exchange '{name}' in vhost '{vhost}'")
+}

@@ -1,0 +1,254 @@
+//! The exchange class.
+
+use super::{
+    Core,
+    arguments::{assert_equal, assert_same, invalid, text, type_name},
+    errors::{Outcome, access_refused, not_found, precondition_failed},
+    exchange::{Declaration, Exchange, Kind, Target, subject},
+    headers,
+    ids::{At, ExchangeId},
+};
+use amq_protocol::protocol::{
+    AMQPClass,
+    exchange::{self, AMQPMethod},
+};
+use std::sync::Arc;
+
+impl Core {
+    pub(super) fn exchange_declare(&mut self, at: At, declare: exchange::Declare) -> Outcome {
+        let nowait = declare.nowait;
+        let name = declare.exchange.as_str();
+        let vhost = self.vhost_of(at.conn);
+        let existing = self
+            .vhosts
+            .get(&vhost)
+            .and_then(|vhost| vhost.exchange(name));
+        match existing {
+            _ if name.is_empty() => {
+                return Err(access_refused(
+                    "operation not permitted on the default exchange",
+                ));
+            }
+            Some(_) if declare.passive => {}
+            None if declare.passive => {
+                return Err(not_found(format!("no {}", subject(name, &vhost))));
+            }
+            Some(exchange) => assert_equivalent(exchange, &declare, &vhost)?,
+            None => self.create_exchange(&vhost, declare)?,
+        }
+        if !nowait {
+            self.send(
+                at,
+                AMQPClass::Exchange(AMQPMethod::DeclareOk(exchange::DeclareOk {})),
+            );
+        }
+        Ok(())
+    }
+
+    fn create_exchange(&mut self, vhost: &str, declare: exchange::Declare) -> Outcome {
+        let name = declare.exchange.as_str();
+        if name.starts_with("amq.") {
+            return Err(access_refused(format!(
+                "exchange name '{name}' contains reserved prefix 'amq.*'"
+            )));
+        }
+        let kind = kind_of(&declare)?;
+        let alternate = match declare.arguments.inner().get("alternate-exchange") {
+            None => None,
+            Some(value) => match text(value) {
+                Some(name) => Some(Arc::from(name)),
+                None => {
+                    let why = format!("{{unacceptable_type,{}}}", type_name(value));
+                    return Err(invalid("alternate-exchange", &subject(name, vhost), &why));
+                }
+            },
+        };
+        let declaration = Declaration {
+            name: Arc::from(name),
+            kind,
+            durable: declare.durable,
+            auto_delete: declare.auto_delete,
+            internal: declare.internal,
+            alternate,
+            declared: declare.arguments,
+        };
+        if let Some(vhost) = self.vhosts.get_mut(vhost) {
+            vhost.add_exchange(declaration);
+        }
+        Ok(())
+    }
+
+    pub(super) fn exchange_delete(&mut self, at: At, delete: &exchange::Delete) -> Outcome {
+        let name = delete.exchange.as_str();
+        let vhost = self.vhost_of(at.conn);
+        if name.is_empty() {
+            return Err(access_refused(
+                "operation not permitted on the default exchange",
+            ));
+        }
+        if name.starts_with("amq.") {
+            return Err(access_refused(format!(
+                "exchange name '{name}' contains reserved prefix 'amq.*'"
+            )));
+        }
+        if let Some(exchange) = self
+            .vhosts
+            .get(&vhost)
+            .and_then(|vhost| vhost.exchange(name))
+        {
+            if delete.if_unused && exchange.has_bindings() {
+                return Err(precondition_failed(format!(
+                    "{} in use",
+                    subject(name, &vhost)
+                )));
+            }
+            let id = exchange.id;
+            self.delete_exchange(&vhost, id);
+        }
+        if !delete.nowait {
+            self.send(
+                at,
+                AMQPClass::Exchange(AMQPMethod::DeleteOk(exchange::DeleteOk {})),
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn exchange_bind(&mut self, at: At, bind: exchange::Bind) -> Outcome {
+        let vhost = self.vhost_of(at.conn);
+        let (source, target) =
+            self.ends(&vhost, bind.source.as_str(), bind.destination.as_str())?;
+        if let Some(vhost) = self.vhosts.get_mut(&vhost) {
+            if let Some(exchange) = vhost.exchanges.get_mut(&source) {
+                if exchange.kind == Kind::Headers && !headers::is_valid(&bind.arguments) {
+                    return Err(precondition_failed(
+                        "Invalid x-match field value; expected all, any, all-with-x or any-with-x",
+                    ));
+                }
+                exchange.bind(
+                    Target::Exchange(target),
+                    &Arc::from(bind.routing_key.as_str()),
+                    bind.arguments,
+                );
+            }
+            if let Some(exchange) = vhost.exchanges.get_mut(&target)
+                && !exchange.sources.contains(&source)
+            {
+                exchange.sources.push(source);
+            }
+        }
+        if !bind.nowait {
+            self.send(
+                at,
+                AMQPClass::Exchange(AMQPMethod::BindOk(exchange::BindOk {})),
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn exchange_unbind(&mut self, at: At, unbind: &exchange::Unbind) -> Outcome {
+        let vhost = self.vhost_of(at.conn);
+        let (source, target) =
+            self.ends(&vhost, unbind.source.as_str(), unbind.destination.as_str())?;
+        let key: Arc<str> = Arc::from(unbind.routing_key.as_str());
+        let exchange = self
+            .vhosts
+            .get_mut(&vhost)
+            .and_then(|vhost| vhost.exchanges.get_mut(&source));
+        if exchange.is_some_and(|exchange| {
+            exchange.unbind(Target::Exchange(target), &key, &unbind.arguments)
+        }) {
+            self.source_lost_binding(&vhost, source);
+        }
+        if !unbind.nowait {
+            self.send(
+                at,
+                AMQPClass::Exchange(AMQPMethod::UnbindOk(exchange::UnbindOk {})),
+            );
+        }
+        Ok(())
+    }
+
+    /// Both ends of a binding between exchanges.
+    fn ends(
+        &self,
+        vhost: &str,
+        source: &str,
+        destination: &str,
+    ) -> Outcome<(ExchangeId, ExchangeId)> {
+        if source.is_empty() || destination.is_empty() {
+            return Err(access_refused(
+                "operation not permitted on the default exchange",
+            ));
+        }
+        let find = |name: &str| {
+            let found = self
+                .vhosts
+                .get(vhost)
+                .and_then(|vhost| vhost.exchange_names.get(name));
+            found
+                .copied()
+                .ok_or_else(|| not_found(format!("no {}", subject(name, vhost))))
+        };
+        Ok((find(source)?, find(destination)?))
+    }
+
+    /// A binding of an exchange went away; an auto-delete exchange goes with its last.
+    pub(super) fn source_lost_binding(&mut self, vhost: &str, id: ExchangeId) {
+        let exchange = self
+            .vhosts
+            .get(vhost)
+            .and_then(|vhost| vhost.exchanges.get(&id));
+        if exchange.is_some_and(|exchange| exchange.auto_delete && !exchange.has_bindings()) {
+            self.delete_exchange(vhost, id);
+        }
+    }
+
+    /// Removes an exchange and the bindings to and from it; then the auto-delete exchanges that thereby lost their last.
+    fn delete_exchange(&mut self, vhost: &str, id: ExchangeId) {
+        let Some(vhost) = self.vhosts.get_mut(vhost) else {
+            return;
+        };
+        let mut doomed = vec![id];
+        while let Some(id) = doomed.pop() {
+            let Some(gone) = vhost.exchanges.remove(&id) else {
+                continue;
+            };
+            vhost.exchange_names.remove(&gone.name);
+            for source in gone.sources {
+                if let Some(exchange) = vhost.exchanges.get_mut(&source)
+                    && exchange.unbind_all(Target::Exchange(id))
+                    && exchange.auto_delete
+                    && !exchange.has_bindings()
+                {
+                    doomed.push(source);
+                }
+            }
+        }
+    }
+}
+
+fn kind_of(declare: &exchange::Declare) -> Outcome<Kind> {
+    let name = declare.kind.as_str();
+    Kind::named(name).ok_or_else(|| precondition_failed(format!("invalid exchange type '{name}'")))
+}
+
+fn assert_equivalent(exchange: &Exchange, declare: &exchange::Declare, vhost: &str) -> Outcome {
+    let subject = subject(&exchange.name, vhost);
+    let kind = kind_of(declare)?;
+    assert_equal("type", &subject, kind.name(), exchange.kind.name())?;
+    assert_equal("durable", &subject, declare.durable, exchange.durable)?;
+    assert_equal(
+        "auto_delete",
+        &subject,
+        declare.auto_delete,
+        exchange.auto_delete,
+    )?;
+    assert_equal("internal", &subject, declare.internal, exchange.internal)?;
+    assert_same(
+        &["alternate-exchange"],
+        &subject,
+        &declare.arguments,
+        &exchange.declared,
+    )
+}

@@ -1,0 +1,63 @@
+//! Fetching one message at a time.
+
+use super::{
+    Core,
+    channel::Unacked,
+    delivery::shown_properties,
+    errors::Outcome,
+    ids::{At, QueueId},
+    list,
+    ready::Entry,
+};
+use crate::frames;
+use amq_protocol::protocol::{AMQPClass, basic};
+
+impl Core {
+    pub(super) fn get(&mut self, at: At, get: &basic::Get) -> Outcome {
+        let id = self.find_queue(at, get.queue.as_str())?;
+        // What has expired goes first.
+        self.serve(id);
+        let fetched = self.queues.get_mut(&id).and_then(|queue| {
+            queue.last_used = self.now.instant;
+            let entry = queue.ready.pop()?;
+            Some((entry, queue.ready.len() as u32))
+        });
+        match fetched {
+            Some((entry, left)) => self.hand_out(at, id, entry, left, get.no_ack),
+            None => {
+                let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
+                self.send(at, AMQPClass::Basic(empty));
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_out(&mut self, at: At, id: QueueId, entry: Entry, left: u32, no_ack: bool) {
+        let Some(connection) = self.conns.get_mut(&at.conn) else {
+            return;
+        };
+        list(&mut self.output, at.conn, connection);
+        let Some(channel) = connection.channels.get_mut(&at.channel) else {
+            return;
+        };
+        let (tag, redelivered, m) = (channel.tag(), entry.redelivered, &entry.message);
+        let (out, exchange, key) = (&mut connection.out, &m.exchange, &m.routing_key);
+        frames::get_ok(out, at.channel, tag, redelivered, exchange, key, left);
+        connection.write_content(at.channel, &shown_properties(&entry), m);
+        if no_ack {
+            return;
+        }
+        if let Some(queue) = self.queues.get_mut(&id) {
+            queue.lend(&entry);
+        }
+        if let Some(channel) = self.channel_mut(at) {
+            let (queue, consumer) = (id, None);
+            channel.keep(Unacked {
+                tag,
+                queue,
+                consumer,
+                entry,
+            });
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How a headers exchange compares a message's headers with a binding's arguments.
+
+use super::arguments::same;
+use amq_protocol::types::{AMQPValue, FieldTable};
+
+/// Whether the headers satisfy the binding.
+pub(crate) fn matches(binding: &FieldTable, headers: &FieldTable) -> bool {
+    let mode = match binding.inner().get("x-match") {
+        Some(AMQPValue::LongString(mode)) => mode.as_bytes(),
+        _ => b"all",
+    };
+    let with_x = mode.ends_with(b"-with-x");
+    let mut wanted = binding.inner().iter().filter(|(key, _)| {
+        key.as_str() != "x-match" && (with_x || !key.as_str().starts_with("x-"))
+    });
+    let holds = |(key, value): (&amq_protocol::types::ShortString, &AMQPValue)| match (
+        value,
+        headers.inner().get(key.as_str()),
+    ) {
+        (_, None) => false,
+        (AMQPValue::Void, Some(_)) => true,
+        (value, found) => same(Some(value), found),
+    };
+    if mode.starts_with(b"any") {
+        wanted.any(holds)
+    } else {
+        wanted.all(holds)
+    }
+}
+
+/// Whether the arguments make sense for a headers exchange.
+pub(crate) fn is_valid(binding: &FieldTable) -> bool {
+    match binding.inner().get("x-match") {
+        None => true,
+        Some(AMQPValue::LongString(mode)) => matches!(
+            mode.as_bytes(),
+            b"all" | b"any" | b"all-with-x" | b"any-with-x"
+        ),
+        Some(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (key, value) in entries {
+            table.insert((*key).into(), value.clone());
+        }
+        table
+    }
+
+    fn text(value: &str) -> AMQPValue {
+        AMQPValue::LongString(value.into())
+    }
+
+    #[test]
+    fn all_is_the_default_and_any_needs_one() {
+        let headers = table(&[("a", text("1")), ("b", AMQPValue::LongInt(2))]);
+        let both = [("a", text("1")), ("b", AMQPValue::LongLongInt(2))];
+        assert!(matches(&table(&both), &headers));
+        let wrong = [("a", text("1")), ("b", AMQPValue::LongInt(3))];
+        assert!(!matches(&table(&wrong), &headers));
+        let mut any = table(&wrong);
+        any.insert("x-match".into(), text("any"));
+        assert!(matches(&any, &headers));
+        assert!(!matches(&any, &FieldTable::default()));
+    }
+
+    #[test]
+    fn void_asks_for_presence_and_x_is_ignored_unless_asked_for() {
+        let headers = table(&[("a", text("1"))]);
+        assert!(matches(&table(&[("a", AMQPValue::Void)]), &headers));
+        assert!(!matches(&table(&[("z", AMQPValue::Void)]), &headers));
+        assert!(matches(&table(&[("x-z", text("1"))]), &headers));
+        assert!(!matches(
+            &table(&[("x-z", text("1")), ("x-match", text("all-with-x"))]),
+            &headers
+        ));
+        assert!(matches(&FieldTable::default(), &headers));
+    }
+}

@@ -1,0 +1,308 @@
+//! Which handler a frame belongs to, and whether it may come now.
+
+use super::{
+    Core,
+    channel::{Channel, Incoming},
+    connection::Phase,
+    errors::{
+        Fault, Outcome, channel_error, command_invalid, frame_error, not_allowed, not_implemented,
+        precondition_failed, syntax_error, unexpected_frame,
+    },
+    ids::At,
+    tables::{self, TableError},
+};
+use crate::frames::{BODY, Frame, HEADER, HEARTBEAT};
+use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, exchange, parse_class, queue};
+
+const CONNECTION: u16 = 10;
+const CHANNEL: u16 = 20;
+const BASIC: u16 = 60;
+
+impl Core {
+    /// Handles one frame.
+    pub(super) fn accept(&mut self, at: At, frame: &Frame<'_>) -> Outcome {
+        if self
+            .conns
+            .get(&at.conn)
+            .is_none_or(|c| matches!(c.phase, Phase::Done | Phase::Refused))
+        {
+            return Ok(());
+        }
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut self.trap), "a test's trap");
+        match frame.kind {
+            HEARTBEAT if at.channel == 0 => Ok(()),
+            HEARTBEAT => Err(frame_error("a heartbeat belongs to channel 0")),
+            HEADER => self.content_header(at, frame.payload),
+            BODY => self.content_body(at, frame.payload),
+            _ => self.method(at, frame.payload),
+        }
+    }
+
+    fn method(&mut self, at: At, payload: &[u8]) -> Outcome {
+        let [c1, c0, m1, m0, arguments @ ..] = payload else {
+            return Err(syntax_error("a method without its number"));
+        };
+        let (class, method) = (
+            u16::from_be_bytes([*c1, *c0]),
+            u16::from_be_bytes([*m1, *m0]),
+        );
+        if class == CONNECTION {
+            return self.method_of_connection(at, method, payload, arguments);
+        }
+        if !self.admits_method(at, class, method)? {
+            return Ok(());
+        }
+        match (class, method) {
+            (BASIC, 40) => self.basic_publish(at, arguments),
+            (BASIC, 80) => self.basic_ack(at, arguments),
+            (BASIC, 10) if arguments.first_chunk() != Some(&[0; 4]) => {
+                Err(not_implemented("prefetch_size!=0"))
+            }
+            _ => {
+                let class = parse(class, method, payload, arguments)?;
+                self.dispatch(at, class)
+            }
+        }
+    }
+
+    fn method_of_connection(
+        &mut self,
+        at: At,
+        method: u16,
+        payload: &[u8],
+        arguments: &[u8],
+    ) -> Outcome {
+        if at.channel != 0 {
+            return Err(command_invalid("the connection class belongs to channel 0"));
+        }
+        match parse(CONNECTION, method, payload, arguments)? {
+            AMQPClass::Connection(method) => self.connection_method(at, method),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the channel is in a state for the method; `false` where it is to be ignored.
+    fn admits_method(&mut self, at: At, class: u16, method: u16) -> Outcome<bool> {
+        let Some(connection) = self.conns.get(&at.conn) else {
+            return Ok(false);
+        };
+        match connection.phase {
+            Phase::Running => {}
+            Phase::Closing => return Ok(false),
+            phase => {
+                return Err(command_invalid(format!(
+                    "method {method} of class {class} before the connection is open ({phase:?})"
+                )));
+            }
+        }
+        if at.channel == 0 {
+            return Err(command_invalid(format!(
+                "class {class} does not belong to channel 0"
+            )));
+        }
+        let opens = (class, method) == (CHANNEL, 10);
+        match connection.channels.get(&at.channel) {
+            None if opens => Ok(true),
+            None => Err(channel_error("expected 'channel.open'")),
+            Some(channel) if channel.closing => Ok(class == CHANNEL && matches!(method, 40 | 41)),
+            Some(_) if opens => Err(channel_error("second 'channel.open' seen")),
+            Some(channel) if !matches!(channel.incoming, Incoming::Method) => {
+                Err(unexpected_frame("expected content, got a method instead"))
+            }
+            Some(_) => Ok(true),
+        }
+    }
+
+    fn dispatch(&mut self, at: At, class: AMQPClass) -> Outcome {
+        match class {
+            AMQPClass::Basic(method) => self.basic(at, method),
+            AMQPClass::Queue(method) => self.queue(at, method),
+            AMQPClass::Exchange(method) => self.exchange(at, method),
+            AMQPClass::Channel(method) => self.channel(at, method),
+            AMQPClass::Confirm(confirm::AMQPMethod::Select(select)) => {
+                self.confirm_select(at, select.nowait)
+            }
+            AMQPClass::Tx(method) => self.tx(at, &method),
+            AMQPClass::Access(_) => Err(not_implemented("access.request")),
+            AMQPClass::Confirm(_) | AMQPClass::Connection(_) => {
+                Err(command_invalid("a method that only the broker sends"))
+            }
+        }
+    }
+
+    fn basic(&mut self, at: At, method: basic::AMQPMethod) -> Outcome {
+        use basic::AMQPMethod::{
+            Cancel, CancelOk, Consume, Get, Nack, Qos, Recover, RecoverAsync, Reject,
+        };
+        match method {
+            Consume(consume) => self.consume(at, &consume),
+            Cancel(cancel) => {
+                self.cancel(at, &cancel);
+                Ok(())
+            }
+            CancelOk(_) => Ok(()),
+            Get(get) => self.get(at, &get),
+            Nack(nack) => self.basic_nack(at, nack.delivery_tag, nack.multiple, nack.requeue),
+            Reject(reject) => self.basic_nack(at, reject.delivery_tag, false, reject.requeue),
+            Qos(qos) => {
+                self.qos(at, &qos);
+                Ok(())
+            }
+            Recover(recover) => self.recover(at, recover.requeue, true),
+            RecoverAsync(recover) => self.recover(at, recover.requeue, false),
+            _ => Err(command_invalid("a method that only the broker sends")),
+        }
+    }
+
+    fn queue(&mut self, at: At, method: queue::AMQPMethod) -> Outcome {
+        use queue::AMQPMethod::{Bind, Declare, Delete, Purge, Unbind};
+        match method {
+            Declare(declare) => self.queue_declare(at, declare),
+            Bind(bind) => self.queue_bind(at, bind),
+            Unbind(unbind) => self.queue_unbind(at, &unbind),
+            Purge(purge) => self.queue_purge(at, &purge),
+            Delete(delete) => self.queue_delete(at, &delete),
+            _ => Err(command_invalid("a method that only the broker sends")),
+        }
+    }
+
+    fn exchange(&mut self, at: At, method: exchange::AMQPMethod) -> Outcome {
+        use exchange::AMQPMethod::{Bind, Declare, Delete, Unbind};
+        match method {
+            Declare(declare) => self.exchange_declare(at, declare),
+            Delete(delete) => self.exchange_delete(at, &delete),
+            Bind(bind) => self.exchange_bind(at, bind),
+            Unbind(unbind) => self.exchange_unbind(at, &unbind),
+            _ => Err(command_invalid("a method that only the broker sends")),
+        }
+    }
+
+    fn channel(&mut self, at: At, method: channel::AMQPMethod) -> Outcome {
+        use channel::AMQPMethod::{Close, CloseOk, Flow, FlowOk, Open};
+        match method {
+            Open(_) => self.open_channel(at),
+            Close(_) => {
+                self.flush_confirms(at.conn);
+                self.end_channel(at);
+                self.send(
+                    at,
+                    AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {})),
+                );
+                Ok(())
+            }
+            CloseOk(_) => {
+                self.confirm_close(at);
+                Ok(())
+            }
+            Flow(flow) => {
+                self.flow(at, flow.active);
+                Ok(())
+            }
+            FlowOk(_) => Ok(()),
+            _ => Err(command_invalid("a method that only the broker sends")),
+        }
+    }
+
+    fn open_channel(&mut self, at: At) -> Outcome {
+        let Some(connection) = self.conns.get_mut(&at.conn) else {
+            return Ok(());
+        };
+        if at.channel > connection.channel_max {
+            let max = connection.channel_max;
+            return Err(not_allowed(format!(
+                "channel number {} is higher than the negotiated channel_max ({max})",
+                at.channel
+            )));
+        }
+        connection.channels.insert(at.channel, Channel::new());
+        self.send(
+            at,
+            AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {})),
+        );
+        Ok(())
+    }
+
+    fn flow(&mut self, at: At, active: bool) {
+        let Some(channel) = self.channel_mut(at) else {
+            return;
+        };
+        channel.flow = active;
+        let queues: Vec<_> = channel
+            .consumers
+            .values()
+            .map(|(queue, _)| *queue)
+            .collect();
+        self.send(
+            at,
+            AMQPClass::Channel(channel::AMQPMethod::FlowOk(channel::FlowOk { active })),
+        );
+        queues.into_iter().for_each(|queue| self.wake(queue));
+    }
+
+    fn confirm_select(&mut self, at: At, nowait: bool) -> Outcome {
+        if let Some(channel) = self.channel_mut(at) {
+            if channel.tx.is_some() {
+                return Err(precondition_failed("cannot switch from tx to confirm mode"));
+            }
+            channel.confirms.get_or_insert_default();
+        }
+        if !nowait {
+            self.send(
+                at,
+                AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {})),
+            );
+        }
+        Ok(())
+    }
+
+    /// An open channel.
+    pub(super) fn channel_mut(&mut self, at: At) -> Option<&mut Channel> {
+        self.conns.get_mut(&at.conn)?.channels.get_mut(&at.channel)
+    }
+}
+
+/// Decodes a method, once its table was found fit for a decoder that recurses.
+fn parse(class: u16, method: u16, payload: &[u8], arguments: &[u8]) -> Outcome<AMQPClass> {
+    if let Some(at) = tables::offset_in_method(class, method, arguments) {
+        tables::walk(arguments, at, |_| ())
+            .map_err(|error| table_fault(error, "a method's arguments"))?;
+    }
+    match parse_class(payload) {
+        Ok((_, class)) => Ok(class),
+        Err(_) if is_known(class, method) => Err(syntax_error(format!(
+            "method {method} of class {class} is malformed"
+        ))),
+        Err(_) => Err(not_implemented(format!(
+            "unknown method {method} of class {class}"
+        ))),
+    }
+}
+
+/// The fault of a malformed table.
+pub(super) fn table_fault(error: TableError, place: &str) -> Fault {
+    match error {
+        TableError::Malformed => syntax_error(format!("{place} are malformed")),
+        TableError::TooDeep => syntax_error(format!(
+            "{place} are nested more than {} deep",
+            tables::MAX_DEPTH
+        )),
+    }
+}
+
+fn is_known(class: u16, method: u16) -> bool {
+    let methods: &[u16] = match class {
+        10 => &[10, 11, 20, 21, 30, 31, 40, 41, 50, 51, 60, 61, 70, 71],
+        20 => &[10, 11, 20, 21, 40, 41],
+        30 => &[10, 11],
+        40 => &[10, 11, 20, 21, 30, 31, 40, 51],
+        50 => &[10, 11, 20, 21, 30, 31, 40, 41, 50, 51],
+        60 => &[
+            10, 11, 20, 21, 30, 31, 40, 50, 60, 70, 71, 72, 80, 90, 100, 110, 111, 120,
+        ],
+        85 => &[10, 11],
+        90 => &[10, 11, 20, 21, 30, 31],
+        _ => &[],
+    };
+    methods.contains(&method)
+}

@@ -1,0 +1,387 @@
+//! Publishing: a method, a header and bodies become a message; it is routed, and its publisher told what became of it.
+
+use super::{
+    Core,
+    arguments::text,
+    channel::{Incoming, Partial, Publish},
+    connection::Phase,
+    errors::{
+        Outcome, access_refused, channel_error, frame_error, not_found, not_implemented,
+        precondition_failed, syntax_error, unexpected_frame,
+    },
+    exchange,
+    ids::{At, ConnId, QueueId},
+    message::{Body, Message},
+    methods::table_fault,
+    properties::{Field, Index},
+    tables,
+};
+use crate::frames;
+use amq_protocol::types::{AMQPValue, FieldTable};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Routing keys beside a message's own.
+type Keys = Vec<Arc<str>>;
+
+/// How much of an announced body is reserved before any of it came.
+const RESERVE: usize = 256 << 10;
+
+impl Core {
+    /// `basic.publish`: the content follows.
+    pub(super) fn basic_publish(&mut self, at: At, arguments: &[u8]) -> Outcome {
+        let Some((exchange, routing_key, flags)) = publish_arguments(arguments) else {
+            return Err(syntax_error("method 40 of class 60 is malformed"));
+        };
+        if flags & 2 != 0 {
+            return Err(not_implemented("immediate=true"));
+        }
+        let Some(connection) = self.conns.get_mut(&at.conn) else {
+            return Ok(());
+        };
+        let known = self
+            .vhosts
+            .get(&connection.vhost)
+            .and_then(|vhost| vhost.exchange_names.get_key_value(exchange));
+        let exchange = known.map_or_else(|| Arc::from(exchange), |(name, _)| name.clone());
+        if let Some(channel) = connection.channels.get_mut(&at.channel) {
+            let publish = Publish {
+                exchange,
+                routing_key: Arc::from(routing_key),
+                mandatory: flags & 1 != 0,
+            };
+            channel.incoming = Incoming::Header(publish);
+        }
+        Ok(())
+    }
+
+    /// What the channel is waiting for; `None` where a content frame is to be ignored.
+    fn expected(&mut self, at: At) -> Outcome<Option<Incoming>> {
+        let Some(connection) = self.conns.get_mut(&at.conn) else {
+            return Ok(None);
+        };
+        match connection.phase {
+            Phase::Running => {}
+            Phase::Closing => return Ok(None),
+            _ => return Err(unexpected_frame("content before the connection is open")),
+        }
+        match connection.channels.get_mut(&at.channel) {
+            None => Err(channel_error("expected 'channel.open'")),
+            Some(channel) if channel.closing => Ok(None),
+            Some(channel) => Ok(Some(std::mem::take(&mut channel.incoming))),
+        }
+    }
+
+    pub(super) fn content_header(&mut self, at: At, payload: &[u8]) -> Outcome {
+        let publish = match self.expected(at)? {
+            None => return Ok(()),
+            Some(Incoming::Header(publish)) => publish,
+            Some(_) => return Err(unexpected_frame("expected no content header")),
+        };
+        let Some((head, properties)) = payload.split_first_chunk::<12>() else {
+            return Err(syntax_error("a content header is cut short"));
+        };
+        let [c1, c0, _, _, size @ ..] = *head;
+        if [c1, c0] != [0, 60] {
+            return Err(unexpected_frame("expected a content header for class 60"));
+        }
+        let index = Index::scan(properties)
+            .map_err(|error| table_fault(error, "a message's properties"))?;
+        let size = usize::try_from(u64::from_be_bytes(size)).unwrap_or(usize::MAX);
+        let max = self.settings.max_message_size;
+        if size > max {
+            return Err(precondition_failed(format!(
+                "message size {size} is larger than configured max size {max}"
+            )));
+        }
+        let mut charge = self.gauge.charge();
+        charge.grow(properties.len());
+        let body = Vec::with_capacity(size.min(RESERVE));
+        self.proceed(
+            at,
+            Partial {
+                publish,
+                properties: properties.to_vec(),
+                index,
+                size,
+                body,
+                charge,
+            },
+        )
+    }
+
+    pub(super) fn content_body(&mut self, at: At, payload: &[u8]) -> Outcome {
+        let mut partial = match self.expected(at)? {
+            None => return Ok(()),
+            Some(Incoming::Body(partial)) => partial,
+            Some(_) => return Err(unexpected_frame("expected no content body")),
+        };
+        if payload.len() > partial.size - partial.body.len() {
+            return Err(frame_error("a content body is larger than its header said"));
+        }
+        partial.charge.grow(payload.len());
+        partial.body.extend_from_slice(payload);
+        self.proceed(at, partial)
+    }
+
+    /// Waits for more of a message, or publishes it.
+    fn proceed(&mut self, at: At, partial: Partial) -> Outcome {
+        if partial.body.len() == partial.size {
+            return self.publish_or_defer(at, partial);
+        }
+        if let Some(channel) = self.channel_mut(at) {
+            channel.incoming = Incoming::Body(partial);
+        }
+        Ok(())
+    }
+
+    /// In a transaction, a message waits; what is wrong with it is said at once.
+    fn publish_or_defer(&mut self, at: At, partial: Partial) -> Outcome {
+        if self
+            .channel_mut(at)
+            .is_some_and(|channel| channel.tx.is_some())
+        {
+            self.check_publish(at.conn, &partial)?;
+        }
+        match self.channel_mut(at).and_then(|channel| channel.tx.as_mut()) {
+            Some(tx) => {
+                tx.published.push(partial);
+                Ok(())
+            }
+            None => self.publish(at, partial),
+        }
+    }
+
+    pub(super) fn publish(&mut self, at: At, mut partial: Partial) -> Outcome {
+        self.note_publisher(at.conn);
+        self.address_reply(at, &mut partial)?;
+        let vhost = self.check_publish(at.conn, &partial)?;
+        let mandatory = partial.publish.mandatory;
+        let (message, hidden) = understand(partial)?;
+        let message = Arc::new(message);
+        let number = self
+            .channel_mut(at)
+            .and_then(|channel| channel.confirms.as_mut())
+            .map(|confirms| confirms.number());
+
+        let mut queues = Vec::new();
+        if let Some(vhost) = self.vhosts.get(&vhost) {
+            vhost.route(&message, &hidden, &mut queues);
+        }
+        let replied = queues.is_empty() && self.deliver_reply(&vhost, &message);
+        let returned = queues.is_empty() && !replied && mandatory;
+        if returned {
+            self.return_message(at, &message);
+        }
+        let refused = self.enqueue_all(&queues, &message);
+        if let Some(number) = number {
+            self.confirm(at, number, refused, returned);
+        }
+        Ok(())
+    }
+
+    /// Whether the connection may publish this; the virtual host it goes to.
+    fn check_publish(&self, conn: ConnId, partial: &Partial) -> Outcome<Arc<str>> {
+        let Some(connection) = self.conns.get(&conn) else {
+            return Err(not_found("no connection"));
+        };
+        let (vhost, name) = (&connection.vhost, &partial.publish.exchange);
+        if !name.is_empty() {
+            match self
+                .vhosts
+                .get(vhost)
+                .and_then(|vhost| vhost.exchange(name))
+            {
+                None => return Err(not_found(format!("no {}", exchange::subject(name, vhost)))),
+                Some(exchange) if exchange.internal => {
+                    return Err(access_refused(format!(
+                        "cannot publish to internal {}",
+                        exchange::subject(name, vhost)
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+        match partial.index.short(&partial.properties, Field::UserId) {
+            Some(user) if user != connection.user.as_bytes() => Err(precondition_failed(format!(
+                "user_id property set to '{}' but authenticated user was '{}'",
+                String::from_utf8_lossy(user),
+                connection.user
+            ))),
+            _ => Ok(vhost.clone()),
+        }
+    }
+
+    /// Puts a message into queues; says whether one refused it.
+    fn enqueue_all(&mut self, queues: &[QueueId], message: &Arc<Message>) -> bool {
+        let mut refused = false;
+        for queue in queues {
+            refused |= !self.enqueue(*queue, message);
+        }
+        refused
+    }
+
+    fn return_message(&mut self, at: At, message: &Message) {
+        self.flush_channel_confirms(at);
+        let Some(frame_max) = self
+            .conns
+            .get(&at.conn)
+            .map(|connection| connection.frame_max as usize)
+        else {
+            return;
+        };
+        if let Some(out) = self.out(at.conn) {
+            frames::returned(
+                out,
+                at.channel,
+                312,
+                "NO_ROUTE",
+                &message.exchange,
+                &message.routing_key,
+            );
+            frames::content(
+                out,
+                at.channel,
+                &message.properties,
+                &message.body.bytes,
+                frame_max,
+            );
+        }
+    }
+
+    /// Confirms or refuses a message. Plain confirms are gathered; one that follows a return is sent at once, so that
+    /// clients which count see them together.
+    fn confirm(&mut self, at: At, number: u64, refused: bool, returned: bool) {
+        if refused {
+            self.flush_channel_confirms(at);
+            if let Some(out) = self.out(at.conn) {
+                frames::nack(out, at.channel, number);
+            }
+            return;
+        }
+        let Some(connection) = self.conns.get_mut(&at.conn) else {
+            return;
+        };
+        let Some(confirms) = connection
+            .channels
+            .get_mut(&at.channel)
+            .and_then(|channel| channel.confirms.as_mut())
+        else {
+            return;
+        };
+        confirms.gather();
+        if returned {
+            self.flush_channel_confirms(at);
+        } else if connection.confirming.last() != Some(&at.channel) {
+            connection.confirming.push(at.channel);
+        }
+    }
+
+    /// Sends what was gathered on a channel.
+    fn flush_channel_confirms(&mut self, at: At) {
+        let Some(confirms) = self
+            .channel_mut(at)
+            .and_then(|channel| channel.confirms.as_mut())
+        else {
+            return;
+        };
+        let Some((tag, multiple)) = confirms.take() else {
+            return;
+        };
+        if let Some(out) = self.out(at.conn) {
+            frames::ack(out, at.channel, tag, multiple);
+        }
+    }
+
+    /// Sends what was gathered on a connection.
+    pub(super) fn flush_confirms(&mut self, conn: ConnId) {
+        let Some(connection) = self.conns.get_mut(&conn) else {
+            return;
+        };
+        let mut channels = std::mem::take(&mut connection.confirming);
+        for channel in channels.drain(..) {
+            self.flush_channel_confirms(At { conn, channel });
+        }
+        if let Some(connection) = self.conns.get_mut(&conn) {
+            connection.confirming = channels;
+        }
+    }
+}
+
+/// Exchange, routing key and flags of `basic.publish`.
+fn publish_arguments(arguments: &[u8]) -> Option<(&str, &str, u8)> {
+    let (exchange, rest) = short(arguments.get(2..)?)?;
+    let (routing_key, rest) = short(rest)?;
+    Some((exchange, routing_key, *rest.first()?))
+}
+
+fn short(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (len, rest) = bytes.split_first()?;
+    let (text, rest) = rest.split_at_checked(usize::from(*len))?;
+    Some((std::str::from_utf8(text).ok()?, rest))
+}
+
+/// A message and its hidden copies: what of its properties concerns the broker is read here, once.
+fn understand(mut partial: Partial) -> Outcome<(Message, Keys)> {
+    let (copies, hidden) = take_copies(&mut partial)?;
+    let (index, properties) = (&partial.index, partial.properties);
+    let expiration = index
+        .short(&properties, Field::Expiration)
+        .map(expiration)
+        .transpose()?;
+    let message = Message {
+        exchange: partial.publish.exchange,
+        routing_key: partial.publish.routing_key,
+        copies,
+        expiration,
+        priority: index.octet(&properties, Field::Priority).unwrap_or(0),
+        persistent: index.octet(&properties, Field::DeliveryMode) == Some(2),
+        properties,
+        body: Arc::new(Body {
+            bytes: partial.body,
+            _charge: partial.charge,
+        }),
+        deaths: None,
+    };
+    Ok((message, hidden))
+}
+
+/// The keys in `CC` and in `BCC`, the latter of which nobody is to see.
+fn take_copies(partial: &mut Partial) -> Outcome<(Keys, Keys)> {
+    if !partial.index.copies {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let wire = partial.index.wire(&partial.properties, Field::Headers);
+    let headers = wire.and_then(tables::decode).unwrap_or_default();
+    let (copies, hidden) = (keys(&headers, "CC")?, keys(&headers, "BCC")?);
+    let mut shown: BTreeMap<_, _> = headers.inner().clone();
+    shown.remove("BCC");
+    let wire = tables::encode(&FieldTable::from(shown));
+    partial.properties = partial
+        .index
+        .splice(&partial.properties, &[(Field::Headers, Some(wire))]);
+    partial.index = Index::scan(&partial.properties).unwrap_or_default();
+    Ok((copies, hidden))
+}
+
+fn expiration(text: &[u8]) -> Outcome<u64> {
+    let text = String::from_utf8_lossy(text);
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<u32>() {
+        Ok(milliseconds) if digits => Ok(u64::from(milliseconds)),
+        _ => Err(precondition_failed(format!("invalid expiration '{text}'"))),
+    }
+}
+
+/// The routing keys in a `CC` or `BCC` header.
+fn keys(headers: &FieldTable, name: &str) -> Outcome<Vec<Arc<str>>> {
+    let refused = || precondition_failed(format!("{name} header must be an array of strings"));
+    match headers.inner().get(name) {
+        None => Ok(Vec::new()),
+        Some(AMQPValue::FieldArray(list)) => list
+            .as_slice()
+            .iter()
+            .map(|key| text(key).map(Arc::from).ok_or_else(refused))
+            .collect(),
+        Some(_) => Err(refused()),
+    }
+}

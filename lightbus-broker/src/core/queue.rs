@@ -1,0 +1,141 @@
+//! One queue: what it is, what waits in it, who takes from it.
+
+use super::{
+    consumer::Consumers,
+    ids::{ConnId, ExchangeId, QueueId},
+    message::Message,
+    queue_arguments::{Overflow, QueueArguments},
+    ready::{Entry, Ready},
+};
+use amq_protocol::types::FieldTable;
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) id: QueueId,
+    pub(crate) name: Arc<str>,
+    pub(crate) vhost: Arc<str>,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) owner: Option<ConnId>,
+    pub(crate) arguments: QueueArguments,
+    /// The arguments as they were declared.
+    pub(crate) declared: FieldTable,
+    pub(crate) ready: Ready,
+    pub(crate) consumers: Consumers,
+    pub(crate) unacked: usize,
+    pub(crate) unacked_bytes: usize,
+    /// The exchanges that have, or had, bindings to it.
+    pub(crate) sources: HashSet<ExchangeId>,
+    pub(crate) last_used: Instant,
+    /// The deadline for which a message alarm is set.
+    pub(crate) message_alarm: Option<Instant>,
+    pub(crate) unused_alarm: bool,
+    /// No consumer wanted more when last asked; asked again when one of them changes.
+    pub(crate) stalled: bool,
+    next_seq: u64,
+}
+
+/// What identifies a queue and how it was declared.
+#[derive(Debug)]
+pub(crate) struct Declaration {
+    pub(crate) name: Arc<str>,
+    pub(crate) vhost: Arc<str>,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) owner: Option<ConnId>,
+    pub(crate) arguments: QueueArguments,
+    pub(crate) declared: FieldTable,
+}
+
+impl Queue {
+    pub(crate) fn new(id: QueueId, of: Declaration, now: Instant) -> Self {
+        Self {
+            id,
+            ready: Ready::new(of.arguments.max_priority),
+            name: of.name,
+            vhost: of.vhost,
+            durable: of.durable,
+            auto_delete: of.auto_delete,
+            owner: of.owner,
+            arguments: of.arguments,
+            declared: of.declared,
+            consumers: Consumers::default(),
+            unacked: 0,
+            unacked_bytes: 0,
+            sources: HashSet::new(),
+            last_used: now,
+            message_alarm: None,
+            unused_alarm: false,
+            stalled: false,
+            next_seq: 0,
+        }
+    }
+
+    /// How errors name it.
+    pub(crate) fn subject(&self) -> String {
+        subject(&self.name, &self.vhost)
+    }
+
+    /// Whether one more message makes it refuse.
+    pub(crate) fn refuses(&self, message: &Message) -> bool {
+        self.arguments.overflow != Overflow::DropHead && self.overflows(1, message.size())
+    }
+
+    /// Whether it holds more than it may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.overflows(0, 0)
+    }
+
+    fn overflows(&self, more: usize, bytes: usize) -> bool {
+        let over = |limit: Option<usize>, value: usize| limit.is_some_and(|limit| value > limit);
+        over(self.arguments.max_length, self.ready.len() + more)
+            || over(self.arguments.max_bytes, self.ready.bytes() + bytes)
+    }
+
+    /// Appends a message.
+    pub(crate) fn push(&mut self, message: Arc<Message>, now: Instant) {
+        let ttl = match (self.arguments.message_ttl, message.expiration) {
+            (Some(queue), Some(own)) => Some(queue.min(own)),
+            (queue, own) => queue.or(own),
+        };
+        self.next_seq += 1;
+        self.ready.push(Entry {
+            seq: self.next_seq,
+            expires: ttl.and_then(|ttl| now.checked_add(Duration::from_millis(ttl))),
+            redelivered: false,
+            returns: 0,
+            message,
+        });
+    }
+
+    /// Books a message out to a consumer that will settle it.
+    pub(crate) fn lend(&mut self, entry: &Entry) {
+        self.unacked += 1;
+        self.unacked_bytes += entry.message.size();
+    }
+
+    /// Books a settled message.
+    pub(crate) fn reclaim(&mut self, entry: &Entry) {
+        self.unacked = self.unacked.saturating_sub(1);
+        self.unacked_bytes = self.unacked_bytes.saturating_sub(entry.message.size());
+    }
+
+    /// When it will have been unused for as long as it may be, if it may not be for ever.
+    pub(crate) fn unused_until(&self) -> Option<Instant> {
+        if !self.consumers.is_empty() {
+            return None;
+        }
+        self.last_used.checked_add(self.arguments.expires?)
+    }
+}
+
+/// How errors name a queue.
+pub(crate) fn subject(name: &str, vhost: &str) -> String {
+    format!("queue '{name}' in vhost '{vhost}'")
+}

@@ -1,0 +1,136 @@
+//! Acknowledging, rejecting, requeueing.
+
+use super::{
+    Core,
+    channel::Unacked,
+    deaths::Reason,
+    errors::{Outcome, not_implemented, precondition_failed, syntax_error},
+    ids::{At, QueueId},
+    queue_arguments::Kind,
+};
+use amq_protocol::protocol::{AMQPClass, basic};
+
+/// What becomes of settled messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Done,
+    Rejected,
+    Requeued,
+}
+
+impl Core {
+    /// `basic.ack`, read by hand because there is one for each message.
+    pub(super) fn basic_ack(&mut self, at: At, arguments: &[u8]) -> Outcome {
+        match arguments.split_first_chunk::<8>() {
+            Some((tag, [flags, ..])) => {
+                self.settle(at, u64::from_be_bytes(*tag), flags & 1 != 0, Verdict::Done)
+            }
+            _ => Err(syntax_error("method 80 of class 60 is malformed")),
+        }
+    }
+
+    pub(super) fn basic_nack(
+        &mut self,
+        at: At,
+        tag: u64,
+        multiple: bool,
+        requeue: bool,
+    ) -> Outcome {
+        self.settle(
+            at,
+            tag,
+            multiple,
+            if requeue {
+                Verdict::Requeued
+            } else {
+                Verdict::Rejected
+            },
+        )
+    }
+
+    /// `basic.recover`: everything unacknowledged goes back.
+    pub(super) fn recover(&mut self, at: At, requeue: bool, answer: bool) -> Outcome {
+        if !requeue {
+            return Err(not_implemented("requeue=false"));
+        }
+        if answer {
+            // Clients ignore deliveries until this came.
+            self.send(
+                at,
+                AMQPClass::Basic(basic::AMQPMethod::RecoverOk(basic::RecoverOk {})),
+            );
+        }
+        self.settle(at, 0, true, Verdict::Requeued)
+    }
+
+    fn settle(&mut self, at: At, tag: u64, multiple: bool, verdict: Verdict) -> Outcome {
+        let Some(channel) = self.channel_mut(at) else {
+            return Ok(());
+        };
+        let Some(taken) = channel.take(tag, multiple) else {
+            return Err(precondition_failed(format!("unknown delivery tag {tag}")));
+        };
+        if let Some(tx) = &mut channel.tx {
+            tx.settled.push((taken, verdict));
+            return Ok(());
+        }
+        let limited = channel.limit != 0;
+        let shared: Vec<_> = if limited {
+            channel
+                .consumers
+                .values()
+                .map(|(queue, _)| *queue)
+                .collect()
+        } else {
+            Vec::new()
+        };
+        self.settle_all(taken, verdict);
+        shared.into_iter().for_each(|queue| self.wake(queue));
+        Ok(())
+    }
+
+    /// Puts back what a client had and will not settle any more.
+    pub(super) fn requeue_all(&mut self, taken: Vec<Unacked>) {
+        self.settle_all(taken, Verdict::Requeued);
+    }
+
+    pub(super) fn settle_all(&mut self, taken: Vec<Unacked>, verdict: Verdict) {
+        let mut woken: Option<QueueId> = None;
+        for unacked in taken {
+            let id = unacked.queue;
+            self.settle_one(unacked, verdict);
+            if woken != Some(id) {
+                self.wake(id);
+                woken = Some(id);
+            }
+        }
+    }
+
+    fn settle_one(&mut self, unacked: Unacked, verdict: Verdict) {
+        let Some(queue) = self.queues.get_mut(&unacked.queue) else {
+            return;
+        };
+        let mut entry = unacked.entry;
+        queue.reclaim(&entry);
+        if let Some(consumer) = unacked.consumer.and_then(|id| queue.consumers.get_mut(id)) {
+            consumer.unacked = consumer.unacked.saturating_sub(1);
+        }
+        match verdict {
+            Verdict::Done => {}
+            Verdict::Rejected => self.bury(unacked.queue, &entry, Reason::Rejected),
+            Verdict::Requeued => {
+                entry.redelivered = true;
+                entry.returns += u32::from(queue.arguments.kind == Kind::Quorum);
+                if queue
+                    .arguments
+                    .delivery_limit
+                    .is_some_and(|limit| entry.returns > limit)
+                {
+                    self.bury(unacked.queue, &entry, Reason::DeliveryLimit);
+                } else {
+                    queue.ready.restore(entry);
+                }
+            }
+        }
+    }
+}

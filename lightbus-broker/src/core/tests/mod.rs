@@ -1,0 +1,18 @@
+//! The core under a clock of the tests' own: frames in, frames out, nothing in between but time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value
+)]
+
+mod bench;
+mod confirms;
+mod consuming;
+mod declaring;
+mod dying;
+mod expiring;
+mod malice;
+mod replying;
+mod routing;
+mod transacting;

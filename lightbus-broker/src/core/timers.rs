@@ -1,0 +1,62 @@
+//! What is to happen later. Entries are hints: whoever is woken checks whether it is really due.
+
+use super::ids::QueueId;
+use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
+
+/// A reason to wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Alarm {
+    /// The message at the head of a queue may have expired.
+    Message(QueueId),
+    /// A queue may have gone unused for too long.
+    Unused(QueueId),
+}
+
+/// Deadlines in order.
+#[derive(Debug, Default)]
+pub(crate) struct Timers(BinaryHeap<Reverse<(Instant, Alarm)>>);
+
+impl Timers {
+    pub(crate) fn set(&mut self, at: Instant, alarm: Alarm) {
+        self.0.push(Reverse((at, alarm)));
+    }
+
+    /// The next deadline.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes the next alarm that is due.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Alarm> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop().map(|Reverse((_, alarm))| alarm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn alarms_come_in_order_and_only_when_due() {
+        let start = Instant::now();
+        let mut timers = Timers::default();
+        timers.set(start + Duration::from_secs(2), Alarm::Unused(QueueId(2)));
+        timers.set(start + Duration::from_secs(1), Alarm::Message(QueueId(1)));
+        assert_eq!(timers.next(), Some(start + Duration::from_secs(1)));
+        assert_eq!(timers.due(start), None);
+        assert_eq!(
+            timers.due(start + Duration::from_secs(1)),
+            Some(Alarm::Message(QueueId(1)))
+        );
+        assert_eq!(timers.due(start + Duration::from_secs(1)), None);
+        assert_eq!(
+            timers.due(start + Duration::from_secs(9)),
+            Some(Alarm::Unused(QueueId(2)))
+        );
+        assert_eq!(timers.next(), None);
+    }
+}

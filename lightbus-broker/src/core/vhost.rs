@@ -1,0 +1,121 @@
+//! A virtual host: a name space of exchanges and queues, and the way of a message through it.
+
+use super::{
+    exchange::{Declaration, Exchange, Kind, Target},
+    ids::{ExchangeId, IdMap, QueueId},
+    message::{Headers, Message},
+};
+use amq_protocol::types::FieldTable;
+use std::{collections::HashMap, sync::Arc};
+
+/// The exchanges every virtual host starts with.
+const PREDECLARED: [(&str, Kind, bool); 6] = [
+    ("amq.direct", Kind::Direct, false),
+    ("amq.fanout", Kind::Fanout, false),
+    ("amq.topic", Kind::Topic, false),
+    ("amq.headers", Kind::Headers, false),
+    ("amq.match", Kind::Headers, false),
+    ("amq.rabbitmq.trace", Kind::Topic, true),
+];
+
+/// A virtual host.
+#[derive(Debug)]
+pub(crate) struct VHost {
+    pub(crate) exchanges: IdMap<ExchangeId, Exchange>,
+    pub(crate) exchange_names: HashMap<Arc<str>, ExchangeId>,
+    pub(crate) queue_names: HashMap<Arc<str>, QueueId>,
+    next_exchange: u64,
+}
+
+impl VHost {
+    pub(crate) fn new() -> Self {
+        let mut vhost = Self {
+            exchanges: IdMap::default(),
+            exchange_names: HashMap::new(),
+            queue_names: HashMap::new(),
+            next_exchange: 0,
+        };
+        for (name, kind, internal) in PREDECLARED {
+            vhost.add_exchange(Declaration {
+                name: name.into(),
+                kind,
+                durable: true,
+                auto_delete: false,
+                internal,
+                alternate: None,
+                declared: FieldTable::default(),
+            });
+        }
+        vhost
+    }
+
+    pub(crate) fn add_exchange(&mut self, declaration: Declaration) {
+        self.next_exchange += 1;
+        let id = ExchangeId(self.next_exchange);
+        self.exchange_names.insert(declaration.name.clone(), id);
+        self.exchanges.insert(id, Exchange::new(id, declaration));
+    }
+
+    pub(crate) fn exchange(&self, name: &str) -> Option<&Exchange> {
+        self.exchanges.get(self.exchange_names.get(name)?)
+    }
+
+    pub(crate) fn exchange_mut(&mut self, name: &str) -> Option<&mut Exchange> {
+        self.exchanges.get_mut(self.exchange_names.get(name)?)
+    }
+
+    /// The queues a message goes to, each once.
+    pub(crate) fn route(
+        &self,
+        message: &Message,
+        hidden_copies: &[Arc<str>],
+        found: &mut Vec<QueueId>,
+    ) {
+        let keys = || {
+            std::iter::once(&message.routing_key)
+                .chain(&message.copies)
+                .chain(hidden_copies)
+        };
+        if message.exchange.is_empty() {
+            found.extend(keys().filter_map(|key| self.queue_names.get(key)));
+        } else if let Some(first) = self.exchange_names.get(&message.exchange) {
+            let headers = Headers::of(&message.properties);
+            keys().for_each(|key| self.follow(*first, key, &headers, found));
+        }
+        if found.len() > 1 {
+            found.sort_unstable();
+            found.dedup();
+        }
+    }
+
+    /// Walks from an exchange through those bound to it; one that leads nowhere leads to its alternate.
+    fn follow(
+        &self,
+        first: ExchangeId,
+        key: &str,
+        headers: &Headers<'_>,
+        found: &mut Vec<QueueId>,
+    ) {
+        let mut seen = vec![first];
+        let mut at = 0;
+        while let Some(exchange) = seen.get(at).and_then(|id| self.exchanges.get(id)) {
+            at += 1;
+            let mut further = Vec::new();
+            let before = found.len();
+            exchange.route(key, headers, |target| match target {
+                Target::Queue(queue) => found.push(queue),
+                Target::Exchange(next) => further.push(next),
+            });
+            if found.len() == before && further.is_empty() {
+                further.extend(
+                    exchange
+                        .alternate
+                        .as_ref()
+                        .and_then(|name| self.exchange_names.get(name)),
+                );
+            }
+            further.retain(|next| !seen.contains(next) && self.exchanges.contains_key(next));
+            seen.extend(further);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Between the core and the socket of one connection: the bytes to send, and the signals to its reader and writer.
+
+use crate::core::Meter;
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// Buffers larger than this are not kept for reuse.
+const KEEP: usize = 1 << 20;
+/// A client that asks without reading the answers is not read any further with this much unsent.
+const ENOUGH: usize = 16 << 20;
+
+/// One connection's out-buffer and signals.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    outbox: Mutex<Outbox>,
+    pub(crate) meter: Arc<Meter>,
+    heartbeat: AtomicU16,
+    /// To the writer: there is something to do.
+    work: Notify,
+    /// To the reader: there is room for answers again.
+    room: Notify,
+    /// To the reader: go on.
+    pub(crate) resume: Notify,
+    /// To the session: cut the connection.
+    pub(crate) cut: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+/// What the writer does next.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Send(Vec<u8>),
+    /// Everything was sent, and there will be no more.
+    End,
+    /// Nothing came for so long that a heartbeat is due.
+    Heartbeat,
+}
+
+impl Link {
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes bytes to send; leaves the buffer empty.
+    pub(crate) fn hand_over(&self, bytes: &mut Vec<u8>) {
+        self.meter.add(bytes.len());
+        let mut outbox = self.outbox();
+        if outbox.bytes.is_empty() {
+            std::mem::swap(&mut outbox.bytes, bytes);
+        } else {
+            outbox.bytes.append(bytes);
+        }
+        drop(outbox);
+        if bytes.capacity() > KEEP {
+            *bytes = Vec::new();
+        }
+        self.work.notify_one();
+    }
+
+    /// The writer ends when it has sent what there is.
+    pub(crate) fn close(&self) {
+        self.outbox().closed = true;
+        self.work.notify_one();
+    }
+
+    pub(crate) fn set_heartbeat(&self, seconds: u16) {
+        if self.heartbeat.swap(seconds, Ordering::Relaxed) != seconds {
+            self.work.notify_one();
+        }
+    }
+
+    /// Waits for something to send. `sent` is the buffer sent last, empty, to be filled again.
+    pub(crate) async fn work(&self, sent: Vec<u8>) -> Work {
+        let mut spare = Some(sent)
+            .filter(|sent| sent.capacity() <= KEEP)
+            .unwrap_or_default();
+        loop {
+            {
+                let mut outbox = self.outbox();
+                if !outbox.bytes.is_empty() {
+                    std::mem::swap(&mut outbox.bytes, &mut spare);
+                    return Work::Send(spare);
+                }
+                if outbox.closed {
+                    return Work::End;
+                }
+            }
+            let seconds = self.heartbeat.load(Ordering::Relaxed);
+            if seconds == 0 {
+                self.work.notified().await;
+            } else {
+                let interval = Duration::from_millis(u64::from(seconds) * 500);
+                if tokio::time::timeout(interval, self.work.notified())
+                    .await
+                    .is_err()
+                {
+                    return Work::Heartbeat;
+                }
+            }
+        }
+    }
+
+    /// Books what was sent.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.meter.sub(bytes);
+        self.room.notify_one();
+    }
+
+    /// Waits until the client has read enough of what it asked for.
+    pub(crate) async fn room(&self) {
+        while self.meter.unsent() > ENOUGH {
+            self.room.notified().await;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The attribute macro behind `lightbus`: a trait becomes a typed client, a dispatcher and events.
+//!
+//! Nobody names this crate: its macros are used, and documented, through `lightbus`.
+//!
+//! The way through it: `expand` runs the stages; `parse` reads the words inside attributes; `lower` turns
+//! the trait into the `model`; `validate` judges it and reports every mistake into `diagnostics`;
+//! `generate` writes the code, from what is sound, and stubs for what is not.
+
+mod diagnostics;
+mod expand;
+mod generate;
+mod lower;
+mod model;
+mod names;
+mod parse;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use proc_macro::TokenStream;
+
+/// Turns a trait into an API of the bus: a client, a dispatcher, and a struct for each event.
+///
+/// ```text
+/// #[lightbus::api(name = "auth")]
+/// pub trait AuthApi {
+///     /// Does `password` belong to `username`?
+///     async fn check_password(&self, username: String, password: String) -> Result<bool, AuthError>;
+///
+///     /// A user finished signing up.
+///     #[event]
+///     fn user_registered(username: String, email: String);
+/// }
+/// ```
+///
+/// The keys of the attribute: `name`, the API's name on the bus, required, dots allowed
+/// (`"my_company.auth"`); `crate`, the path of lightbus where it goes by another name.
+///
+/// What it makes of `AuthApi`: the trait itself, which the provider implements with plain `async fn`s;
+/// `AuthApiClient`, with a method for each call and a subscription for each event;
+/// `AuthApiServer`, which serves an implementation; `AuthApiEvents`, which publishes;
+/// `AuthApiEvent`, an enum of all its events; and one struct for each event, here `UserRegistered`.
+#[proc_macro_attribute]
+pub fn api(attr: TokenStream, item: TokenStream) -> TokenStream {
+    expand::api(attr.into(), item.into()).into_tokens().into()
+}
+
+/// Marks an event inside a `#[lightbus::api]` trait: `#[event] fn user_registered(username: String);`.
+///
+/// Its keys: `name`, the event's name on the bus if it is not the function's; `payload`, the name of the
+/// struct if it is not the function's in CamelCase.
+#[proc_macro_attribute]
+pub fn event(_attr: TokenStream, item: TokenStream) -> TokenStream {
+    expand::misplaced("event", item.into()).into_tokens().into()
+}
+
+/// Sets options of a call inside a `#[lightbus::api]` trait: `#[rpc(timeout = "2s", idempotent)]`.
+///
+/// Its keys: `timeout`, how long callers wait unless they say otherwise (`ms`, `s`, `m` or `h`);
+/// `idempotent`, a promise that running the call twice does no harm, so that it may be tried again;
+/// `name`, the call's name on the bus if it is not the function's.
+#[proc_macro_attribute]
+pub fn rpc(_attr: TokenStream, item: TokenStream) -> TokenStream {
+    expand::misplaced("rpc", item.into()).into_tokens().into()
+}
+
+/// Marks an argument of an event by which listeners may filter at the broker: `#[key] part: String`.
+#[proc_macro_attribute]
+pub fn key(_attr: TokenStream, item: TokenStream) -> TokenStream {
+    expand::misplaced("key", item.into()).into_tokens().into()
+}

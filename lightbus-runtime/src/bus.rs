@@ -1,0 +1,258 @@
+//! The handle that everything is reached by.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::boxed::Boxed;
+use crate::budget::Budget;
+use crate::config::{BusBuilder, Config};
+use crate::connection::publisher::{Mode, Publisher};
+use crate::connection::{IoThread, Life, declare};
+use crate::delivery::Worker;
+use crate::error::Error;
+use crate::rpc::Serve;
+use crate::rpc::failure::Failure;
+use crate::rpc::pending::Pending;
+use crate::service::Service;
+use crate::{signal, wire};
+
+/// A connection to the bus, under an app's name. Cheap to clone; the bus is closed when the last clone is dropped, clients included.
+/// A handler or a served type that holds a clone or a client keeps the bus open, and so itself: end such a bus with
+/// [`close`](Self::close), [`shutdown`](Self::shutdown) or [`run_until_shutdown`](Self::run_until_shutdown).
+///
+/// ```no_run
+/// # async fn example() -> Result<(), lightbus_runtime::Error> {
+/// let bus = lightbus_runtime::Bus::connect("auth-app").await?;
+/// // serve, call, publish, listen …
+/// bus.run_until_shutdown().await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Bus {
+    core: Arc<Core>,
+    // Tasks of the bus hold the core, never this.
+    _open: Arc<Open>,
+}
+
+struct Open {
+    stop: CancellationToken,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// What all handles and tasks of a bus share.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    /// This process on the bus: 128 random bits.
+    pub(crate) instance: String,
+    pub(crate) sender: wire::Sender,
+    pub(crate) io: IoThread,
+    /// Calls and replies: nothing is confirmed, a call that nobody serves comes back.
+    pub(crate) direct: Publisher,
+    /// Events.
+    pub(crate) confirmed: Publisher,
+    pub(crate) pending: Arc<Pending>,
+    pub(crate) replies: OnceCell<()>,
+    pub(crate) budget: Budget,
+    pub(crate) life: Life,
+    /// The runtime that handlers run on: the one that `connect` was called in.
+    pub(crate) handle: Handle,
+    listeners: Mutex<HashSet<String>>,
+}
+
+impl Bus {
+    /// Connects as `app`, with the environment's `LIGHTBUS_URL`, else `amqp://127.0.0.1:5672`.
+    ///
+    /// The name is `[a-z][a-z0-9-]{0,39}`, and the same for all replicas of the app.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an illegal name or URL, [`Error::Connect`] when there is no broker, or it refuses.
+    pub async fn connect(app: &str) -> Result<Self, Error> {
+        Self::builder(app).connect().await
+    }
+
+    /// Connects with other settings than the defaults.
+    pub fn builder(app: &str) -> BusBuilder {
+        BusBuilder::new(app)
+    }
+
+    pub(crate) fn start(config: Config) -> Boxed<Result<Self, Error>> {
+        Box::pin(Self::open(config))
+    }
+
+    async fn open(config: Config) -> Result<Self, Error> {
+        let life = Life::default();
+        let io = IoThread::start(&config, &life).await?;
+        let instance = uuid::Uuid::new_v4().simple().to_string();
+        let open = Arc::new(Open {
+            stop: life.stop.clone(),
+        });
+        info!(app = config.app, instance, broker = %config.broker(), "connected to the bus");
+        let core = Core {
+            sender: wire::Sender::new(&config.app, &instance),
+            direct: Publisher::new(io.publish.clone(), Mode::Direct),
+            confirmed: Publisher::new(io.publish.clone(), Mode::Confirmed),
+            pending: Arc::default(),
+            replies: OnceCell::new(),
+            budget: Budget::default(),
+            handle: Handle::current(),
+            listeners: Mutex::default(),
+            config,
+            instance,
+            io,
+            life,
+        };
+        Ok(Self {
+            core: Arc::new(core),
+            _open: open,
+        })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// The app's name.
+    pub fn app(&self) -> &str {
+        &self.core.config.app
+    }
+
+    /// This process on the bus: 128 random bits in hexadecimal, new for each connected bus.
+    pub fn instance(&self) -> &str {
+        &self.core.instance
+    }
+
+    /// Serves an API: `bus.serve(AuthApiServer::new(auth)).await?`. Replicas of the app share the calls.
+    ///
+    /// # Errors
+    /// When awaited: [`Error::TopologyMismatch`], [`Error::Denied`] or [`Error::Broker`] if the API's queue cannot be set up.
+    pub fn serve<S: Service>(&self, service: S) -> Serve {
+        Serve::new(self, service)
+    }
+
+    /// Waits for SIGINT, SIGTERM or [`shutdown`](Self::shutdown), then closes the bus: no new calls and events are taken, those in
+    /// progress finish, within the grace period. A second signal ends the wait at once.
+    ///
+    /// # Errors
+    /// [`Error::Broker`] when the process cannot listen for signals.
+    pub async fn run_until_shutdown(&self) -> Result<(), Error> {
+        signal::until_shutdown(self.clone()).await
+    }
+
+    pub(crate) async fn stopping(&self) {
+        self.core.life.stop.cancelled().await;
+    }
+
+    /// Begins to close the bus and returns at once; may be called from a handler.
+    pub fn shutdown(&self) {
+        self.core.life.stop.cancel();
+    }
+
+    /// Closes the bus: takes no new calls and events, lets those in progress finish within the grace period, deletes this
+    /// instance's queues, and closes the connections. Not from within a handler, which it would wait for: there, use
+    /// [`shutdown`](Self::shutdown).
+    pub async fn close(&self) {
+        self.shutdown();
+        self.core.io.ended().await;
+    }
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus")
+            .field("app", &self.core.config.app)
+            .field("instance", &self.core.instance)
+            .field("broker", &self.core.config.broker())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Runs a task that the closing bus waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.life.tasks.spawn_on(task, &self.handle)
+    }
+
+    pub(crate) fn worker(&self, concurrency: u16) -> Worker {
+        Worker {
+            slots: Arc::new(Semaphore::new(concurrency.into())),
+            grace: self.config.grace,
+            tasks: self.life.tasks.clone(),
+        }
+    }
+
+    /// A queue that is deleted when this process leaves the bus.
+    pub(crate) fn own_queue(&self, name: &str) {
+        self.life
+            .queues
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(name.to_owned());
+    }
+
+    /// Deletes such a queue now.
+    pub(crate) async fn disown_queue(&self, name: &str) {
+        let Some(session) = self.io.publish.now() else {
+            return;
+        };
+        if declare::delete_queue(&session, name).await.is_ok() {
+            self.life
+                .queues
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|queue| queue != name);
+        }
+    }
+
+    /// Takes a listener's name, which is also its queue's: two listeners on one queue would each get half of both's events.
+    pub(crate) fn take_listener(self: &Arc<Self>, name: &str) -> Result<ListenerName, Error> {
+        if !self.listeners().insert(name.to_owned()) {
+            return Err(Error::Config(format!(
+                "this process listens as `{name}` already: give each listener of an app a name of its own, \
+                 or raise the first one's `concurrency`"
+            )));
+        }
+        Ok(ListenerName {
+            core: Arc::clone(self),
+            name: name.to_owned(),
+        })
+    }
+
+    fn listeners(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the calls that came back that nobody serves them. Matched by id: lapin's own attribution can be wrong.
+    pub(crate) fn sort_returned(&self) {
+        for returned in self.direct.returned() {
+            if let Some(call) = self.pending.take(&returned.delivery.properties) {
+                drop(call.send(Err(Failure::Returned)));
+            }
+        }
+    }
+}
+
+/// A listener's name, free again when this is dropped.
+pub(crate) struct ListenerName {
+    core: Arc<Core>,
+    name: String,
+}
+
+impl Drop for ListenerName {
+    fn drop(&mut self) {
+        self.core.listeners().remove(&self.name);
+    }
+}

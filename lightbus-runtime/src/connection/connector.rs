@@ -1,0 +1,140 @@
+//! Opens one connection, or fails by a deadline and leaves nothing behind.
+//!
+//! lapin's own connect has no deadline: a peer that accepts and stays silent would hold a thread and a socket for ever.
+//! So the socket is ours, and shutting it down is how an attempt, or a whole connection, is given up.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_compat::CompatExt;
+use async_rs::Runtime;
+use lapin::uri::AMQPUri;
+use lapin::{AsyncTcpStream, Connection, ConnectionProperties, ErrorKind};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::runtime::Handle;
+
+use super::session::Session;
+use crate::Error;
+use crate::config::Config;
+
+const HEARTBEAT_SECONDS: u16 = 10;
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// How long sent bytes may stay unacknowledged by the peer's kernel.
+#[cfg(target_os = "linux")]
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The socket of an attempt, shared with the closure that lapin calls to open it.
+type Slot = Arc<Mutex<Option<TcpStream>>>;
+
+/// Connects within `deadline`. Runs on the AMQP thread.
+pub(crate) async fn connect(
+    config: &Config,
+    role: &str,
+    deadline: Duration,
+) -> Result<Session, Error> {
+    let slot = Slot::default();
+    let attempt = Connection::connector(
+        uri(config),
+        Runtime::tokio_with_handle(Handle::current()),
+        {
+            let slot = Arc::clone(&slot);
+            async move |uri: AMQPUri, _| open(&uri, deadline, &slot).await
+        },
+        ConnectionProperties::default()
+            .with_connection_name(format!("{} {role}", config.app).into()),
+    );
+    let result = match tokio::time::timeout(deadline, attempt).await {
+        Ok(result) => result.map_err(|error| explain(config, &error)),
+        Err(_) => Err(no_answer(config, deadline)),
+    };
+    let socket = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (result, socket) {
+        (Ok(connection), Some(socket)) => Ok(Session::new(connection, socket)),
+        (Ok(_), None) => Err(refused(config, "the socket is gone".to_owned())),
+        (Err(error), socket) => {
+            if let Some(socket) = socket {
+                // Ends lapin's I/O thread for this attempt; it may be closed already.
+                let _ = socket.shutdown(Shutdown::Both);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn uri(config: &Config) -> AMQPUri {
+    let mut uri = config.uri.clone();
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+    uri
+}
+
+async fn open(
+    uri: &AMQPUri,
+    deadline: Duration,
+    slot: &Slot,
+) -> lapin::Result<AsyncTcpStream<async_compat::Compat<tokio::net::TcpStream>>> {
+    let address = (uri.authority.host.as_str(), uri.authority.port);
+    let connecting = tokio::net::TcpStream::connect(address);
+    let stream = tokio::time::timeout(deadline, connecting)
+        .await
+        .map_err(std::io::Error::from)??;
+    stream.set_nodelay(true)?;
+    let stream = stream.into_std()?;
+    let options = SockRef::from(&stream);
+    options.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE),
+    )?;
+    #[cfg(target_os = "linux")]
+    options.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.try_clone()?);
+    Ok(AsyncTcpStream::Plain(
+        tokio::net::TcpStream::from_std(stream)?.compat(),
+    ))
+}
+
+fn no_answer(config: &Config, deadline: Duration) -> Error {
+    Error::Connect {
+        broker: config.broker(),
+        reason: format!("no answer within {} ms", deadline.as_millis()),
+        remedy: "Is that host and port an AMQP broker, and does a firewall let you through?"
+            .to_owned(),
+    }
+}
+
+fn refused(config: &Config, reason: String) -> Error {
+    let remedy = "Is the broker running, and are host and port right? Set LIGHTBUS_URL or `Bus::builder(..).url(..)`".to_owned();
+    Error::Connect {
+        broker: config.broker(),
+        reason,
+        remedy,
+    }
+}
+
+fn explain(config: &Config, error: &lapin::Error) -> Error {
+    let ErrorKind::ProtocolError(said) = error.kind() else {
+        return refused(config, network_reason(error));
+    };
+    let remedy = match said.get_id() {
+        403 => {
+            "Are user and password right, and may this user log in from here? RabbitMQ allows `guest` from localhost only"
+        }
+        530 => {
+            "Does the virtual host exist, and may this user access it? `rabbitmqctl list_permissions` shows it"
+        }
+        _ => "The broker's log says more",
+    };
+    Error::Connect {
+        broker: config.broker(),
+        reason: said.get_message().to_string(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn network_reason(error: &lapin::Error) -> String {
+    match error.kind() {
+        ErrorKind::IOError(io) => io.to_string(),
+        _ => error.to_string(),
+    }
+}

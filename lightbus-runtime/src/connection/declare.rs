@@ -1,0 +1,212 @@
+//! Declares a plan of exchanges, queues and bindings.
+//!
+//! Each plan gets a channel of its own: a refused declare closes the channel it was made on.
+
+use lapin::options::{
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, LongString};
+use lapin::{Channel, ErrorKind, ExchangeKind};
+
+use super::Session;
+use crate::Error;
+use crate::topology::{Arguments, Binding, Exchange, Kind, Plan, Queue, Value};
+use crate::wire::short;
+
+/// Makes sure that everything in the plan exists. Declaring what is there already changes nothing.
+pub(crate) async fn declare(session: &Session, plan: &Plan) -> Result<(), Error> {
+    let channel = open(session).await?;
+    let result = declare_on(session, &channel, plan).await;
+    close(channel).await;
+    result
+}
+
+async fn declare_on(session: &Session, channel: &Channel, plan: &Plan) -> Result<(), Error> {
+    for exchange in &plan.exchanges {
+        let declared = session.step(declare_exchange(channel, exchange)).await;
+        declared.map_err(|error| explain(format!("exchange `{}`", exchange.name), &error))?;
+    }
+    for queue in &plan.queues {
+        let declared = session.step(declare_queue(channel, queue)).await;
+        declared.map_err(|error| explain(format!("queue `{}`", queue.name), &error))?;
+    }
+    for binding in &plan.bindings {
+        let bound = session.step(bind(channel, binding)).await;
+        bound.map_err(|error| explain(binding_name(binding), &error))?;
+    }
+    for binding in &plan.stale {
+        let unbound = session.step(unbind(channel, binding)).await;
+        unbound.map_err(|error| explain(binding_name(binding), &error))?;
+    }
+    Ok(())
+}
+
+fn binding_name(binding: &Binding) -> String {
+    format!(
+        "binding `{}` of queue `{}` to exchange `{}`",
+        binding.key, binding.queue, binding.exchange
+    )
+}
+
+async fn open(session: &Session) -> Result<Channel, Error> {
+    session
+        .channel()
+        .await
+        .map_err(|error| explain("opening a channel".to_owned(), &error))
+}
+
+/// A channel that an error closed already has nothing to close.
+async fn close(channel: Channel) {
+    if channel.status().connected() {
+        let _ = tokio::time::timeout(super::STEP, channel.close(200, "done".into())).await;
+    }
+}
+
+async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), lapin::Error> {
+    let kind = match exchange.kind {
+        Kind::Direct => ExchangeKind::Direct,
+        Kind::Topic => ExchangeKind::Topic,
+        Kind::Fanout => ExchangeKind::Fanout,
+    };
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    channel
+        .exchange_declare(
+            short(&exchange.name),
+            kind,
+            options,
+            table(&exchange.arguments),
+        )
+        .await
+}
+
+async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<(), lapin::Error> {
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare(short(&queue.name), options, table(&queue.arguments))
+        .await
+        .map(drop)
+}
+
+async fn bind(channel: &Channel, binding: &Binding) -> Result<(), lapin::Error> {
+    let (queue, exchange, key) = (
+        short(&binding.queue),
+        short(&binding.exchange),
+        short(&binding.key),
+    );
+    channel
+        .queue_bind(
+            queue,
+            exchange,
+            key,
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+}
+
+async fn unbind(channel: &Channel, binding: &Binding) -> Result<(), lapin::Error> {
+    let (queue, exchange, key) = (
+        short(&binding.queue),
+        short(&binding.exchange),
+        short(&binding.key),
+    );
+    channel
+        .queue_unbind(queue, exchange, key, FieldTable::default())
+        .await
+}
+
+fn table(arguments: &Arguments) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in arguments {
+        let value = match value {
+            Value::Text(text) => AMQPValue::LongString(LongString::from(text.as_ref())),
+            Value::Number(number) => AMQPValue::LongLongInt(*number),
+        };
+        table.insert(short(name), value);
+    }
+    table
+}
+
+/// Does the exchange exist? Asked before a reply is sent to an address that a message named: publishing to an exchange that does
+/// not exist would close the channel for everyone on it.
+pub(crate) async fn exchange_exists(session: &Session, name: &str) -> Result<bool, Error> {
+    let channel = open(session).await?;
+    let options = ExchangeDeclareOptions {
+        passive: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    let asked = session
+        .step(channel.exchange_declare(
+            short(name),
+            ExchangeKind::Direct,
+            options,
+            FieldTable::default(),
+        ))
+        .await;
+    close(channel).await;
+    found(asked)
+        .map(|found| found.is_some())
+        .map_err(|error| explain(format!("exchange `{name}`"), &error))
+}
+
+/// How many consumers a queue has; `None` when it does not exist.
+pub(crate) async fn consumers(session: &Session, queue: &str) -> Result<Option<u32>, Error> {
+    let channel = open(session).await?;
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let asked = session
+        .step(channel.queue_declare(short(queue), options, FieldTable::default()))
+        .await;
+    close(channel).await;
+    let found = found(asked).map_err(|error| explain(format!("queue `{queue}`"), &error))?;
+    Ok(found.map(|queue| queue.consumer_count()))
+}
+
+pub(crate) async fn delete_queue(session: &Session, name: &str) -> Result<(), Error> {
+    let channel = open(session).await?;
+    let deleted = session
+        .step(channel.queue_delete(short(name), QueueDeleteOptions::default()))
+        .await;
+    close(channel).await;
+    deleted
+        .map(drop)
+        .map_err(|error| explain(format!("queue `{name}`"), &error))
+}
+
+fn found<T>(asked: Result<T, lapin::Error>) -> Result<Option<T>, lapin::Error> {
+    match asked {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if code(&error) == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        ErrorKind::ProtocolError(said) => Some(said.get_id()),
+        _ => None,
+    }
+}
+
+pub(crate) fn explain(object: String, error: &lapin::Error) -> Error {
+    let ErrorKind::ProtocolError(said) = error.kind() else {
+        return Error::Broker {
+            object,
+            detail: error.to_string(),
+        };
+    };
+    let detail = said.get_message().to_string();
+    match said.get_id() {
+        403 => Error::Denied { object, detail },
+        406 => Error::TopologyMismatch { object, detail },
+        _ => Error::Broker { object, detail },
+    }
+}

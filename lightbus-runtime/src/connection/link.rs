@@ -1,0 +1,196 @@
+//! Keeps one connection to the broker open: opens it, watches it, opens the next one. Never gives up before the bus is closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::Event;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::STEP;
+use super::connector::connect;
+use super::session::Session;
+use crate::Error;
+use crate::config::Config;
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+enum State {
+    Down,
+    Up(Arc<Session>),
+    Closed,
+}
+
+/// The bus was closed: no session will come any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinkClosed;
+
+/// A supervised connection, as its users see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    state: watch::Receiver<State>,
+    /// Asked for each message: lapin's own answer takes a lock that its I/O thread wants too.
+    blocked: Arc<AtomicBool>,
+}
+
+impl Link {
+    pub(crate) fn new(role: &'static str) -> (Self, Supervisor) {
+        let (sender, state) = watch::channel(State::Down);
+        let blocked = Arc::<AtomicBool>::default();
+        let link = Self {
+            state,
+            blocked: Arc::clone(&blocked),
+        };
+        let supervisor = Supervisor {
+            role,
+            state: sender,
+            blocked,
+        };
+        (link, supervisor)
+    }
+
+    /// The present session, or the next one as soon as there is one.
+    pub(crate) async fn up(&self) -> Result<Arc<Session>, LinkClosed> {
+        let mut state = self.state.clone();
+        let settled = state.wait_for(|state| !matches!(state, State::Down)).await;
+        match settled.as_deref() {
+            Ok(State::Up(session)) => Ok(Arc::clone(session)),
+            _ => Err(LinkClosed),
+        }
+    }
+
+    /// The present session, if there is one.
+    pub(crate) fn now(&self) -> Option<Arc<Session>> {
+        match &*self.state.borrow() {
+            State::Up(session) => Some(Arc::clone(session)),
+            _ => None,
+        }
+    }
+
+    /// Does the broker take nothing more for now? What is handed to lapin meanwhile would stay in its memory.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing gets through at the moment, for an error message.
+    pub(crate) fn trouble(&self) -> Option<&'static str> {
+        match &*self.state.borrow() {
+            State::Closed => Some("the bus is closed"),
+            State::Down => Some("there is no connection to the broker; lightbus keeps trying"),
+            State::Up(session) if session.connection().status().blocked() => {
+                Some("the broker blocks publishers because of a memory or disk alarm")
+            }
+            State::Up(_) => None,
+        }
+    }
+}
+
+/// The task that owns the connection. Runs on the AMQP thread.
+pub(crate) struct Supervisor {
+    role: &'static str,
+    state: watch::Sender<State>,
+    blocked: Arc<AtomicBool>,
+}
+
+impl Supervisor {
+    /// Runs until `stop`. The first attempt has the whole connect deadline, and its outcome is what `first` hears.
+    pub(crate) async fn run(
+        self,
+        config: &Config,
+        first: oneshot::Sender<Result<(), Error>>,
+        stop: &CancellationToken,
+    ) {
+        let attempt = stop
+            .run_until_cancelled(connect(config, self.role, config.connect_deadline))
+            .await;
+        match attempt {
+            Some(Ok(session)) => {
+                // The receiver is gone when `connect` itself was dropped; `stop` follows.
+                let _ = first.send(Ok(()));
+                self.keep(config, session, stop).await;
+            }
+            Some(Err(error)) => {
+                let _ = first.send(Err(error));
+            }
+            None => {}
+        }
+        self.state.send_replace(State::Closed);
+    }
+
+    async fn keep(&self, config: &Config, first: Session, stop: &CancellationToken) {
+        let mut session = Arc::new(first);
+        loop {
+            let events = session.connection().events_listener();
+            self.state.send_replace(State::Up(Arc::clone(&session)));
+            let lost = stop
+                .run_until_cancelled(until_lost(&session, events, &self.blocked))
+                .await;
+            self.blocked.store(false, Ordering::Relaxed);
+            self.state.send_replace(State::Down);
+            let Some(reason) = lost else { break };
+            warn!(connection = self.role, broker = %config.broker(), %reason, "lost the connection to the broker");
+            session.cut();
+            match stop.run_until_cancelled(self.reconnect(config)).await {
+                Some(next) => session = Arc::new(next),
+                None => return,
+            }
+        }
+        session.close().await;
+    }
+
+    /// Full jitter: after a broker's restart its clients do not come back all at once.
+    async fn reconnect(&self, config: &Config) -> Session {
+        let mut longest = BACKOFF_FIRST;
+        loop {
+            tokio::time::sleep(longest.mul_f64(jitter())).await;
+            match connect(config, self.role, STEP).await {
+                Ok(session) => {
+                    info!(connection = self.role, broker = %config.broker(), "connected to the broker again");
+                    return session;
+                }
+                Err(error) => warn!(connection = self.role, %error, "no connection yet"),
+            }
+            longest = (longest * 2).min(BACKOFF_LONGEST);
+        }
+    }
+}
+
+/// A number in 0..1. Not for secrets: the low bits of a random id.
+fn jitter() -> f64 {
+    let bits = uuid::Uuid::new_v4().as_u128() as u32;
+    f64::from(bits) / f64::from(u32::MAX)
+}
+
+/// Waits for the end of a connection. An error of one channel is also announced here, and is that channel's business.
+async fn until_lost(
+    session: &Session,
+    events: impl futures_util::Stream<Item = Event>,
+    blocked: &AtomicBool,
+) -> String {
+    let mut events = std::pin::pin!(events);
+    let mut reason = "the connection ended".to_owned();
+    // Looked at first: what was lost before the listener was there is announced to nobody.
+    while session.connection().status().connected() {
+        let Some(event) = events.next().await else {
+            break;
+        };
+        match event {
+            Event::Error(error) => reason = error.to_string(),
+            Event::ConnectionBlocked(why) => {
+                blocked.store(true, Ordering::Relaxed);
+                warn!(%why, "the broker blocks publishing: a memory or disk alarm");
+            }
+            Event::ConnectionUnblocked => {
+                blocked.store(false, Ordering::Relaxed);
+                info!("the broker accepts publishing again");
+            }
+            other => debug!(?other, "connection event"),
+        }
+    }
+    reason
+}

@@ -1,0 +1,254 @@
+//! A channel that publishes, opened again whenever it is lost.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures_util::FutureExt;
+use lapin::message::BasicReturnMessage;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::{Link, LinkClosed, declare, pause};
+use crate::Error;
+use crate::topology::Plan;
+use crate::wire::short;
+
+/// One message on its way out.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) exchange: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) mandatory: bool,
+    pub(crate) properties: BasicProperties,
+    pub(crate) payload: &'a [u8],
+}
+
+/// Does the broker confirm what is published here?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Direct,
+    Confirmed,
+}
+
+/// There is no open channel at the moment; [`Publisher::open`] waits for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotOpen;
+
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    link: Link,
+    mode: Mode,
+    /// Held for one poll at a time: two first polls at once would give lapin's confirms to the wrong publishers.
+    current: Mutex<Option<Open>>,
+    /// One opens or declares, the others wait for what comes of it.
+    opening: AsyncMutex<()>,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    channel: Arc<Channel>,
+    /// Exchanges known to exist. Forgotten with the channel, which a missing one would close.
+    exchanges: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Publisher {
+    pub(crate) fn new(link: Link, mode: Mode) -> Self {
+        Self {
+            link,
+            mode,
+            current: Mutex::default(),
+            opening: AsyncMutex::default(),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Open>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn usable(&self) -> Option<Open> {
+        self.current()
+            .clone()
+            .filter(|open| open.channel.status().connected())
+    }
+
+    /// Makes sure that a channel is open; waits for the connection if need be.
+    pub(crate) async fn open(&self) -> Result<(), LinkClosed> {
+        let _one_at_a_time = self.opening.lock().await;
+        loop {
+            let session = self.link.up().await?;
+            if self.link.is_blocked() {
+                pause().await;
+                continue;
+            }
+            if self.usable().is_some() {
+                return Ok(());
+            }
+            match self.open_on(&session).await {
+                Ok(channel) => {
+                    *self.current() = Some(Open {
+                        channel: Arc::new(channel),
+                        exchanges: Arc::default(),
+                    });
+                }
+                // The connection is going down, and the link has not said so yet.
+                Err(_) => pause().await,
+            }
+        }
+    }
+
+    async fn open_on(&self, session: &super::Session) -> Result<Channel, lapin::Error> {
+        let channel = session.channel().await?;
+        if self.mode == Mode::Confirmed {
+            session
+                .step(channel.confirm_select(ConfirmSelectOptions::default()))
+                .await?;
+        }
+        Ok(channel)
+    }
+
+    /// May a message go to the exchange at once? Else [`open`](Self::open) waits for a channel, and for an alarm to end.
+    pub(crate) fn is_ready(&self, exchange: &str) -> bool {
+        let current = self.current();
+        let known = current
+            .as_ref()
+            .is_some_and(|open| lock(&open.exchanges).contains(exchange));
+        known && !self.link.is_blocked()
+    }
+
+    /// Declares what a publish to `exchange` needs, once for each channel.
+    pub(crate) async fn ensure(
+        &self,
+        exchange: &str,
+        plan: impl FnOnce() -> Plan,
+    ) -> Result<(), Error> {
+        let _one_at_a_time = self.opening.lock().await;
+        let Some(open) = self.usable() else {
+            return Err(Error::Closed);
+        };
+        if lock(&open.exchanges).contains(exchange) {
+            return Ok(());
+        }
+        let session = self.link.up().await.map_err(|LinkClosed| Error::Closed)?;
+        declare::declare(&session, &plan()).await?;
+        lock(&open.exchanges).insert(exchange.to_owned());
+        Ok(())
+    }
+
+    /// Asks the broker whether an exchange exists that somebody else has to declare.
+    pub(crate) async fn find(&self, exchange: &str) -> Result<bool, Error> {
+        let _one_at_a_time = self.opening.lock().await;
+        let Some(open) = self.usable() else {
+            return Err(Error::Closed);
+        };
+        if lock(&open.exchanges).contains(exchange) {
+            return Ok(true);
+        }
+        let session = self.link.up().await.map_err(|LinkClosed| Error::Closed)?;
+        let found = declare::exchange_exists(&session, exchange).await?;
+        if found {
+            lock(&open.exchanges).insert(exchange.to_owned());
+        }
+        Ok(found)
+    }
+
+    /// Hands the message to lapin and waits for nothing. The frames leave in the order of these calls.
+    pub(crate) fn submit(&self, message: Outgoing<'_>) -> Result<(), NotOpen> {
+        let mut current = self.current();
+        let open = current.as_ref().ok_or(NotOpen)?;
+        let polled =
+            pin!(publish(&open.channel, message)).poll(&mut Context::from_waker(Waker::noop()));
+        if matches!(&polled, Poll::Ready(Err(error)) if was_closed(error)) {
+            *current = None;
+            return Err(NotOpen);
+        }
+        // Any other error may come after the frames have left: a second attempt could be a second call.
+        Ok(())
+    }
+
+    /// Publishes and waits for the broker's confirmation; `sent` tells whether the message has been handed to lapin. Dropping the future does not take the message back.
+    pub(crate) async fn confirmed(
+        &self,
+        message: Outgoing<'_>,
+        sent: &mut bool,
+    ) -> Result<Confirmation, Unconfirmed> {
+        let channel = self
+            .current()
+            .as_ref()
+            .map(|open| Arc::clone(&open.channel));
+        let channel = channel.ok_or(Unconfirmed::NotSent)?;
+        let mut publishing = pin!(publish(&channel, message));
+        let first = std::future::poll_fn(|cx| {
+            let _serialised = self.current();
+            Poll::Ready(publishing.as_mut().poll(cx))
+        });
+        let confirm = match first.await {
+            Poll::Ready(Err(error)) if was_closed(&error) => {
+                self.forget(&channel);
+                return Err(Unconfirmed::NotSent);
+            }
+            first => {
+                *sent = true;
+                match first {
+                    Poll::Ready(written) => written,
+                    Poll::Pending => publishing.await,
+                }
+            }
+        };
+        let confirm = confirm.map_err(Unconfirmed::Lost)?;
+        confirm.await.map_err(Unconfirmed::Lost)
+    }
+
+    /// The next publish waits for another channel.
+    fn forget(&self, channel: &Arc<Channel>) {
+        let mut current = self.current();
+        if current
+            .as_ref()
+            .is_some_and(|open| Arc::ptr_eq(&open.channel, channel))
+        {
+            *current = None;
+        }
+    }
+
+    /// Mandatory messages that came back since the last look. lapin wakes nobody for them.
+    pub(crate) fn returned(&self) -> Vec<BasicReturnMessage> {
+        let channel = self
+            .current()
+            .as_ref()
+            .map(|open| Arc::clone(&open.channel));
+        let returned = channel.and_then(|channel| channel.wait_for_confirms().now_or_never());
+        returned.and_then(Result::ok).unwrap_or_default()
+    }
+}
+
+/// Why there is no confirmation.
+pub(crate) enum Unconfirmed {
+    /// Nothing left this process.
+    NotSent,
+    /// The channel was lost before the confirmation came.
+    Lost(lapin::Error),
+}
+
+/// lapin looks at the channel before it makes any frame: with this error, nothing has left.
+fn was_closed(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidChannelState(..))
+}
+
+fn lock(exchanges: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
+    exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn publish(
+    channel: &Channel,
+    message: Outgoing<'_>,
+) -> Result<lapin::PublisherConfirm, lapin::Error> {
+    let options = BasicPublishOptions {
+        mandatory: message.mandatory,
+        immediate: false,
+    };
+    let (exchange, key) = (short(message.exchange), short(message.key));
+    channel
+        .basic_publish(exchange, key, options, message.payload, message.properties)
+        .await
+}

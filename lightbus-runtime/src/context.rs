@@ -1,0 +1,147 @@
+//! What a handler can know about the message it is working on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, ShortString};
+
+use crate::wire;
+
+tokio::task_local! {
+    static CURRENT: Context;
+}
+
+/// The message that the current handler is working on. Cheap to clone.
+///
+/// ```
+/// # use lightbus_runtime::Context;
+/// // In a handler:
+/// if let Some(message) = Context::current() {
+///     println!("{} from {:?}, {:?} left", message.message_id(), message.caller(), message.time_left());
+/// }
+/// // Outside of one:
+/// assert!(Context::current().is_none());
+/// ```
+#[derive(Clone)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    properties: BasicProperties,
+    subject: Subject,
+    redelivered: bool,
+    deadline: Option<Instant>,
+}
+
+/// What the message is addressed to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    pub(crate) api: &'static str,
+    pub(crate) name: &'static str,
+}
+
+impl Context {
+    /// The context of the handler that runs in this task, or `None` outside of a handler.
+    ///
+    /// A task that the handler spawns does not inherit it: pass a clone.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    pub(crate) fn new(properties: BasicProperties, subject: Subject, redelivered: bool) -> Self {
+        let deadline = wire::deadline_ms(&properties).map(|at| {
+            let left = u64::try_from(at.saturating_sub(wire::now_ms())).unwrap_or_default();
+            Instant::now() + Duration::from_millis(left)
+        });
+        Self {
+            inner: Arc::new(Inner {
+                properties,
+                subject,
+                redelivered,
+                deadline,
+            }),
+        }
+    }
+
+    pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, future)
+    }
+
+    /// Time left of the current handler's deadline, for what it calls itself.
+    pub(crate) fn inherited_time() -> Option<Duration> {
+        CURRENT.try_with(Self::time_left).ok().flatten()
+    }
+
+    pub(crate) fn properties(&self) -> &BasicProperties {
+        &self.inner.properties
+    }
+
+    /// The message's id; the same when the message is delivered again.
+    pub fn message_id(&self) -> &str {
+        wire::call_id(&self.inner.properties).map_or("", ShortString::as_str)
+    }
+
+    /// The name of the app that sent the message, if it said so.
+    pub fn caller(&self) -> Option<&str> {
+        let properties = &self.inner.properties;
+        let named = properties.app_id().as_ref().map(ShortString::as_str);
+        named.or_else(|| wire::reply_to(properties).map(|(app, _)| app))
+    }
+
+    /// The API of the call or event, `auth`.
+    pub fn api(&self) -> &'static str {
+        self.inner.subject.api
+    }
+
+    /// The wire name of the method or event, `check_password`.
+    pub fn name(&self) -> &'static str {
+        self.inner.subject.name
+    }
+
+    /// When the caller stops waiting. `None` for events.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.inner.deadline
+    }
+
+    /// Time until the [`deadline`](Self::deadline), zero when it has passed. Calls made in this handler get no more than this.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.inner
+            .deadline
+            .map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// How often the message was tried before: 0 for the first time.
+    pub fn attempt(&self) -> u32 {
+        let counted = wire::header_number(&self.inner.properties, wire::ATTEMPT);
+        counted
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or_default()
+    }
+
+    /// True when the broker delivered the message before, to a process that did not acknowledge it.
+    pub fn is_redelivered(&self) -> bool {
+        self.inner.redelivered
+    }
+
+    /// A header that the sender added with `.header(name, value)`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        match wire::header(&self.inner.properties, wire::META)? {
+            AMQPValue::FieldTable(own) => own.inner().get(name).and_then(wire::as_text),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("api", &self.api())
+            .field("name", &self.name())
+            .field("message_id", &self.message_id())
+            .field("caller", &self.caller())
+            .finish_non_exhaustive()
+    }
+}

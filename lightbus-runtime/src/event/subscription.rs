@@ -1,0 +1,157 @@
+//! What a listener wants to hear, and how: a builder.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::listen::{self, HandlerResult, Listener, Reach};
+use super::stream::{self, EventStream};
+use super::{Event, EventSet, KeyFilter};
+use crate::bus::Bus;
+use crate::error::Error;
+use crate::topology::Interest;
+
+/// Measured: with 256 a quick listener gets through a fifth less.
+const LEAST_PREFETCH: u16 = 1000;
+
+/// An event, or all events of an API, not yet listened to: `auth.user_registered()`, `auth.events()`.
+///
+/// Nothing happens before [`listen`](Self::listen), [`broadcast`](Self::broadcast) or [`stream`](Self::stream).
+#[must_use = "nothing is heard before `listen`, `broadcast` or `stream`"]
+pub struct Subscription<S> {
+    bus: Bus,
+    concurrency: u16,
+    prefetch: Option<u16>,
+    keys: Vec<Vec<String>>,
+    events: PhantomData<fn() -> S>,
+}
+
+impl<S: EventSet> Subscription<S> {
+    pub(crate) fn new(bus: &Bus) -> Self {
+        let concurrency = bus.core().config.concurrency;
+        Self {
+            bus: bus.clone(),
+            concurrency,
+            prefetch: None,
+            keys: Vec::new(),
+            events: PhantomData,
+        }
+    }
+
+    /// How many events this listener handles at a time. Default: the bus's, 64. With 1, one after the other.
+    pub fn concurrency(mut self, concurrency: u16) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// How many events the broker sends ahead. Default: 4 times the concurrency, at least 1000, which is what quick handlers need. Lower it
+    /// where handlers are slow: what one replica was sent ahead, the others cannot work on.
+    pub fn prefetch(mut self, prefetch: u16) -> Self {
+        self.prefetch = Some(prefetch.max(1));
+        self
+    }
+
+    /// Listens under a name. All replicas of the app share one copy of each event, which waits while none of them runs.
+    ///
+    /// `handler` returns `()` or a `Result`. An event that is handled with success is acknowledged. One that fails is logged, and kept in the
+    /// dead letters `lb.q.<app>.<name>.dead`.
+    ///
+    /// The listener goes on when the returned handle is dropped; it ends with [`Listener::stop`] or with the bus.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a name that is illegal or in use, else what keeps the queue from being set up.
+    pub async fn listen<H, F>(self, name: &str, handler: H) -> Result<Listener, Error>
+    where
+        H: Fn(S) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: HandlerResult,
+    {
+        self.start(name, Reach::App, handler).await
+    }
+
+    /// Like [`listen`](Self::listen), but every replica of the app gets each event, for as long as it runs. One that fails is logged and dropped.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub async fn broadcast<H, F>(self, name: &str, handler: H) -> Result<Listener, Error>
+    where
+        H: Fn(S) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: HandlerResult,
+    {
+        self.start(name, Reach::Instance, handler).await
+    }
+
+    /// Listens under a name as [`listen`](Self::listen) does, and yields the events instead of calling a handler.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub async fn stream(self, name: &str) -> Result<EventStream<S>, Error> {
+        let (options, room) = (self.options(Reach::App), self.room());
+        let (handler, events) = stream::channel(room);
+        // Each event that the user holds is a handler in progress.
+        let options = listen::Options {
+            concurrency: room,
+            ..options
+        };
+        let listener = listen::start(self.bus, name, options, handler).await?;
+        Ok(EventStream::new(listener, events))
+    }
+
+    async fn start<H, F>(self, name: &str, reach: Reach, handler: H) -> Result<Listener, Error>
+    where
+        H: Fn(S) -> F + Send + Sync + 'static,
+        F: Future + Send + 'static,
+        F::Output: HandlerResult,
+    {
+        let handler = Arc::new(handler);
+        let handle: listen::Handle = Arc::new(move |event, payload, _| {
+            let event = S::decode(event, payload)?;
+            let handler = Arc::clone(&handler);
+            // Called within the future: there, a panic is a failure of this event.
+            Ok(Box::pin(async move { handler(event).await.into_result() }))
+        });
+        listen::start(self.bus.clone(), name, self.options(reach), handle).await
+    }
+
+    fn options(&self, reach: Reach) -> listen::Options {
+        listen::Options {
+            reach,
+            interest: Interest {
+                api: S::API,
+                events: S::EVENTS,
+                keys: self.keys.clone(),
+            },
+            concurrency: self.concurrency,
+            prefetch: self.room(),
+        }
+    }
+
+    fn room(&self) -> u16 {
+        self.prefetch
+            .unwrap_or_else(|| self.concurrency.saturating_mul(4).max(LEAST_PREFETCH))
+    }
+}
+
+impl<E: Event> Subscription<E> {
+    /// Hears only events whose `#[key]` argument has a certain value; the broker filters: `.only(StockChanged::part_is("bolt"))`.
+    ///
+    /// Several values of one key mean any of them; values of several keys must all match.
+    pub fn only(mut self, filter: KeyFilter<E>) -> Self {
+        if self.keys.len() <= filter.index {
+            self.keys.resize(filter.index + 1, Vec::new());
+        }
+        self.keys[filter.index].push(filter.word);
+        self
+    }
+}
+
+impl<S: EventSet> fmt::Debug for Subscription<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("api", &S::API)
+            .field("events", &S::EVENTS)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! The runtime behind `lightbus`: a trait's calls and events, mapped onto AMQP. Use the facade crate; generated
+//! code stands on this one.
+//!
+//! # Map
+//! - `bus`, `config`, `signal`: the handle, its settings, its end.
+//! - `rpc`, `service`: calls, from both sides. `event`: publishing and listening. `context`: what a handler knows of its message.
+//! - `topology`: every name on the broker. `wire`: every property and header. `codec`, `args`, `msgpack`: payloads.
+//! - `connection`: two supervised connections on a thread of their own. `delivery`: handlers and acknowledgements.
+//!
+//! # Invariants
+//! Names on the broker are made in `topology` alone. No lapin type is public. Nothing here knows the macro or the embedded broker. No std lock is
+//! held across an `.await`. Every wait has a deadline, or ends with the bus.
+
+mod args;
+mod boxed;
+mod budget;
+mod bus;
+mod codec;
+mod config;
+mod connection;
+mod context;
+mod decode;
+mod delivery;
+mod error;
+mod event;
+mod grammar;
+mod msgpack;
+mod rpc;
+mod service;
+mod signal;
+mod topology;
+mod wire;
+
+pub use bus::Bus;
+pub use config::BusBuilder;
+pub use context::Context;
+pub use error::{CallError, CallFailure, Error, PublishError};
+pub use event::{
+    Event, EventKey, EventPublisher, EventSet, EventStream, HandlerResult, KeyFilter, Listener,
+    Publish, Received, Subscription,
+};
+pub use rpc::{Call, Serve, Serving};
+pub use service::Service;
+
+/// What generated code stands on. Not for people: it may change in any release.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::args::{ArgError, Args};
+    pub use crate::codec::{Arg, BytesArg, DecodeError, Payload};
+    pub use crate::event::{KeyWriter, Publisher};
+    pub use crate::rpc::{CallSpec, Client};
+    pub use crate::service::{HandlerFuture, Method, Reply, reply, reply_plain, run};
+}

@@ -1,0 +1,62 @@
+//! Why a call has no answer, in words, before the error takes the call's type.
+
+use super::call::CallSpec;
+use crate::error::{CallError, CallFailure};
+use crate::wire::Status;
+
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The call came back: no queue is bound for it.
+    Returned,
+    NoProvider(String),
+    UnknownMethod(String),
+    Timeout(String),
+    BadArguments(String),
+    Rejected(String),
+    ProviderFailed(String),
+    Connection(String),
+    BadReply(String),
+}
+
+impl Failure {
+    pub(super) fn of_status(status: Status, detail: &str) -> Self {
+        match status {
+            Status::UnknownMethod => Self::UnknownMethod(
+                "the provider does not know this method; it was built from another version of the API".to_owned(),
+            ),
+            Status::BadArguments => Self::BadArguments(format!("the provider could not read the arguments: {detail}")),
+            Status::Expired => Self::Timeout("the deadline had passed when the provider took the call; it did not run. Or the clocks of the two machines differ".to_owned()),
+            Status::TooLarge => Self::Rejected(format!("the provider refuses the call: {detail}")),
+            Status::Redelivered => Self::ProviderFailed(
+                "a provider was lost while it had this call; it may have run. \
+                 Methods marked `#[rpc(idempotent)]` are tried again on another provider"
+                    .to_owned(),
+            ),
+            Status::Panicked => Self::ProviderFailed("the provider's method panicked; the provider's log has the text".to_owned()),
+            Status::Unencodable | Status::Domain => {
+                Self::ProviderFailed(format!("the provider could not encode its answer: {detail}"))
+            }
+        }
+    }
+
+    pub(super) fn into_error<E>(self, spec: &'static CallSpec) -> CallError<E> {
+        let failure = |detail| {
+            Box::new(CallFailure {
+                api: spec.api,
+                method: spec.method,
+                detail,
+            })
+        };
+        match self {
+            Self::Returned => CallError::NoProvider(failure("nobody serves it".to_owned())),
+            Self::NoProvider(detail) => CallError::NoProvider(failure(detail)),
+            Self::UnknownMethod(detail) => CallError::UnknownMethod(failure(detail)),
+            Self::Timeout(detail) => CallError::Timeout(failure(detail)),
+            Self::BadArguments(detail) => CallError::BadArguments(failure(detail)),
+            Self::Rejected(detail) => CallError::Rejected(failure(detail)),
+            Self::ProviderFailed(detail) => CallError::ProviderFailed(failure(detail)),
+            Self::Connection(detail) => CallError::Connection(failure(detail)),
+            Self::BadReply(detail) => CallError::BadReply(failure(detail)),
+        }
+    }
+}

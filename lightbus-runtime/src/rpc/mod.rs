@@ -1,0 +1,11 @@
+//! Calls: the caller's side and the provider's side.
+
+mod call;
+pub(crate) mod failure;
+pub(crate) mod pending;
+mod replies;
+mod request;
+mod server;
+
+pub use call::{Call, CallSpec, Client};
+pub use server::{Serve, Serving};

@@ -1,0 +1,197 @@
+//! A call without its types: encoded, published, waited for. Compiled once, for all methods.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::call::CallSpec;
+use super::failure::Failure;
+use super::pending::Waiting;
+use super::replies::{self, Reply};
+use crate::boxed::Boxed;
+use crate::bus::Bus;
+use crate::codec::{Arg, EncodeError, encode_args};
+use crate::connection::publisher::Outgoing;
+use crate::connection::{LinkClosed, declare, pause};
+use crate::context::Context;
+use crate::error::Error;
+use crate::{topology, wire};
+
+/// First look for a returned call. It comes back in well under a millisecond, but lapin wakes nobody for it.
+const FIRST_LOOK: Duration = Duration::from_millis(4);
+
+pub(super) struct Request {
+    bus: Bus,
+    pub(super) spec: &'static CallSpec,
+    payload: Result<Vec<u8>, EncodeError>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) headers: Vec<(String, String)>,
+}
+
+impl Request {
+    pub(super) fn new(
+        bus: &Bus,
+        spec: &'static CallSpec,
+        args: &[(&'static str, &dyn Arg)],
+    ) -> Self {
+        Self {
+            bus: bus.clone(),
+            spec,
+            payload: encode_args(args),
+            timeout: None,
+            headers: Vec::new(),
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        let own = self
+            .timeout
+            .or(self.spec.timeout)
+            .unwrap_or(self.bus.core().config.call_timeout);
+        Context::inherited_time().map_or(own, |left| own.min(left))
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let payload = self
+            .payload
+            .as_ref()
+            .map_err(|error| Failure::BadArguments(format!("cannot be encoded: {error}")))?;
+        let limit = self.bus.core().config.payload_limit;
+        if payload.len() > limit {
+            return Err(Failure::Rejected(format!(
+                "the arguments take {} bytes, the limit is {limit}. Send a reference instead, or raise `payload_limit` on both sides",
+                payload.len()
+            )));
+        }
+        wire::check_headers(&self.headers).map_err(Failure::Rejected)
+    }
+
+    pub(super) fn send(self) -> Boxed<Result<Reply, Failure>> {
+        Box::pin(self.exchange())
+    }
+
+    async fn exchange(self) -> Result<Reply, Failure> {
+        self.check()?;
+        let timeout = self.timeout();
+        let deadline = Instant::now() + timeout;
+        let core = self.bus.core();
+        let payload = self.payload.as_deref().unwrap_or_default();
+        let not_sent = |_| self.not_sent(timeout, "the broker is slow to set things up");
+        let room = tokio::time::timeout_at(deadline, core.budget.reserve(payload.len())).await;
+        let _room = room
+            .map_err(|_| self.not_sent(timeout, "too many calls are waiting for their answers"))?;
+        let exchange = topology::rpc_name(self.spec.api);
+        let mut waiting = loop {
+            if !core.direct.is_ready(&exchange) {
+                let ready = tokio::time::timeout_at(deadline, self.prepare(&exchange)).await;
+                ready.map_err(not_sent)??;
+            }
+            // The id tells the time, so it is made when the call leaves.
+            let waiting = core.pending.register();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let message = Outgoing {
+                exchange: &exchange,
+                key: self.spec.method,
+                mandatory: true,
+                properties: core.sender.request(waiting.id, left, &self.headers),
+                payload,
+            };
+            if core.direct.submit(message).is_ok() {
+                break waiting;
+            }
+        };
+        self.wait(&mut waiting, deadline, timeout).await
+    }
+
+    /// The reply queue, an open channel, and the API's exchange: needed once, then known.
+    async fn prepare(&self, exchange: &str) -> Result<(), Failure> {
+        let core = self.bus.core();
+        let failed = |error: Error| Failure::Connection(error.to_string());
+        core.replies
+            .get_or_try_init(|| replies::start(core))
+            .await
+            .map_err(failed)?;
+        while !core.direct.is_ready(exchange) {
+            core.direct.open().await.map_err(closed)?;
+            let plan = || topology::caller_plan(self.spec.api);
+            match core.direct.ensure(exchange, plan).await {
+                // Lost while declaring: there will be another connection.
+                Err(Error::Broker { .. } | Error::Closed) if !core.life.stop.is_cancelled() => {
+                    pause().await
+                }
+                ended => ended.map_err(failed)?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(
+        &self,
+        waiting: &mut Waiting<'_>,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Reply, Failure> {
+        let core = self.bus.core();
+        let mut look = FIRST_LOOK;
+        loop {
+            let next = deadline.min(Instant::now() + look);
+            match tokio::time::timeout_at(next, &mut waiting.answer).await {
+                Ok(Ok(Err(Failure::Returned))) => return Err(self.unserved(deadline).await),
+                Ok(Ok(answer)) => return answer,
+                Ok(Err(oneshot::error::RecvError { .. })) => return Err(closed(LinkClosed)),
+                Err(_) if next == deadline => return Err(self.timed_out(timeout)),
+                Err(_) => {
+                    core.sort_returned();
+                    look *= 4;
+                }
+            }
+        }
+    }
+
+    /// Nobody serves the method. Does somebody serve the API?
+    async fn unserved(&self, deadline: Instant) -> Failure {
+        let core = self.bus.core();
+        let queue = topology::rpc_name(self.spec.api);
+        let asked = match core.io.publish.now() {
+            Some(session) => {
+                let asked = declare::consumers(&session, &queue);
+                let answer = tokio::time::timeout_at(deadline, asked).await;
+                answer.ok().and_then(Result::ok).flatten()
+            }
+            None => None,
+        };
+        match asked {
+            Some(providers) if providers > 0 => Failure::UnknownMethod(format!(
+                "{providers} provider(s) serve `{}`, but none of them this method; they were built from another version of the API",
+                self.spec.api
+            )),
+            _ => Failure::NoProvider(format!(
+                "nobody serves `{}` on this broker and vhost. Is its app running, and connected to {}?",
+                self.spec.api,
+                core.config.broker()
+            )),
+        }
+    }
+
+    fn timed_out(&self, timeout: Duration) -> Failure {
+        let core = self.bus.core();
+        let why = core.io.publish.trouble().unwrap_or(
+            "the provider is slow, busy, or was lost; or its queue is full. The call may have run",
+        );
+        Failure::Timeout(format!(
+            "no answer within {} ms: {why}",
+            timeout.as_millis()
+        ))
+    }
+
+    fn not_sent(&self, timeout: Duration, otherwise: &str) -> Failure {
+        let core = self.bus.core();
+        let why = core.io.publish.trouble().unwrap_or(otherwise);
+        Failure::Connection(format!("not sent within {} ms: {why}", timeout.as_millis()))
+    }
+}
+
+fn closed(_: LinkClosed) -> Failure {
+    Failure::Connection("the bus is closed".to_owned())
+}

@@ -1,0 +1,379 @@
+//! Version 1 of the wire: which AMQP properties and headers a message carries, and how they are read back.
+//!
+//! A message says nothing twice: the exchange and the routing key name the API and the method or event, an id tells its own time. Each property,
+//! and above all a table of headers, costs every reader time, so most messages carry no table. What comes from others may say it in headers.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use uuid::Uuid;
+
+use crate::codec::MSGPACK;
+use crate::grammar::{is_instance, is_name};
+
+pub(crate) const REQUEST: &str = "lb1.req";
+pub(crate) const REPLY: &str = "lb1.rep";
+pub(crate) const EVENT: &str = "lb1.ev";
+
+pub(crate) const NAME: &str = "lb-name";
+pub(crate) const DEADLINE: &str = "lb-deadline";
+pub(crate) const ATTEMPT: &str = "lb-attempt";
+pub(crate) const STATUS: &str = "lb-status";
+pub(crate) const ERROR: &str = "lb-err-msg";
+/// What an application adds itself.
+pub(crate) const META: &str = "lb-meta";
+
+/// All headers of a message together, in bytes.
+pub(crate) const HEADERS_LIMIT: usize = 32 * 1024;
+const TEXT_LIMIT: usize = 1024;
+
+const TRANSIENT: u8 = 1;
+const PERSISTENT: u8 = 2;
+
+/// How a call ended, other than with the method's own value. No status header means it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Domain,
+    BadArguments,
+    UnknownMethod,
+    Expired,
+    TooLarge,
+    Redelivered,
+    Panicked,
+    Unencodable,
+}
+
+const STATUSES: [(Status, &str); 8] = [
+    (Status::Domain, "error"),
+    (Status::BadArguments, "undecodable"),
+    (Status::UnknownMethod, "unknown"),
+    (Status::Expired, "expired"),
+    (Status::TooLarge, "size"),
+    (Status::Redelivered, "redelivered"),
+    (Status::Panicked, "panic"),
+    (Status::Unencodable, "unencodable"),
+];
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        STATUSES
+            .iter()
+            .find(|(status, _)| *status == self)
+            .map_or("", |(_, text)| text)
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        STATUSES
+            .iter()
+            .find(|(_, known)| *known == text)
+            .map(|(status, _)| *status)
+    }
+}
+
+/// The AMQP limit is 255 bytes; lapin's own conversion panics beyond it.
+pub(crate) fn short(text: &str) -> ShortString {
+    ShortString::try_new(truncate(text, 255).to_owned()).unwrap_or_default()
+}
+
+/// Cuts at a character's border.
+pub(crate) fn truncate(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn text_value(text: &str) -> AMQPValue {
+    AMQPValue::LongString(LongString::from(truncate(text, TEXT_LIMIT)))
+}
+
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// What every message of this app carries; made once, cloned for each message.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    request: BasicProperties,
+    reply: BasicProperties,
+    event: BasicProperties,
+}
+
+impl Sender {
+    pub(crate) fn new(app: &str, instance: &str) -> Self {
+        let of = |kind, mode| {
+            BasicProperties::default()
+                .with_type(short(kind))
+                .with_delivery_mode(mode)
+        };
+        Self {
+            // The reply address names the app.
+            request: of(REQUEST, TRANSIENT).with_reply_to(short(&format!("{app}/{instance}"))),
+            reply: of(REPLY, TRANSIENT),
+            event: of(EVENT, PERSISTENT)
+                .with_content_type(short(MSGPACK))
+                .with_app_id(short(app)),
+        }
+    }
+
+    /// A call: `id` is its correlation id, and says when it was made.
+    pub(crate) fn request(
+        &self,
+        id: Uuid,
+        left: Duration,
+        headers: &[(String, String)],
+    ) -> BasicProperties {
+        let left = left.as_millis().clamp(1, u128::from(u32::MAX));
+        let request = self
+            .request
+            .clone()
+            .with_correlation_id(id_text(id))
+            .with_expiration(short(&left.to_string()));
+        with_headers(request, meta(headers))
+    }
+
+    pub(crate) fn reply(
+        &self,
+        correlation_id: ShortString,
+        status: Option<(Status, &str)>,
+    ) -> BasicProperties {
+        let reply = self.reply.clone().with_correlation_id(correlation_id);
+        let Some((status, detail)) = status else {
+            return reply;
+        };
+        let mut table = FieldTable::default();
+        table.insert(short(STATUS), text_value(status.as_str()));
+        if !detail.is_empty() {
+            table.insert(short(ERROR), text_value(detail));
+        }
+        with_headers(reply, table)
+    }
+
+    pub(crate) fn event(&self, id: Uuid, headers: &[(String, String)]) -> BasicProperties {
+        let event = self
+            .event
+            .clone()
+            .with_message_id(id_text(id))
+            .with_timestamp(u64::try_from(now_ms() / 1000).unwrap_or_default());
+        with_headers(event, meta(headers))
+    }
+}
+
+fn id_text(id: Uuid) -> ShortString {
+    let mut buffer = Uuid::encode_buffer();
+    short(id.hyphenated().encode_lower(&mut buffer))
+}
+
+/// A table that is not there costs nothing, an empty one does.
+fn with_headers(properties: BasicProperties, table: FieldTable) -> BasicProperties {
+    match table.inner().is_empty() {
+        true => properties,
+        false => properties.with_headers(table),
+    }
+}
+
+/// When the caller gives up, in milliseconds since 1970: by its header, or else by the time in its id and the expiration.
+pub(crate) fn deadline_ms(properties: &BasicProperties) -> Option<i64> {
+    header_number(properties, DEADLINE).or_else(|| {
+        let made = Uuid::try_parse(call_id(properties)?.as_str())
+            .ok()?
+            .get_timestamp()?;
+        let (seconds, nanos) = made.to_unix();
+        let left: i64 = properties.expiration().as_ref()?.as_str().parse().ok()?;
+        let made = i64::try_from(seconds)
+            .ok()?
+            .checked_mul(1000)?
+            .checked_add(i64::from(nanos) / 1_000_000)?;
+        made.checked_add(left)
+    })
+}
+
+/// An application's own headers travel in a table of their own: they cannot pass for the bus's.
+fn meta(headers: &[(String, String)]) -> FieldTable {
+    let mut table = FieldTable::default();
+    if !headers.is_empty() {
+        let mut own = FieldTable::default();
+        for (name, value) in headers {
+            own.insert(
+                short(name),
+                AMQPValue::LongString(LongString::from(value.as_str())),
+            );
+        }
+        table.insert(short(META), AMQPValue::FieldTable(own));
+    }
+    table
+}
+
+/// Is there room for these headers of an application, beside the bus's own?
+pub(crate) fn check_headers(headers: &[(String, String)]) -> Result<(), String> {
+    if let Some((name, _)) = headers
+        .iter()
+        .find(|(name, _)| name.is_empty() || name.len() > 128)
+    {
+        return Err(format!(
+            "the header name `{}` is empty or longer than 128 bytes",
+            truncate(name, 40)
+        ));
+    }
+    let size: usize = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 6)
+        .sum();
+    if size > HEADERS_LIMIT {
+        return Err(format!(
+            "the headers take {size} bytes; the limit is {HEADERS_LIMIT}"
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
+    properties.headers().as_ref()?.inner().get(name)
+}
+
+pub(crate) fn header_text<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a str> {
+    as_text(header(properties, name)?)
+}
+
+pub(crate) fn as_text(value: &AMQPValue) -> Option<&str> {
+    match value {
+        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
+        AMQPValue::ShortString(text) => Some(text.as_str()),
+        _ => None,
+    }
+}
+
+/// Any integer type: other languages pick another one than we do.
+pub(crate) fn header_number(properties: &BasicProperties, name: &str) -> Option<i64> {
+    match *header(properties, name)? {
+        AMQPValue::ShortShortInt(n) => Some(n.into()),
+        AMQPValue::ShortShortUInt(n) => Some(n.into()),
+        AMQPValue::ShortInt(n) => Some(n.into()),
+        AMQPValue::ShortUInt(n) => Some(n.into()),
+        AMQPValue::LongInt(n) => Some(n.into()),
+        AMQPValue::LongUInt(n) => Some(n.into()),
+        AMQPValue::LongLongInt(n) => Some(n),
+        AMQPValue::Timestamp(n) => i64::try_from(n).ok(),
+        _ => None,
+    }
+}
+
+/// Where a reply goes: `<app>/<instance>`, both checked before they become an exchange and a key.
+pub(crate) fn reply_to(properties: &BasicProperties) -> Option<(&str, &str)> {
+    let (app, instance) = properties.reply_to().as_ref()?.as_str().split_once('/')?;
+    (is_name(app) && is_instance(instance)).then_some((app, instance))
+}
+
+/// The routing keys that a dead letter was published with, newest first, as the broker noted them.
+pub(crate) fn dead_letter_keys(properties: &BasicProperties) -> impl Iterator<Item = &str> {
+    let deaths = match header(properties, "x-death") {
+        Some(AMQPValue::FieldArray(deaths)) => deaths.as_slice(),
+        _ => &[],
+    };
+    deaths
+        .iter()
+        .filter_map(|death| match death {
+            AMQPValue::FieldTable(death) => match death.inner().get("routing-keys") {
+                Some(AMQPValue::FieldArray(keys)) => Some(keys.as_slice()),
+                _ => None,
+            },
+            _ => None,
+        })
+        .flatten()
+        .filter_map(as_text)
+}
+
+/// The id that a reply has to carry: the request's correlation id, or else its message id.
+pub(crate) fn call_id(properties: &BasicProperties) -> Option<&ShortString> {
+    properties
+        .correlation_id()
+        .as_ref()
+        .or(properties.message_id().as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_address_is_checked_before_it_becomes_an_exchange() {
+        let instance = "0123456789abcdef0123456789abcdef";
+        let read =
+            |text: &str| reply_to(&BasicProperties::default().with_reply_to(short(text))).is_some();
+        assert!(read(&format!("shop/{instance}")));
+        for forged in [
+            "shop",
+            "shop/1",
+            "/0123456789abcdef0123456789abcdef",
+            "amq.topic/x",
+            &format!("Shop/{instance}"),
+        ] {
+            assert!(!read(forged), "{forged}");
+        }
+    }
+
+    #[test]
+    fn statuses_survive_the_wire() {
+        for (status, text) in STATUSES {
+            assert_eq!(Status::parse(text), Some(status));
+            assert_eq!(status.as_str(), text);
+        }
+        assert_eq!(Status::parse("better"), None);
+    }
+
+    #[test]
+    fn a_request_says_when_it_expires() {
+        let sender = Sender::new("shop", "0123456789abcdef0123456789abcdef");
+        let before = now_ms();
+        let id = new_id();
+        let request = sender.request(
+            id,
+            Duration::from_millis(1500),
+            &[("tenant".into(), "acme".into())],
+        );
+        let deadline = deadline_ms(&request);
+        assert!(deadline.is_some_and(|at| at >= before + 1500 && at <= now_ms() + 1500));
+        assert_eq!(
+            call_id(&request).map(ShortString::as_str),
+            Some(id.to_string().as_str())
+        );
+        assert!(matches!(
+            header(&request, META),
+            Some(AMQPValue::FieldTable(_))
+        ));
+        assert!(sender.request(id, Duration::ZERO, &[]).headers().is_none());
+    }
+
+    #[test]
+    fn others_may_say_when_theirs_expires_or_not_at_all() {
+        let foreign = BasicProperties::default()
+            .with_correlation_id(short("x"))
+            .with_expiration(short("100"));
+        assert_eq!(deadline_ms(&foreign), None);
+        let mut table = FieldTable::default();
+        table.insert(short(DEADLINE), AMQPValue::LongInt(7));
+        assert_eq!(deadline_ms(&foreign.with_headers(table)), Some(7));
+    }
+
+    #[test]
+    fn text_is_cut_at_a_characters_border() {
+        assert_eq!(truncate("aé", 2), "a");
+        assert_eq!(short(&"é".repeat(200)).as_str().len(), 254);
+    }
+
+    #[test]
+    fn headers_have_a_limit() {
+        assert!(check_headers(&[("a".into(), "x".repeat(HEADERS_LIMIT - 7))]).is_ok());
+        assert!(check_headers(&[("a".into(), "x".repeat(HEADERS_LIMIT))]).is_err());
+        assert!(check_headers(&[(String::new(), "x".into())]).is_err());
+    }
+}

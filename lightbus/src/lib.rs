@@ -1,0 +1,50 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//! [`Bus`] connects, serves and closes. [`Call`] and [`CallError`] are what a client's methods give. [`Subscription`] listens, [`EventPublisher`]
+//! publishes. [`Context`] tells a handler about its message. [`api`] documents the macro.
+//!
+//! # Features
+//! Both halves are on by default. A contract crate depends on lightbus with `default-features = false`; an app that only calls may do with
+//! `client`, one that only serves with `server`, and compiles no more than that.
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+pub use lightbus_macros::{api, event, key, rpc};
+pub use lightbus_runtime::{
+    Bus, BusBuilder, Call, CallError, CallFailure, Context, Error, Event, EventKey, EventPublisher,
+    EventStream, HandlerResult, KeyFilter, Listener, Publish, PublishError, Received, Serve,
+    Service, Serving, Subscription,
+};
+
+/// Keeps or drops the client half of generated code. The decision is this crate's features', not those of the crate with the trait.
+#[doc(hidden)]
+#[macro_export]
+#[cfg(feature = "client")]
+macro_rules! __if_client {
+    ($($generated:tt)*) => { $($generated)* };
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[cfg(not(feature = "client"))]
+macro_rules! __if_client {
+    ($($generated:tt)*) => {};
+}
+
+/// Keeps or drops the provider's half of generated code.
+#[doc(hidden)]
+#[macro_export]
+#[cfg(feature = "server")]
+macro_rules! __if_server {
+    ($($generated:tt)*) => { $($generated)* };
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[cfg(not(feature = "server"))]
+macro_rules! __if_server {
+    ($($generated:tt)*) => {};
+}

@@ -1,0 +1,125 @@
+//! Another AMQP client, as a program in another language would be: it looks at queues, and sends what lightbus never would.
+
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+
+/// A raw AMQP connection.
+#[derive(Debug)]
+pub struct Foreign {
+    connection: Connection,
+}
+
+impl Foreign {
+    pub(crate) async fn connect(url: &str) -> anyhow::Result<Self> {
+        let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        Ok(Self { connection })
+    }
+
+    /// A new channel.
+    pub async fn channel(&self) -> anyhow::Result<Channel> {
+        Ok(self.connection.create_channel().await?)
+    }
+
+    /// Messages and consumers of a queue; `None` when there is no such queue.
+    pub async fn queue(&self, name: &str) -> anyhow::Result<Option<(u32, u32)>> {
+        let channel = self.channel().await?;
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        match channel
+            .queue_declare(name.into(), options, FieldTable::default())
+            .await
+        {
+            Ok(queue) => {
+                channel.close(200, "done".into()).await?;
+                Ok(Some((queue.message_count(), queue.consumer_count())))
+            }
+            Err(error) if error.is_amqp_soft_error() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Declares a durable queue without any arguments.
+    pub async fn declare_plain_queue(&self, name: &str) -> anyhow::Result<()> {
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        let channel = self.channel().await?;
+        channel
+            .queue_declare(name.into(), options, FieldTable::default())
+            .await?;
+        Ok(())
+    }
+
+    /// The next message of a queue, acknowledged.
+    pub async fn take(&self, queue: &str) -> anyhow::Result<Option<lapin::message::Delivery>> {
+        let channel = self.channel().await?;
+        let got = channel
+            .basic_get(queue.into(), BasicGetOptions { no_ack: true })
+            .await?;
+        Ok(got.map(|got| got.delivery))
+    }
+
+    /// Publishes and waits for the confirmation.
+    pub async fn publish(
+        &self,
+        exchange: &str,
+        key: &str,
+        properties: BasicProperties,
+        payload: &[u8],
+    ) -> anyhow::Result<()> {
+        let channel = self.channel().await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
+        let options = BasicPublishOptions::default();
+        channel
+            .basic_publish(exchange.into(), key.into(), options, payload, properties)
+            .await?
+            .await?;
+        channel.close(200, "done".into()).await?;
+        Ok(())
+    }
+
+    /// An exchange and a queue to be answered on, as `<app>/<instance>`; the queue's name is returned.
+    pub async fn reply_address(&self, app: &str, instance: &str) -> anyhow::Result<String> {
+        let (exchange, queue) = (format!("lb.reply.{app}"), format!("lb.r.{app}.{instance}"));
+        let channel = self.channel().await?;
+        let durable = lapin::options::ExchangeDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        let none = FieldTable::default;
+        channel
+            .exchange_declare(
+                exchange.as_str().into(),
+                lapin::ExchangeKind::Direct,
+                durable,
+                none(),
+            )
+            .await?;
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        channel
+            .queue_declare(queue.as_str().into(), options, none())
+            .await?;
+        let key = ShortString::from(instance);
+        channel
+            .queue_bind(
+                queue.as_str().into(),
+                exchange.as_str().into(),
+                key,
+                Default::default(),
+                none(),
+            )
+            .await?;
+        Ok(queue)
+    }
+}

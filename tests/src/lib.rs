@@ -1,0 +1,84 @@
+//! The tests' harness: a broker, the embedded one or, with `LIGHTBUS_URL` set, a real one. The same tests run on both.
+//!
+//! Each test has an API of its own name and apps of their own names, so that tests share a RabbitMQ without meeting.
+
+mod foreign;
+
+use std::time::Duration;
+
+use lightbus::{Bus, BusBuilder, Error};
+use lightbus_broker::Broker;
+
+pub use foreign::Foreign;
+
+/// The broker that a test runs on.
+#[derive(Debug)]
+pub struct TestBroker {
+    url: String,
+    embedded: Option<Broker>,
+}
+
+impl TestBroker {
+    /// The RabbitMQ at `LIGHTBUS_URL`, else a new embedded broker.
+    pub async fn start() -> anyhow::Result<Self> {
+        match std::env::var("LIGHTBUS_URL") {
+            Ok(url) => Ok(Self {
+                url,
+                embedded: None,
+            }),
+            Err(_) => {
+                let broker = Broker::start().await?;
+                Ok(Self {
+                    url: broker.url(),
+                    embedded: Some(broker),
+                })
+            }
+        }
+    }
+
+    /// The broker's URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The embedded broker, when that is what the test runs on.
+    pub fn embedded(&self) -> Option<&Broker> {
+        self.embedded.as_ref()
+    }
+
+    /// Another AMQP client on this broker, that knows nothing of lightbus.
+    pub async fn foreign(&self) -> anyhow::Result<Foreign> {
+        Foreign::connect(&self.url).await
+    }
+
+    /// A bus for `app` on this broker. [`Bus::app`] tells the name it has in this run.
+    pub async fn bus(&self, app: &str) -> Result<Bus, Error> {
+        self.builder(app).connect().await
+    }
+
+    /// Settings of a bus for `app` on this broker.
+    pub fn builder(&self, app: &str) -> BusBuilder {
+        Bus::builder(&app_name(app)).url(&self.url)
+    }
+}
+
+/// A RabbitMQ still has the queues of earlier runs: an app's name is another one in each.
+fn app_name(app: &str) -> String {
+    format!("{app}-{}", std::process::id())
+}
+
+/// The queue of a named listener of an app.
+pub fn queue_of(app: &str, listener: &str) -> String {
+    format!("lb.q.{}.{listener}", app_name(app))
+}
+
+/// Waits for something to become true; fails after ten seconds.
+pub async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
+    for _ in 0..1000 {
+        if is_true().await {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    anyhow::bail!("after 10 s it is still not true that {what}")
+}

@@ -1,0 +1,226 @@
+//! Leaving the bus: nothing is lost, and nothing stays behind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use lightbus::CallError;
+use lightbus_tests::{TestBroker, eventually, queue_of};
+
+use crate::connecting::threads;
+
+#[lightbus::api(name = "leaving")]
+trait Api {
+    async fn nap(&self, ms: u64) -> u64;
+    #[event]
+    fn happened(n: u32);
+}
+
+struct Provider;
+
+impl Api for Provider {
+    async fn nap(&self, ms: u64) -> u64 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        ms
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
+    #[lightbus::api(name = "leaving_drain")]
+    trait Drain {
+        async fn nap(&self, ms: u64) -> u64;
+        #[event]
+        fn happened(n: u32);
+    }
+    struct Counting(Arc<AtomicUsize>);
+    impl Drain for Counting {
+        async fn nap(&self, ms: u64) -> u64 {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            ms
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let provider = broker.bus("drain-provider").await?;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let handled = Arc::new(AtomicUsize::new(0));
+    provider
+        .serve(DrainServer::new(Counting(Arc::clone(&begun))))
+        .await?;
+    let (counter, done) = (Arc::clone(&begun), Arc::clone(&handled));
+    let handler = move |_: Happened| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let done = Arc::clone(&done);
+        async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            done.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    DrainClient::new(&provider)
+        .happened()
+        .listen("drain", handler)
+        .await?;
+    let peer = broker.bus("drain-peer").await?;
+    let call = tokio::spawn({
+        let api = DrainClient::new(&peer);
+        async move { api.nap(300).await }
+    });
+    DrainEvents::new(&peer)
+        .happened()
+        .publish(Happened { n: 1 })
+        .await?;
+    eventually("both handlers run", async || {
+        begun.load(Ordering::SeqCst) == 2
+    })
+    .await?;
+    let running = tokio::spawn({
+        let provider = provider.clone();
+        async move { provider.run_until_shutdown().await }
+    });
+    provider.shutdown();
+    running.await??;
+    assert_eq!(handled.load(Ordering::SeqCst), 1);
+    assert_eq!(call.await??, 300);
+    let foreign = broker.foreign().await?;
+    assert_eq!(
+        foreign.queue(&queue_of("drain-provider", "drain")).await?,
+        Some((0, 0))
+    );
+    // A closed bus says so.
+    let closed = DrainClient::new(&provider)
+        .nap(1)
+        .timeout(Duration::from_secs(1))
+        .await
+        .unwrap_err();
+    assert!(matches!(closed, CallError::Connection(_)), "{closed}");
+    assert!(closed.to_string().contains("closed"), "{closed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_grace_period_ends_handlers_that_go_on_for_ever() -> anyhow::Result<()> {
+    #[lightbus::api(name = "leaving_grace")]
+    trait Grace {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker
+        .builder("grace-shop")
+        .grace(Duration::from_millis(200))
+        .connect()
+        .await?;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&begun);
+    let handler = move |_: Happened| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>()
+    };
+    GraceClient::new(&bus)
+        .happened()
+        .listen("grace", handler)
+        .await?;
+    GraceEvents::new(&bus)
+        .happened()
+        .publish(Happened { n: 1 })
+        .await?;
+    eventually("the handler runs", async || {
+        begun.load(Ordering::SeqCst) == 1
+    })
+    .await?;
+    let asked = Instant::now();
+    bus.close().await;
+    assert!(
+        asked.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        asked.elapsed()
+    );
+    // Its event goes back.
+    let foreign = broker.foreign().await?;
+    eventually("the event is back", async || {
+        foreign
+            .queue(&queue_of("grace-shop", "grace"))
+            .await
+            .is_ok_and(|queue| queue == Some((1, 0)))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_dropped_bus_leaves_no_thread_no_queue_and_no_connection() -> anyhow::Result<()> {
+    let broker = TestBroker::start().await?;
+    let provider = broker.bus("leave-provider").await?;
+    provider.serve(ApiServer::new(Provider)).await?;
+    let peer = broker.bus("leave-peer").await?;
+    let (instance, foreign) = (peer.instance().to_owned(), broker.foreign().await?);
+    {
+        let api = ApiClient::new(&peer);
+        assert_eq!(api.nap(1).await?, 1);
+        drop(api.nap(50).timeout(Duration::from_millis(10)).await);
+        let broadcast = api.happened().broadcast("leave-b", |_| async {}).await?;
+        assert!(foreign.queue(broadcast.queue()).await?.is_some());
+        api.happened().listen("leave-l", |_| async {}).await?;
+        drop(api.happened().stream("leave-s").await?);
+    }
+    let reply_queue = format!("lb.r.{}.{instance}", peer.app());
+    let broadcast_queue = format!("lb.b.{}.leave-b.{instance}", peer.app());
+    assert!(foreign.queue(&reply_queue).await?.is_some());
+    assert!(threads("lightbus leave-peer") > 0);
+    drop((peer, provider));
+    eventually("the threads are gone", async || {
+        threads("lightbus leave-") == 0
+    })
+    .await?;
+    assert_eq!(foreign.queue(&reply_queue).await?, None);
+    assert_eq!(foreign.queue(&broadcast_queue).await?, None);
+    for stays in [
+        queue_of("leave-peer", "leave-l"),
+        queue_of("leave-peer", "leave-s"),
+        "lb.rpc.leaving".to_owned(),
+    ] {
+        eventually("no consumer remains", async || {
+            foreign
+                .queue(&stays)
+                .await
+                .is_ok_and(|queue| queue.is_some_and(|(_, n)| n == 0))
+        })
+        .await?;
+    }
+    if let Some(embedded) = broker.embedded() {
+        eventually("only the test's own connection remains", async || {
+            embedded.snapshot().connections.len() == 1
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_api_that_is_no_longer_served_takes_no_calls() -> anyhow::Result<()> {
+    #[lightbus::api(name = "leaving_stop")]
+    trait Stop {
+        async fn ping(&self) -> u8;
+    }
+    impl Stop for Provider {
+        async fn ping(&self) -> u8 {
+            1
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("stop-provider").await?;
+    let serving = bus.serve(StopServer::new(Provider)).await?;
+    assert_eq!(serving.api(), "leaving_stop");
+    let peer = broker.bus("stop-peer").await?;
+    let api = StopClient::new(&peer);
+    assert_eq!(api.ping().await?, 1);
+    serving.stop().await;
+    let waited = api.ping().timeout(Duration::from_millis(200)).await;
+    assert!(
+        matches!(waited, Err(CallError::Timeout(_))),
+        "within a minute a provider may come back: {waited:?}"
+    );
+    bus.serve(StopServer::new(Provider)).await?;
+    assert_eq!(api.ping().await?, 1);
+    Ok(())
+}

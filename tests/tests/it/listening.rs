@@ -1,0 +1,295 @@
+//! Listeners: their names, their streams, their limits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lightbus::Error;
+use lightbus_tests::{TestBroker, eventually, queue_of};
+
+#[tokio::test]
+async fn a_stream_yields_events_until_they_are_acknowledged() -> anyhow::Result<()> {
+    #[lightbus::api(name = "streams_ack")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("streams-shop").await?;
+    let api = ApiClient::new(&bus);
+    let mut stream = api.happened().stream("audit").await?;
+    let events = ApiEvents::new(&bus);
+    for n in 0..4 {
+        events.happened().publish(Happened { n }).await?;
+    }
+    let first = stream.next().await.unwrap();
+    assert_eq!((first.n, first.context().name()), (0, "happened"));
+    first.ack();
+    drop(stream.next().await.unwrap());
+    stream.next().await.unwrap().reject();
+    let foreign = broker.foreign().await?;
+    eventually("the rejected one is dead", async || {
+        foreign
+            .queue(&queue_of("streams-shop", "audit.dead"))
+            .await
+            .is_ok_and(|queue| queue == Some((1, 0)))
+    })
+    .await?;
+    drop(stream);
+    eventually("the kept ones are back", async || {
+        foreign
+            .queue(&queue_of("streams-shop", "audit"))
+            .await
+            .is_ok_and(|queue| queue == Some((2, 0)))
+    })
+    .await?;
+    let mut stream = api.happened().stream("audit").await?;
+    let mut again = [stream.next().await.unwrap(), stream.next().await.unwrap()].map(|event| {
+        assert!(event.context().is_redelivered());
+        event.ack().n
+    });
+    again.sort_unstable();
+    assert_eq!(again, [1, 3]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_listeners_name_is_checked_and_taken_once() -> anyhow::Result<()> {
+    #[lightbus::api(name = "listening_names")]
+    trait Api {
+        #[event]
+        fn happened();
+        #[event]
+        fn ended();
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("names-shop").await?;
+    let api = ApiClient::new(&bus);
+    let illegal = api
+        .happened()
+        .listen("Not Legal", |_| async {})
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&illegal, Error::Config(text) if text.contains("`Not Legal` is not a legal listener name")),
+        "{illegal}"
+    );
+    let listener = api.happened().listen("names", |_| async {}).await?;
+    let taken = api.ended().listen("names", |_| async {}).await.unwrap_err();
+    assert!(
+        matches!(&taken, Error::Config(text) if text.contains("`names` already")),
+        "{taken}"
+    );
+    listener.stop().await;
+    api.ended().listen("names", |_| async {}).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_with_other_arguments_is_an_error_that_shows_the_difference() -> anyhow::Result<()>
+{
+    #[lightbus::api(name = "listening_mismatch")]
+    trait Api {
+        #[event]
+        fn happened();
+    }
+    let broker = TestBroker::start().await?;
+    broker
+        .foreign()
+        .await?
+        .declare_plain_queue(&queue_of("mismatch-shop", "taken"))
+        .await?;
+    let bus = broker.bus("mismatch-shop").await?;
+    let api = ApiClient::new(&bus);
+    let error = api
+        .happened()
+        .listen("taken", |_| async {})
+        .await
+        .unwrap_err();
+    let Error::TopologyMismatch { object, detail } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        object,
+        &format!("queue `{}`", queue_of("mismatch-shop", "taken"))
+    );
+    assert!(detail.contains("inequivalent arg 'x-"), "{detail}");
+    // That queue alone fails.
+    api.happened().listen("free", |_| async {}).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn concurrency_is_a_limit_and_one_means_in_order() -> anyhow::Result<()> {
+    #[lightbus::api(name = "listening_order")]
+    trait Api {
+        #[event]
+        fn happened(n: usize);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("order-shop").await?;
+    let next = Arc::new(AtomicUsize::new(0));
+    let running = Arc::new(AtomicUsize::new(0));
+    let handler = {
+        let (next, running) = (Arc::clone(&next), Arc::clone(&running));
+        move |event: Happened| {
+            let (next, running) = (Arc::clone(&next), Arc::clone(&running));
+            async move {
+                assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0);
+                tokio::time::sleep(Duration::from_micros(200)).await;
+                assert_eq!(next.load(Ordering::SeqCst), event.n);
+                next.store(event.n + 1, Ordering::SeqCst);
+                running.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+    };
+    ApiClient::new(&bus)
+        .happened()
+        .concurrency(1)
+        .listen("order", handler)
+        .await?;
+    let events = ApiEvents::new(&bus);
+    for n in 0..100 {
+        events.happened().publish(Happened { n }).await?;
+    }
+    eventually("all were handled in order", async || {
+        next.load(Ordering::SeqCst) == 100
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_listener_that_blocks_its_thread_does_not_lose_the_connection() -> anyhow::Result<()> {
+    #[lightbus::api(name = "listening_blocking")]
+    trait Api {
+        #[event]
+        fn happened(n: usize);
+    }
+    let broker = TestBroker::start().await?;
+    // Heartbeats every second: 2.5 s without one would end the connection.
+    let separator = if broker.url().contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}heartbeat=1", broker.url());
+    let bus = broker.builder("blocking-shop").url(url).connect().await?;
+    let deliveries = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&deliveries);
+    let handler = move |_: Happened| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        // This test has one thread: nothing else of it runs meanwhile.
+        std::thread::sleep(Duration::from_secs(4));
+        std::future::ready(())
+    };
+    ApiClient::new(&bus)
+        .happened()
+        .listen("blocking", handler)
+        .await?;
+    ApiEvents::new(&bus)
+        .happened()
+        .publish(Happened { n: 1 })
+        .await?;
+    let foreign = broker.foreign().await?;
+    eventually("the event is acknowledged", async || {
+        deliveries.load(Ordering::SeqCst) > 0
+            && foreign
+                .queue(&queue_of("blocking-shop", "blocking"))
+                .await
+                .is_ok_and(|queue| queue == Some((0, 1)))
+    })
+    .await?;
+    bus.close().await;
+    assert_eq!(
+        foreign
+            .queue(&queue_of("blocking-shop", "blocking"))
+            .await?,
+        Some((0, 0))
+    );
+    assert_eq!(
+        deliveries.load(Ordering::SeqCst),
+        1,
+        "it was delivered again: the connection was lost"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_keeps_to_the_concurrency_and_loses_nothing() -> anyhow::Result<()> {
+    #[lightbus::api(name = "listening_stop")]
+    trait Api {
+        #[event]
+        fn happened(n: usize);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("stop-shop").await?;
+    let running = Arc::new(AtomicUsize::new(0));
+    let handled = Arc::new(AtomicUsize::new(0));
+    let handler = {
+        let (running, handled) = (Arc::clone(&running), Arc::clone(&handled));
+        move |_: Happened| {
+            let (running, handled) = (Arc::clone(&running), Arc::clone(&handled));
+            async move {
+                assert!(
+                    running.fetch_add(1, Ordering::SeqCst) < 2,
+                    "more than two at a time"
+                );
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                handled.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    };
+    let happened = ApiClient::new(&bus).happened().concurrency(2);
+    let listener = happened.listen("stop", handler).await?;
+    let events = ApiEvents::new(&bus);
+    for n in 0..60 {
+        events.happened().publish(Happened { n }).await?;
+    }
+    eventually("some are handled", async || {
+        handled.load(Ordering::SeqCst) > 5
+    })
+    .await?;
+    listener.stop().await;
+    let foreign = broker.foreign().await?;
+    let left = foreign
+        .queue(&queue_of("stop-shop", "stop"))
+        .await?
+        .map(|(left, _)| left);
+    assert_eq!(
+        left,
+        Some(60 - u32::try_from(handled.load(Ordering::SeqCst))?)
+    );
+    assert_eq!(
+        foreign.queue(&queue_of("stop-shop", "stop.dead")).await?,
+        Some((0, 0))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_listen_that_is_given_up_does_not_begin_later() -> anyhow::Result<()> {
+    #[lightbus::api(name = "listening_dropped")]
+    trait Api {
+        #[event]
+        fn happened(n: usize);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("dropped-shop").await?;
+    let api = ApiClient::new(&bus);
+    let listening = api.happened().listen("dropped", |_| async {});
+    assert!(
+        tokio::time::timeout(Duration::ZERO, listening)
+            .await
+            .is_err()
+    );
+    // The name is free again when the attempt has ended, and the queue has no other consumer than this one.
+    let mut listener = None;
+    eventually("the name is free", async || {
+        listener = api.happened().listen("dropped", |_| async {}).await.ok();
+        listener.is_some()
+    })
+    .await?;
+    let foreign = broker.foreign().await?;
+    assert_eq!(
+        foreign.queue(&queue_of("dropped-shop", "dropped")).await?,
+        Some((0, 1))
+    );
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! lightbus on a broker: on the embedded one, or with `LIGHTBUS_URL` set on a RabbitMQ.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod calls;
+mod connecting;
+mod events;
+mod foreign;
+mod leaving;
+mod listening;
+mod reconnecting;

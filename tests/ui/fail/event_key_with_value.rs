@@ -1,0 +1,41 @@
+//! `#[key]` with something inside.
+
+#[lightbus::api(name = "auth")]
+pub trait AuthApi {
+    async fn check_password(&self, username: String, password: String) -> bool;
+
+    #[event]
+    fn stock_changed(#[key(1)] part: String, left: u32);
+}
+
+struct Auth;
+
+impl AuthApi for Auth {
+    async fn check_password(&self, username: String, password: String) -> bool {
+        username == password
+    }
+}
+
+pub async fn provide(bus: &lightbus::Bus) {
+    let _ = bus.serve(AuthApiServer::new(Auth)).await;
+}
+
+pub async fn call(bus: &lightbus::Bus) {
+    let auth = AuthApiClient::new(bus);
+    let _ = auth.check_password("ada", "secret").await;
+}
+
+pub async fn publish(bus: &lightbus::Bus) {
+    let _ = AuthApiEvents::new(bus)
+        .stock_changed()
+        .publish(StockChanged {
+            part: "bolt".to_string(),
+            left: 1,
+        })
+        .await;
+    let _ = AuthApiClient::new(bus)
+        .stock_changed()
+        .only(StockChanged::part_is("bolt"));
+}
+
+fn main() {}

@@ -1,0 +1,27 @@
+//! An implementation whose future cannot move between threads.
+
+#[lightbus::api(name = "auth")]
+pub trait AuthApi {
+    async fn check_password(&self, username: String, password: String) -> bool;
+}
+
+struct Auth;
+
+impl AuthApi for Auth {
+    async fn check_password(&self, username: String, password: String) -> bool {
+        let shared = std::rc::Rc::new(username);
+        std::future::ready(()).await;
+        *shared == password
+    }
+}
+
+pub async fn provide(bus: &lightbus::Bus) {
+    let _ = bus.serve(AuthApiServer::new(Auth)).await;
+}
+
+pub async fn call(bus: &lightbus::Bus) {
+    let auth = AuthApiClient::new(bus);
+    let _ = auth.check_password("ada", "secret").await;
+}
+
+fn main() {}
