@@ -6,6 +6,8 @@ use lapin::options::{
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
+use crate::eventually;
+
 /// A raw AMQP connection.
 #[derive(Debug)]
 pub struct Foreign {
@@ -41,6 +43,17 @@ impl Foreign {
             Err(error) if error.is_amqp_soft_error() => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Waits until a queue has that many messages and consumers. RabbitMQ counts what was settled, and what a closed channel
+    /// leaves behind, in its own time.
+    pub async fn until(&self, queue: &str, messages: u32, consumers: u32) -> anyhow::Result<()> {
+        let what = format!("`{queue}` has {messages} messages and {consumers} consumers");
+        eventually(&what, async || {
+            let counted = self.queue(queue).await;
+            counted.is_ok_and(|counted| counted == Some((messages, consumers)))
+        })
+        .await
     }
 
     /// Declares a durable queue without any arguments.

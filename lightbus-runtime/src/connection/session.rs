@@ -3,11 +3,15 @@
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use lapin::{Channel, Connection};
+use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Connection};
 
 use super::STEP;
 
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+/// No queue has this name: the default exchange drops the message.
+const FLUSH_KEY: &str = "lb.flush";
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -44,6 +48,16 @@ impl Session {
                 Err(std::io::Error::from(elapsed).into())
             }
         }
+    }
+
+    /// Waits until every message that was handed over before is written. lapin would send a close ahead of them; what it keeps in
+    /// order is messages, so this sends one more, to nobody.
+    pub(crate) async fn flush(&self) -> Result<(), lapin::Error> {
+        let channel = self.channel().await?;
+        let (exchange, key) = (ShortString::default(), ShortString::from(FLUSH_KEY));
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let written = channel.basic_publish(exchange, key, options, &[], properties);
+        self.step(written).await.map(drop)
     }
 
     /// Drops the socket: the only way out of a connection that hangs, and what ends lapin's thread.

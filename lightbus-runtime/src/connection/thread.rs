@@ -118,6 +118,7 @@ impl Main {
             life.drained.cancel();
             wait_for(&life.late_tasks, MARGIN).await;
             delete_queues(&link, &life.queues).await;
+            flush(&link).await;
             close.cancel();
         };
         tokio::join!(
@@ -148,4 +149,13 @@ async fn delete_queues(link: &Link, queues: &InstanceQueues) {
         }
     };
     let _ = tokio::time::timeout(STEP, deleting).await;
+}
+
+/// Answers may still be on their way out, and a closing connection does not wait for them.
+async fn flush(link: &Link) {
+    if let Some(session) = link.now().filter(|_| !link.is_blocked())
+        && let Err(error) = session.flush().await
+    {
+        debug!(%error, "the last answers may not have left");
+    }
 }

@@ -72,7 +72,7 @@ async fn nobody_serves_it_and_the_caller_hears_at_once() -> anyhow::Result<()> {
     let peer = broker.bus("unserved-peer").await?;
     let api = ApiClient::new(&peer);
     let mut best = Duration::MAX;
-    for _ in 0..5 {
+    for _ in 0..20 {
         let asked = Instant::now();
         let error = api.ping().await.unwrap_err();
         best = best.min(asked.elapsed());
@@ -83,7 +83,7 @@ async fn nobody_serves_it_and_the_caller_hears_at_once() -> anyhow::Result<()> {
             "{error}"
         );
     }
-    // The best of five: other tests share the machine.
+    // The best of twenty: other tests share the machine.
     assert!(best < Duration::from_millis(50), "it took {best:?}");
     Ok(())
 }

@@ -129,10 +129,7 @@ async fn events_wait_for_a_listener_that_is_away() -> anyhow::Result<()> {
     let events = ApiEvents::new(&source);
     events.happened().publish(Happened { n: 1 }).await?;
     let foreign = broker.foreign().await?;
-    assert_eq!(
-        foreign.queue(&queue_of("away-shop", "away")).await?,
-        Some((1, 0))
-    );
+    foreign.until(&queue_of("away-shop", "away"), 1, 0).await?;
     let (handler, mut heard) = reporting();
     ApiClient::new(&shop)
         .happened()
@@ -289,19 +286,12 @@ async fn a_changed_filter_leaves_nothing_behind() -> anyhow::Result<()> {
     }
     assert_eq!(heard.recv().await, Some(Stock { part: "nut".into() }));
     let foreign = broker.foreign().await?;
-    eventually("the skipped event is acknowledged", async || {
-        foreign
-            .queue(&queue_of("refilter-shop", "refilter"))
-            .await
-            .is_ok_and(|queue| queue == Some((0, 1)))
-    })
-    .await?;
-    assert_eq!(
-        foreign
-            .queue(&queue_of("refilter-shop", "refilter.dead"))
-            .await?,
-        Some((0, 0))
-    );
+    foreign
+        .until(&queue_of("refilter-shop", "refilter"), 0, 1)
+        .await?;
+    foreign
+        .until(&queue_of("refilter-shop", "refilter.dead"), 0, 0)
+        .await?;
     Ok(())
 }
 
@@ -362,13 +352,9 @@ async fn a_failing_listener_loses_nothing() -> anyhow::Result<()> {
         events.happened().publish(Happened { n }).await?;
     }
     let foreign = broker.foreign().await?;
-    eventually("three are dead", async || {
-        foreign
-            .queue(&queue_of("failing-shop", "failing.dead"))
-            .await
-            .is_ok_and(|queue| queue.is_some_and(|(messages, _)| messages == 3))
-    })
-    .await?;
+    foreign
+        .until(&queue_of("failing-shop", "failing.dead"), 3, 0)
+        .await?;
     eventually("seven are handled", async || {
         handled.load(Ordering::SeqCst) == 7
     })

@@ -264,11 +264,7 @@ async fn a_bad_event_goes_to_the_dead_letters_and_the_listener_goes_on() -> anyh
         )
         .await?;
     assert_eq!(heard.recv().await, Some(5));
-    eventually("the bad ones are dead", async || {
-        foreign
-            .queue(&queue_of("foreign-events-shop", "bad.dead"))
-            .await
-            .is_ok_and(|queue| queue == Some((count, 0)))
-    })
-    .await
+    foreign
+        .until(&queue_of("foreign-events-shop", "bad.dead"), count, 0)
+        .await
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lightbus::CallError;
 use lightbus_tests::{TestBroker, eventually, queue_of};
+use tokio::sync::Barrier;
 
 use crate::connecting::threads;
 
@@ -83,10 +84,9 @@ async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
     assert_eq!(handled.load(Ordering::SeqCst), 1);
     assert_eq!(call.await??, 300);
     let foreign = broker.foreign().await?;
-    assert_eq!(
-        foreign.queue(&queue_of("drain-provider", "drain")).await?,
-        Some((0, 0))
-    );
+    foreign
+        .until(&queue_of("drain-provider", "drain"), 0, 0)
+        .await?;
     // A closed bus says so.
     let closed = DrainClient::new(&provider)
         .nap(1)
@@ -95,6 +95,42 @@ async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
         .unwrap_err();
     assert!(matches!(closed, CallError::Connection(_)), "{closed}");
     assert!(closed.to_string().contains("closed"), "{closed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn answers_on_their_way_are_not_overtaken_by_the_close() -> anyhow::Result<()> {
+    const CALLS: usize = 60;
+    const ANSWER: usize = 1000 << 10;
+    #[lightbus::api(name = "leaving_answers")]
+    trait Answers {
+        async fn report(&self) -> String;
+    }
+    struct AllAtOnce(Arc<Barrier>);
+    impl Answers for AllAtOnce {
+        async fn report(&self) -> String {
+            self.0.wait().await;
+            "x".repeat(ANSWER)
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let provider = broker.bus("answers-provider").await?;
+    let all_begun = Arc::new(Barrier::new(CALLS + 1));
+    provider
+        .serve(AnswersServer::new(AllAtOnce(Arc::clone(&all_begun))))
+        .await?;
+    let peer = broker.bus("answers-peer").await?;
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let api = AnswersClient::new(&peer);
+            tokio::spawn(async move { api.report().await })
+        })
+        .collect();
+    all_begun.wait().await;
+    provider.close().await;
+    for call in calls {
+        assert_eq!(call.await??.len(), ANSWER);
+    }
     Ok(())
 }
 
@@ -138,13 +174,7 @@ async fn the_grace_period_ends_handlers_that_go_on_for_ever() -> anyhow::Result<
     );
     // Its event goes back.
     let foreign = broker.foreign().await?;
-    eventually("the event is back", async || {
-        foreign
-            .queue(&queue_of("grace-shop", "grace"))
-            .await
-            .is_ok_and(|queue| queue == Some((1, 0)))
-    })
-    .await
+    foreign.until(&queue_of("grace-shop", "grace"), 1, 0).await
 }
 
 #[tokio::test]

@@ -28,21 +28,13 @@ async fn a_stream_yields_events_until_they_are_acknowledged() -> anyhow::Result<
     drop(stream.next().await.unwrap());
     stream.next().await.unwrap().reject();
     let foreign = broker.foreign().await?;
-    eventually("the rejected one is dead", async || {
-        foreign
-            .queue(&queue_of("streams-shop", "audit.dead"))
-            .await
-            .is_ok_and(|queue| queue == Some((1, 0)))
-    })
-    .await?;
+    foreign
+        .until(&queue_of("streams-shop", "audit.dead"), 1, 0)
+        .await?;
     drop(stream);
-    eventually("the kept ones are back", async || {
-        foreign
-            .queue(&queue_of("streams-shop", "audit"))
-            .await
-            .is_ok_and(|queue| queue == Some((2, 0)))
-    })
-    .await?;
+    foreign
+        .until(&queue_of("streams-shop", "audit"), 2, 0)
+        .await?;
     let mut stream = api.happened().stream("audit").await?;
     let mut again = [stream.next().await.unwrap(), stream.next().await.unwrap()].map(|event| {
         assert!(event.context().is_redelivered());
@@ -187,21 +179,17 @@ async fn a_listener_that_blocks_its_thread_does_not_lose_the_connection() -> any
         .publish(Happened { n: 1 })
         .await?;
     let foreign = broker.foreign().await?;
-    eventually("the event is acknowledged", async || {
+    eventually("the event is delivered", async || {
         deliveries.load(Ordering::SeqCst) > 0
-            && foreign
-                .queue(&queue_of("blocking-shop", "blocking"))
-                .await
-                .is_ok_and(|queue| queue == Some((0, 1)))
     })
     .await?;
+    foreign
+        .until(&queue_of("blocking-shop", "blocking"), 0, 1)
+        .await?;
     bus.close().await;
-    assert_eq!(
-        foreign
-            .queue(&queue_of("blocking-shop", "blocking"))
-            .await?,
-        Some((0, 0))
-    );
+    foreign
+        .until(&queue_of("blocking-shop", "blocking"), 0, 0)
+        .await?;
     assert_eq!(
         deliveries.load(Ordering::SeqCst),
         1,
@@ -248,18 +236,13 @@ async fn a_stop_keeps_to_the_concurrency_and_loses_nothing() -> anyhow::Result<(
     .await?;
     listener.stop().await;
     let foreign = broker.foreign().await?;
-    let left = foreign
-        .queue(&queue_of("stop-shop", "stop"))
-        .await?
-        .map(|(left, _)| left);
-    assert_eq!(
-        left,
-        Some(60 - u32::try_from(handled.load(Ordering::SeqCst))?)
-    );
-    assert_eq!(
-        foreign.queue(&queue_of("stop-shop", "stop.dead")).await?,
-        Some((0, 0))
-    );
+    let left = 60 - u32::try_from(handled.load(Ordering::SeqCst))?;
+    foreign
+        .until(&queue_of("stop-shop", "stop"), left, 0)
+        .await?;
+    foreign
+        .until(&queue_of("stop-shop", "stop.dead"), 0, 0)
+        .await?;
     Ok(())
 }
 
@@ -287,9 +270,8 @@ async fn a_listen_that_is_given_up_does_not_begin_later() -> anyhow::Result<()> 
     })
     .await?;
     let foreign = broker.foreign().await?;
-    assert_eq!(
-        foreign.queue(&queue_of("dropped-shop", "dropped")).await?,
-        Some((0, 1))
-    );
+    foreign
+        .until(&queue_of("dropped-shop", "dropped"), 0, 1)
+        .await?;
     Ok(())
 }
