@@ -31,6 +31,38 @@ pub(crate) struct Publish {
     pub(crate) mandatory: bool,
 }
 
+/// Where a channel published last. Most messages go where the one before went, and then share its names.
+#[derive(Debug)]
+pub(crate) struct LastAddress {
+    exchange: Arc<str>,
+    key: Arc<str>,
+}
+
+impl LastAddress {
+    fn new() -> Self {
+        let none: Arc<str> = Arc::from("");
+        Self {
+            exchange: none.clone(),
+            key: none,
+        }
+    }
+
+    pub(crate) fn exchange(&mut self, name: &str) -> Arc<str> {
+        shared(&mut self.exchange, name)
+    }
+
+    pub(crate) fn key(&mut self, name: &str) -> Arc<str> {
+        shared(&mut self.key, name)
+    }
+}
+
+fn shared(last: &mut Arc<str>, name: &str) -> Arc<str> {
+    if **last != *name {
+        *last = Arc::from(name);
+    }
+    last.clone()
+}
+
 /// What the next frame of a channel must be.
 #[derive(Debug, Default)]
 pub(crate) enum Incoming {
@@ -96,6 +128,7 @@ pub(crate) struct Channel {
     pub(crate) unacked: VecDeque<Unacked>,
     pub(crate) consumers: HashMap<Arc<str>, (QueueId, ConsumerId)>,
     pub(crate) incoming: Incoming,
+    pub(crate) last_address: LastAddress,
     pub(crate) confirms: Option<Confirms>,
     /// The queue declared last, which an empty name means.
     pub(crate) last_queue: Option<Arc<str>>,
@@ -115,6 +148,7 @@ impl Channel {
             unacked: VecDeque::new(),
             consumers: HashMap::new(),
             incoming: Incoming::Method,
+            last_address: LastAddress::new(),
             confirms: None,
             last_queue: None,
             replies: None,

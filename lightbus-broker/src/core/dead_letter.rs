@@ -30,7 +30,7 @@ impl Core {
             reason,
             exchange: message.exchange.clone(),
             keys: std::iter::once(&message.routing_key)
-                .chain(&message.copies)
+                .chain(&*message.copies)
                 .cloned()
                 .collect(),
             time: self.now.unix,
@@ -93,11 +93,11 @@ fn rewrite(
         exchange: exchange.clone(),
         routing_key: key.unwrap_or(&message.routing_key).clone(),
         copies: if key.is_some() {
-            Vec::new()
+            Box::default()
         } else {
             message.copies.clone()
         },
-        properties: index.splice(&message.properties, &changes),
+        properties: index.splice(&message.properties, &changes).into(),
         body: message.body.clone(),
         expiration: None,
         priority: message.priority,

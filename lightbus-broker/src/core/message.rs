@@ -60,20 +60,21 @@ impl Drop for Charge {
 /// A body, shared by every copy of its message.
 #[derive(Debug)]
 pub(crate) struct Body {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Box<[u8]>,
     /// Settled when the last copy is gone.
     pub(crate) _charge: Charge,
 }
 
-/// A message as it was published, or as it was rewritten when it died.
+/// A message as it was published, or as it was rewritten when it died. There may be millions: nothing in it has room to
+/// spare.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) exchange: Arc<str>,
     pub(crate) routing_key: Arc<str>,
     /// Further keys from the `CC` header.
-    pub(crate) copies: Vec<Arc<str>>,
+    pub(crate) copies: Box<[Arc<str>]>,
     /// The property list as it goes onto the wire.
-    pub(crate) properties: Vec<u8>,
+    pub(crate) properties: Box<[u8]>,
     pub(crate) body: Arc<Body>,
     /// The `expiration` property, in milliseconds.
     pub(crate) expiration: Option<u64>,

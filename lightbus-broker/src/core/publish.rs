@@ -38,18 +38,12 @@ impl Core {
         let Some(connection) = self.conns.get_mut(&at.conn) else {
             return Ok(());
         };
-        let known = self
-            .vhosts
-            .get(&connection.vhost)
-            .and_then(|vhost| vhost.exchange_names.get_key_value(exchange));
-        let exchange = known.map_or_else(|| Arc::from(exchange), |(name, _)| name.clone());
         if let Some(channel) = connection.channels.get_mut(&at.channel) {
-            let publish = Publish {
-                exchange,
-                routing_key: Arc::from(routing_key),
+            channel.incoming = Incoming::Header(Publish {
+                exchange: channel.last_address.exchange(exchange),
+                routing_key: channel.last_address.key(routing_key),
                 mandatory: flags & 1 != 0,
-            };
-            channel.incoming = Incoming::Header(publish);
+            });
         }
         Ok(())
     }
@@ -331,13 +325,13 @@ fn understand(mut partial: Partial) -> Outcome<(Message, Keys)> {
     let message = Message {
         exchange: partial.publish.exchange,
         routing_key: partial.publish.routing_key,
-        copies,
+        copies: copies.into(),
         expiration,
         priority: index.octet(&properties, Field::Priority).unwrap_or(0),
         persistent: index.octet(&properties, Field::DeliveryMode) == Some(2),
-        properties,
+        properties: properties.into(),
         body: Arc::new(Body {
-            bytes: partial.body,
+            bytes: partial.body.into(),
             _charge: partial.charge,
         }),
         deaths: None,

@@ -3,6 +3,9 @@
 use super::message::Message;
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+/// This many messages' room is kept in any case.
+const ROOM: usize = 1024;
+
 /// A message in a queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -84,6 +87,7 @@ impl Ready {
             .rev()
             .find(|level| level.front().is_some_and(&wanted))?;
         let entry = level.pop_front()?;
+        give_back(level);
         self.len -= 1;
         self.bytes -= entry.message.size();
         Some(entry)
@@ -100,8 +104,60 @@ impl Ready {
     /// Removes everything; says how many there were.
     pub(crate) fn clear(&mut self) -> usize {
         let count = self.len;
-        self.levels.iter_mut().for_each(VecDeque::clear);
+        self.levels
+            .iter_mut()
+            .for_each(|level| *level = VecDeque::new());
         (self.len, self.bytes) = (0, 0);
         count
+    }
+}
+
+/// Returns the room that a queue took while it was long.
+fn give_back(level: &mut VecDeque<Entry>) {
+    if level.capacity() > ROOM && level.len() < level.capacity() / 4 {
+        level.shrink_to(level.capacity() / 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::message::{Body, Gauge};
+
+    fn entry(seq: u64) -> Entry {
+        let body = Body {
+            bytes: Box::default(),
+            _charge: Gauge::default().charge(),
+        };
+        let message = Message {
+            exchange: "".into(),
+            routing_key: "q".into(),
+            copies: Box::default(),
+            properties: Box::new([0, 0]),
+            body: Arc::new(body),
+            expiration: None,
+            priority: 0,
+            persistent: false,
+            deaths: None,
+        };
+        Entry {
+            seq,
+            message: Arc::new(message),
+            expires: None,
+            redelivered: false,
+            returns: 0,
+        }
+    }
+
+    #[test]
+    fn what_a_long_queue_took_is_given_back() {
+        let mut ready = Ready::new(0);
+        (0..50_000).for_each(|seq| ready.push(entry(seq)));
+        for seq in 0..49_000 {
+            assert_eq!(ready.pop().map(|entry| entry.seq), Some(seq));
+        }
+        assert!(ready.levels[0].capacity() <= 8 * ROOM);
+        assert_eq!(ready.clear(), 1000);
+        assert_eq!(ready.levels[0].capacity(), 0);
     }
 }

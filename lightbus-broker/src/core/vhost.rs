@@ -73,7 +73,7 @@ impl VHost {
     ) {
         let keys = || {
             std::iter::once(&message.routing_key)
-                .chain(&message.copies)
+                .chain(&*message.copies)
                 .chain(hidden_copies)
         };
         if message.exchange.is_empty() {
