@@ -100,7 +100,7 @@ class RabbitMq:
             env = {"LIGHTBUS_RABBITMQ_VERSION": self.version}
             if suite.fixed_port:
                 env["LIGHTBUS_RABBITMQ_PORT"] = str(FIXED_PORT)
-                env["LIGHTBUS_RABBITMQ_DIR"] = str(cache / f"rabbitmq-{FIXED_PORT}")
+                env["LIGHTBUS_RABBITMQ_DIR"] = str(cache / suite.name / "node")
             script, log = [*inside, REPOSITORY / "scripts" / "rabbitmq"], cache / "rabbitmq.txt"
             must(f"scripts/rabbitmq start ({self.label})", [*script, "start"], REPOSITORY, log, env)
             try:

@@ -90,8 +90,9 @@ def debian(name: str, newest: bool = True) -> Obtain:
         mirror, own = release()
         for codename in ["trixie", own] if newest else [own]:
             command = ["apt-get", *sources(work, mirror, codename), "source", "--tar-only", name]
-            code, _ = run(f"apt-get source {name}", command, work, log(work))
-            if code == 0 and list(work.glob("*.orig.tar.*")):
+            # A package may have further archives, and a mirror may lack them; the client is in this one.
+            run(f"apt-get source {name}", command, work, log(work))
+            if list(work.glob("*.orig.tar.*")):
                 return unpack(work, name)
         raise Failed(f"apt-get source {name} found nothing (log: {log(work)})")
 
