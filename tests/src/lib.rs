@@ -72,13 +72,13 @@ pub fn queue_of(app: &str, listener: &str) -> String {
     format!("lb.q.{}.{listener}", app_name(app))
 }
 
-/// Waits for something to become true; fails after ten seconds.
+/// Waits for something to become true; fails after half a minute.
 pub async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
-    for _ in 0..1000 {
+    for _ in 0..3000 {
         if is_true().await {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    anyhow::bail!("after 10 s it is still not true that {what}")
+    anyhow::bail!("after 30 s it is still not true that {what}")
 }

@@ -57,7 +57,7 @@ impl Session {
         let (exchange, key) = (ShortString::default(), ShortString::from(FLUSH_KEY));
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let written = channel.basic_publish(exchange, key, options, &[], properties);
-        self.step(written).await.map(drop)
+        written.await.map(drop)
     }
 
     /// Drops the socket: the only way out of a connection that hangs, and what ends lapin's thread.

@@ -118,7 +118,7 @@ impl Main {
             life.drained.cancel();
             wait_for(&life.late_tasks, MARGIN).await;
             delete_queues(&link, &life.queues).await;
-            flush(&link).await;
+            flush(&link, config.grace + MARGIN).await;
             close.cancel();
         };
         tokio::join!(
@@ -152,10 +152,13 @@ async fn delete_queues(link: &Link, queues: &InstanceQueues) {
 }
 
 /// Answers may still be on their way out, and a closing connection does not wait for them.
-async fn flush(link: &Link) {
-    if let Some(session) = link.now().filter(|_| !link.is_blocked())
-        && let Err(error) = session.flush().await
-    {
-        debug!(%error, "the last answers may not have left");
+async fn flush(link: &Link, longest: Duration) {
+    let Some(session) = link.now().filter(|_| !link.is_blocked()) else {
+        return;
+    };
+    match tokio::time::timeout(longest, session.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "the last answers may not have left"),
+        Err(_) => debug!("the last answers were still leaving"),
     }
 }

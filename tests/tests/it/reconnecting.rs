@@ -62,7 +62,12 @@ async fn calls_events_and_answers_survive_a_cut() -> anyhow::Result<()> {
         );
         assert_eq!(begins.recv().await, Some(n + 100));
         events.happened().publish(Happened { n }).await?;
-        assert_eq!(heard.recv().await, Some(n));
+        // The one before comes again if the cut took its acknowledgement.
+        let mut last = heard.recv().await;
+        while last.is_some_and(|last| last < n) {
+            last = heard.recv().await;
+        }
+        assert_eq!(last, Some(n));
     }
     Ok(())
 }
