@@ -56,9 +56,11 @@ impl TestBroker {
         self.builder(app).connect().await
     }
 
-    /// Settings of a bus for `app` on this broker.
+    /// Settings of a bus for `app` on this broker. Patient: the tests share the machine.
     pub fn builder(&self, app: &str) -> BusBuilder {
-        Bus::builder(&app_name(app)).url(&self.url)
+        Bus::builder(&app_name(app))
+            .url(&self.url)
+            .call_timeout(Duration::from_secs(30))
     }
 }
 

@@ -186,7 +186,7 @@ async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline() -> any
             assert!(
                 context
                     .time_left()
-                    .is_some_and(|left| left <= Duration::from_secs(5))
+                    .is_some_and(|left| left <= Duration::from_secs(20))
             );
             let tenant = context.header("tenant").map(str::to_owned);
             (
@@ -208,7 +208,8 @@ async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline() -> any
     let peer = broker.bus("inherit-peer").await?;
     let api = OuterClient::new(&peer);
     assert!(Context::current().is_none());
-    let answer = api.who().header("tenant", "acme").await?;
+    let who = api.who().timeout(Duration::from_secs(20));
+    let answer = who.header("tenant", "acme").await?;
     assert_eq!(answer, (peer.app().to_owned(), Some("acme".into()), 0));
     // The inner call gives up before the outer caller does, or with it.
     let asked = Instant::now();
@@ -216,7 +217,7 @@ async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline() -> any
         Ok(error) => assert!(error.contains("no answer within"), "{error}"),
         Err(error) => assert!(matches!(error, CallError::Timeout(_)), "{error}"),
     }
-    assert!(asked.elapsed() < Duration::from_millis(1500));
+    assert!(asked.elapsed() < Duration::from_secs(3));
     provider.close().await;
     assert!(asked.elapsed() < Duration::from_secs(10));
     Ok(())
