@@ -3,7 +3,7 @@
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use lapin::options::BasicPublishOptions;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Connection};
 
@@ -50,14 +50,17 @@ impl Session {
         }
     }
 
-    /// Waits until every message that was handed over before is written. lapin would send a close ahead of them; what it keeps in
-    /// order is messages, so this sends one more, to nobody.
+    /// Waits until the broker has read every message that was handed over before. lapin would send a close ahead of them; what it
+    /// keeps in order is messages, so this sends one more, to nobody.
     pub(crate) async fn flush(&self) -> Result<(), lapin::Error> {
         let channel = self.channel().await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
         let (exchange, key) = (ShortString::default(), ShortString::from(FLUSH_KEY));
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-        let written = channel.basic_publish(exchange, key, options, &[], properties);
-        written.await.map(drop)
+        let sent = channel.basic_publish(exchange, key, options, &[], properties);
+        sent.await?.await.map(drop)
     }
 
     /// Drops the socket: the only way out of a connection that hangs, and what ends lapin's thread.
