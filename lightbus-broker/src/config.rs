@@ -1,6 +1,6 @@
 //! How a broker is set up.
 
-use crate::{broker::Broker, error::StartError};
+use crate::{broker::Broker, error::StartError, queue_type::QueueType};
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) version: String,
     pub(crate) memory_limit: usize,
     pub(crate) max_message_size: usize,
+    pub(crate) consumer_timeout: Duration,
+    pub(crate) default_queue_type: QueueType,
     /// Makes generated names differ from one broker to the next.
     pub(crate) seed: u64,
 }
@@ -47,6 +49,8 @@ impl Default for Settings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             memory_limit: 256 << 20,
             max_message_size: 16 << 20,
+            consumer_timeout: Duration::from_secs(30 * 60),
+            default_queue_type: QueueType::Classic,
             seed: RandomState::new().hash_one(0),
         }
     }
@@ -64,6 +68,8 @@ impl fmt::Debug for Settings {
             .field("product", &self.product)
             .field("memory_limit", &self.memory_limit)
             .field("max_message_size", &self.max_message_size)
+            .field("consumer_timeout", &self.consumer_timeout)
+            .field("default_queue_type", &self.default_queue_type)
             .finish_non_exhaustive()
     }
 }
@@ -216,6 +222,30 @@ impl BrokerBuilder {
     /// ```
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.settings.max_message_size = bytes;
+        self
+    }
+
+    /// How long a delivery may stay unacknowledged before its channel is closed with 406; a queue's `x-consumer-timeout`
+    /// comes before it. `Duration::MAX` is for ever. Default: 30 minutes.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().consumer_timeout(std::time::Duration::from_secs(60));
+    /// # drop(builder);
+    /// ```
+    pub fn consumer_timeout(mut self, limit: Duration) -> Self {
+        self.settings.consumer_timeout = limit;
+        self
+    }
+
+    /// The type of queues whose declaration has no `x-queue-type`. Those that cannot be of it, because they are not durable, or
+    /// go with a connection or their last consumer, are classic ones all the same. Default: classic.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().default_queue_type(lightbus_broker::QueueType::Quorum);
+    /// # drop(builder);
+    /// ```
+    pub fn default_queue_type(mut self, kind: QueueType) -> Self {
+        self.settings.default_queue_type = kind;
         self
     }
 

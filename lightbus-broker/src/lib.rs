@@ -66,6 +66,7 @@ mod core;
 mod error;
 mod frames;
 mod link;
+mod queue_type;
 mod server;
 mod session;
 mod snapshot;
@@ -75,5 +76,6 @@ pub use crate::{
     broker::Broker,
     config::BrokerBuilder,
     error::StartError,
+    queue_type::QueueType,
     snapshot::{BindingInfo, ChannelInfo, ConnectionInfo, ExchangeInfo, QueueInfo, Snapshot},
 };

@@ -124,9 +124,11 @@ pub struct QueueInfo {
     pub ready: usize,
     /// How many messages clients have and have not settled.
     pub unacked: usize,
+    /// How many dead letters it holds because not every queue they go to has taken them.
+    pub held: usize,
     /// How many consumers it has.
     pub consumers: usize,
-    /// The bodies of its messages, waiting and unsettled, in bytes.
+    /// The bodies of its messages, waiting, unsettled and held, in bytes.
     pub bytes: usize,
 }
 

@@ -1,7 +1,7 @@
 //! Reading, comparing and describing the arguments of declarations.
 
 use super::errors::{Fault, Outcome, precondition_failed};
-use amq_protocol::types::{AMQPValue, FieldTable};
+use amq_protocol::types::AMQPValue;
 use std::fmt::Display;
 
 /// Any integer type's value.
@@ -50,45 +50,68 @@ pub(crate) fn type_name(value: &AMQPValue) -> &'static str {
     }
 }
 
-fn describe(value: Option<&AMQPValue>) -> String {
-    let Some(value) = value else {
-        return "none".to_owned();
-    };
-    let shown = match (integer(value), text(value), value) {
+/// A value as errors show it.
+fn shown(value: &AMQPValue) -> String {
+    match (integer(value), text(value), value) {
         (Some(number), _, _) => number.to_string(),
         (_, Some(text), _) => text.to_owned(),
         (_, _, AMQPValue::Boolean(flag)) => flag.to_string(),
+        (_, _, AMQPValue::Timestamp(seconds)) => seconds.to_string(),
+        (_, _, AMQPValue::Void) => "undefined".to_owned(),
         _ => format!("{value:?}"),
-    };
-    format!("the value '{shown}' of type '{}'", type_name(value))
+    }
 }
 
-/// Integers compare by value, whatever their type.
+/// A value that stands against none at all: its type counts too.
+fn described(value: &AMQPValue) -> String {
+    format!(
+        "the value '{}' of type '{}'",
+        shown(value),
+        type_name(value)
+    )
+}
+
+/// Numbers compare by value, whatever their width.
 pub(crate) fn same(a: Option<&AMQPValue>, b: Option<&AMQPValue>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(a), Some(b)) => match (integer(a), integer(b)) {
-            (Some(a), Some(b)) => a == b,
-            _ => a == b || (text(a).is_some() && text(a) == text(b)),
-        },
-        _ => false,
+    let (Some(a), Some(b)) = (a, b) else {
+        return a.is_none() && b.is_none();
+    };
+    match (integer(a), integer(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b || agree(text(a), text(b)) || agree(real(a), real(b)),
     }
 }
 
-/// Refuses a declaration whose named arguments differ from the existing ones.
-pub(crate) fn assert_same(
-    names: &[&str],
-    subject: &str,
-    received: &FieldTable,
-    current: &FieldTable,
-) -> Outcome {
-    for name in names {
-        let (new, old) = (received.inner().get(*name), current.inner().get(*name));
-        if !same(new, old) {
-            return Err(inequivalent(name, subject, &describe(new), &describe(old)));
-        }
+fn agree<T: Copy + PartialEq>(a: Option<T>, b: Option<T>) -> bool {
+    a.is_some() && a == b
+}
+
+fn real(value: &AMQPValue) -> Option<f64> {
+    match value {
+        AMQPValue::Float(number) => Some(f64::from(*number)),
+        AMQPValue::Double(number) => Some(*number),
+        _ => None,
     }
-    Ok(())
+}
+
+/// Refuses a declaration whose argument differs from the existing one's.
+pub(crate) fn assert_same(
+    name: &str,
+    subject: &str,
+    received: Option<&AMQPValue>,
+    current: Option<&AMQPValue>,
+) -> Outcome {
+    if same(received, current) {
+        return Ok(());
+    }
+    let (received, current) = match (received, current) {
+        (Some(new), Some(old)) => (format!("'{}'", shown(new)), format!("'{}'", shown(old))),
+        (new, old) => {
+            let show = |value: Option<&AMQPValue>| value.map_or("none".to_owned(), described);
+            (show(new), show(old))
+        }
+    };
+    Err(inequivalent(name, subject, &received, &current))
 }
 
 /// Refuses a declaration whose property differs from the existing one.

@@ -1,6 +1,7 @@
 //! One channel of a connection: its consumers, what they have not settled, what is being published.
 
 use super::{
+    ack_timeout::Patience,
     ids::{ConsumerId, QueueId},
     message::Charge,
     properties::Index,
@@ -11,6 +12,7 @@ use super::{
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
 /// A message that a client has and must settle.
@@ -20,6 +22,8 @@ pub(crate) struct Unacked {
     pub(crate) queue: QueueId,
     /// Whose it is; none for what `basic.get` fetched.
     pub(crate) consumer: Option<ConsumerId>,
+    /// When it was delivered.
+    pub(crate) since: Instant,
     pub(crate) entry: Entry,
 }
 
@@ -134,6 +138,8 @@ pub(crate) struct Channel {
     pub(crate) last_queue: Option<Arc<str>>,
     pub(crate) replies: Option<ReplyConsumer>,
     pub(crate) tx: Option<Tx>,
+    /// How long its deliveries may go unsettled, once it takes any.
+    pub(crate) patience: Option<Patience>,
     next_tag: u64,
 }
 
@@ -153,6 +159,7 @@ impl Channel {
             last_queue: None,
             replies: None,
             tx: None,
+            patience: None,
             next_tag: 0,
         }
     }

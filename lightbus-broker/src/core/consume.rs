@@ -2,18 +2,15 @@
 
 use super::{
     Core,
-    arguments::integer,
     consumer::Consumer,
-    errors::{Outcome, access_refused, not_allowed, not_found, precondition_failed},
+    errors::{Outcome, not_allowed, not_found},
     ids::At,
     jobs::Job,
-    queue::{self, Queue},
+    queue,
     reply_to::PSEUDO_QUEUE,
+    subscription::{Credit, Subscription},
 };
-use amq_protocol::{
-    protocol::{AMQPClass, basic},
-    types::FieldTable,
-};
+use amq_protocol::protocol::{AMQPClass, basic};
 use std::sync::Arc;
 
 impl Core {
@@ -40,23 +37,26 @@ impl Core {
             return self.consume_replies(at, consume, &tag);
         }
         let id = self.find_queue(at, consume.queue.as_str())?;
-        let priority = priority(&consume.arguments)?;
-        let consumer_id = self.consumer_id();
-        let prefetch = self.channel_mut(at).map_or(0, |channel| channel.prefetch);
+        let (consumer_id, now) = (self.consumer_id(), self.now.unix);
+        let credit = self.credit(at);
         let Some(queue) = self.queues.get_mut(&id) else {
             return Ok(());
         };
-        assert_not_exclusive(queue, consume.exclusive)?;
+        let subscription = Subscription::read(queue, consume, credit, now)?;
         queue.consumers.add(Consumer {
             id: consumer_id,
             at,
             tag: tag.clone(),
             no_ack: consume.no_ack,
             exclusive: consume.exclusive,
-            prefetch,
+            prefetch: credit.prefetch,
             unacked: 0,
-            priority,
+            priority: subscription.priority,
         });
+        if let Some(stream) = &mut queue.stream {
+            stream.attach(consumer_id, subscription.start, subscription.filter);
+        }
+        self.watch_acks(at, id);
         if let Some(channel) = self.channel_mut(at) {
             channel.consumers.insert(tag.clone(), (id, consumer_id));
         }
@@ -68,6 +68,13 @@ impl Core {
         }
         self.wake(id);
         Ok(())
+    }
+
+    fn credit(&mut self, at: At) -> Credit {
+        let (prefetch, limit) = self
+            .channel_mut(at)
+            .map_or((0, 0), |channel| (channel.prefetch, channel.limit));
+        Credit { prefetch, limit }
     }
 
     fn consumer_tag(&mut self, at: At, wanted: &str) -> Outcome<Arc<str>> {
@@ -96,7 +103,7 @@ impl Core {
             return self.end_replies(at, Some(cancel.consumer_tag.as_str()));
         };
         if let Some(queue) = self.queues.get_mut(&id) {
-            queue.consumers.remove(consumer);
+            queue.forget(consumer);
             self.jobs.push_back(Job::Abandoned(id));
             self.wake(id);
         }
@@ -131,25 +138,4 @@ impl Core {
             .and_then(|channel| channel.last_queue.clone());
         last.ok_or_else(|| not_found("no previously declared queue"))
     }
-}
-
-/// Refuses a consumer where one wants to be alone.
-fn assert_not_exclusive(queue: &Queue, wants_it: bool) -> Outcome {
-    let others = !queue.consumers.is_empty();
-    if (wants_it && others) || queue.consumers.iter().any(|other| other.exclusive) {
-        return Err(access_refused(format!(
-            "{} in exclusive use",
-            queue.subject()
-        )));
-    }
-    Ok(())
-}
-
-fn priority(arguments: &FieldTable) -> Outcome<i32> {
-    let Some(value) = arguments.inner().get("x-priority") else {
-        return Ok(0);
-    };
-    let priority = integer(value).and_then(|priority| i32::try_from(priority).ok());
-    priority
-        .ok_or_else(|| precondition_failed("invalid arg 'x-priority' for consumer: not an integer"))
 }

@@ -44,6 +44,10 @@ impl Consumers {
         self.list.iter()
     }
 
+    pub(crate) fn get_mut_at(&mut self, at: usize) -> Option<&mut Consumer> {
+        self.list.get_mut(at)
+    }
+
     pub(crate) fn get_mut(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
         self.list.iter_mut().find(|consumer| consumer.id == id)
     }

@@ -38,26 +38,43 @@ impl Core {
             count: 1,
         };
         let key = queue.arguments.dead_letter_key.as_ref();
-        let message = Box::new(rewrite(message, death, exchange, key));
+        let (letter, automatic) = (
+            rewrite(message, death, exchange, key),
+            reason != Reason::Rejected,
+        );
+        if queue.arguments.at_least_once {
+            return self.hold(id, letter, automatic);
+        }
         let job = Job::DeadLetter {
             vhost: queue.vhost.clone(),
-            message,
-            automatic: reason != Reason::Rejected,
+            message: Box::new(letter),
+            automatic,
         };
         self.jobs.push_back(job);
     }
 
-    /// Routes a dead letter. Where nothing takes it, it is gone.
-    pub(super) fn dead_letter(&mut self, vhost: &str, message: Message, automatic: bool) {
+    /// The queues a dead letter goes to, but for those where it would go round in circles.
+    pub(super) fn targets_of_letter(
+        &self,
+        vhost: &str,
+        message: &Message,
+        automatic: bool,
+    ) -> Vec<QueueId> {
         let mut queues = Vec::new();
         if let Some(vhost) = self.vhosts.get(vhost) {
-            vhost.route(&message, &[], &mut queues);
+            vhost.route(message, &[], &mut queues);
         }
+        queues.retain(|id| !(automatic && self.is_cycle(*id, message)));
+        queues
+    }
+
+    /// Routes a dead letter. Where nothing takes it, it is gone.
+    pub(super) fn dead_letter(&mut self, vhost: &str, message: Message, automatic: bool) {
+        let targets = self.targets_of_letter(vhost, &message, automatic);
         let message = Arc::new(message);
-        for id in queues {
-            let cycle = automatic && self.is_cycle(id, &message);
-            if cycle || !self.enqueue(id, &message) {
-                tracing::debug!(exchange = %message.exchange, key = %message.routing_key, cycle, "dead letter dropped");
+        for id in targets {
+            if !self.enqueue(id, &message) {
+                tracing::debug!(exchange = %message.exchange, key = %message.routing_key, "dead letter refused");
             }
         }
     }

@@ -13,12 +13,12 @@ use super::{
     queue::Queue,
     queue_arguments::Overflow,
     ready::Entry,
-    tables,
+    stream, tables,
     timers::Alarm,
 };
 use crate::frames;
 use amq_protocol::types::AMQPValue;
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 impl Core {
     /// Puts a message into a queue; `false` if the queue refuses it.
@@ -32,19 +32,26 @@ impl Core {
             }
             return false;
         }
-        queue.push(message.clone(), self.now.instant);
+        queue.push(message.clone(), self.now);
         self.serve(id);
         true
     }
 
     /// Gives a queue's messages to its consumers, then removes those that are too many or too old.
     pub(super) fn serve(&mut self, id: QueueId) {
+        if self
+            .queues
+            .get(&id)
+            .is_some_and(|queue| queue.stream.is_some())
+        {
+            return self.serve_stream(id);
+        }
         let mut dead = Vec::new();
         self.deliver_ready(id, &mut dead);
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
-        while queue.is_over() {
+        while queue.is_spilling() {
             match queue.ready.pop() {
                 Some(entry) => dead.push((entry, Reason::MaxLen)),
                 None => break,
@@ -105,7 +112,7 @@ impl Core {
                 break;
             };
             list(output, consumer.at.conn, connection);
-            deliver(connection, queue, &consumer, entry);
+            deliver(connection, queue, &consumer, entry, now.instant);
         }
     }
 
@@ -157,7 +164,13 @@ fn relieved(queue: &Queue, conns: &IdMap<ConnId, Connection>) -> bool {
 }
 
 /// Writes one delivery, and keeps it until it is settled.
-fn deliver(connection: &mut Connection, queue: &mut Queue, consumer: &Consumer, entry: Entry) {
+pub(super) fn deliver(
+    connection: &mut Connection,
+    queue: &mut Queue,
+    consumer: &Consumer,
+    entry: Entry,
+    now: Instant,
+) {
     let number = consumer.at.channel;
     let Some(channel) = connection.channels.get_mut(&number) else {
         return;
@@ -174,7 +187,7 @@ fn deliver(connection: &mut Connection, queue: &mut Queue, consumer: &Consumer, 
         &m.exchange,
         &m.routing_key,
     );
-    connection.write_content(number, &shown_properties(&entry), m);
+    connection.write_content(number, &shown_properties(queue, &entry), m);
     if !consumer.no_ack
         && let Some(channel) = connection.channels.get_mut(&number)
     {
@@ -183,14 +196,18 @@ fn deliver(connection: &mut Connection, queue: &mut Queue, consumer: &Consumer, 
             tag,
             queue: queue.id,
             consumer: Some(consumer.id),
+            since: now,
             entry,
         });
     }
 }
 
-/// The properties a client sees: where a queue counts deliveries, with the count.
-pub(super) fn shown_properties(entry: &Entry) -> Cow<'_, [u8]> {
+/// The properties a client sees: where a queue counts deliveries, with the count; of a stream, with the place in it.
+pub(super) fn shown_properties<'a>(queue: &Queue, entry: &'a Entry) -> Cow<'a, [u8]> {
     let properties = &entry.message.properties;
+    if queue.stream.is_some() {
+        return Cow::Owned(stream::with_offset(&entry.message, entry.seq));
+    }
     if entry.returns == 0 {
         return Cow::Borrowed(properties);
     }

@@ -2,11 +2,12 @@
 
 use super::{
     Core,
-    arguments::{assert_equal, assert_same, invalid, text, type_name},
+    arguments::{assert_equal, assert_same, text},
     errors::{Outcome, access_refused, not_found, precondition_failed},
     exchange::{Declaration, Exchange, Kind, Target, subject},
     headers,
     ids::{At, ExchangeId},
+    queue_checks::wrong_type,
 };
 use amq_protocol::protocol::{
     AMQPClass,
@@ -58,8 +59,11 @@ impl Core {
             Some(value) => match text(value) {
                 Some(name) => Some(Arc::from(name)),
                 None => {
-                    let why = format!("{{unacceptable_type,{}}}", type_name(value));
-                    return Err(invalid("alternate-exchange", &subject(name, vhost), &why));
+                    return Err(wrong_type(
+                        "alternate-exchange",
+                        &subject(name, vhost),
+                        value,
+                    ));
                 }
             },
         };
@@ -230,7 +234,7 @@ impl Core {
 
 fn kind_of(declare: &exchange::Declare) -> Outcome<Kind> {
     let name = declare.kind.as_str();
-    Kind::named(name).ok_or_else(|| precondition_failed(format!("invalid exchange type '{name}'")))
+    Kind::named(name).ok_or_else(|| precondition_failed(format!("unknown exchange type '{name}'")))
 }
 
 fn assert_equivalent(exchange: &Exchange, declare: &exchange::Declare, vhost: &str) -> Outcome {
@@ -245,10 +249,11 @@ fn assert_equivalent(exchange: &Exchange, declare: &exchange::Declare, vhost: &s
         exchange.auto_delete,
     )?;
     assert_equal("internal", &subject, declare.internal, exchange.internal)?;
+    let alternate = "alternate-exchange";
     assert_same(
-        &["alternate-exchange"],
+        alternate,
         &subject,
-        &declare.arguments,
-        &exchange.declared,
+        declare.arguments.inner().get(alternate),
+        exchange.declared.inner().get(alternate),
     )
 }

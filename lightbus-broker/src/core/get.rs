@@ -4,17 +4,24 @@ use super::{
     Core,
     channel::Unacked,
     delivery::shown_properties,
-    errors::Outcome,
+    errors::{Outcome, not_implemented, resource_locked},
     ids::{At, QueueId},
     list,
+    queue::Queue,
     ready::Entry,
 };
-use crate::frames;
+use crate::{frames, queue_type::QueueType};
 use amq_protocol::protocol::{AMQPClass, basic};
 
 impl Core {
     pub(super) fn get(&mut self, at: At, get: &basic::Get) -> Outcome {
         let id = self.find_queue(at, get.queue.as_str())?;
+        if let Some(queue) = self.queues.get(&id) {
+            assert_fetchable(queue)?;
+        }
+        if !get.no_ack {
+            self.watch_acks(at, id);
+        }
         // What has expired goes first.
         self.serve(id);
         let fetched = self.queues.get_mut(&id).and_then(|queue| {
@@ -43,21 +50,38 @@ impl Core {
         let (tag, redelivered, m) = (channel.tag(), entry.redelivered, &entry.message);
         let (out, exchange, key) = (&mut connection.out, &m.exchange, &m.routing_key);
         frames::get_ok(out, at.channel, tag, redelivered, exchange, key, left);
-        connection.write_content(at.channel, &shown_properties(&entry), m);
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
+        connection.write_content(at.channel, &shown_properties(queue, &entry), m);
         if no_ack {
             return;
         }
-        if let Some(queue) = self.queues.get_mut(&id) {
-            queue.lend(&entry);
-        }
+        queue.lend(&entry);
+        let since = self.now.instant;
         if let Some(channel) = self.channel_mut(at) {
             let (queue, consumer) = (id, None);
             channel.keep(Unacked {
                 tag,
                 queue,
                 consumer,
+                since,
                 entry,
             });
         }
+    }
+}
+
+/// Refuses queues that can only be consumed from.
+fn assert_fetchable(queue: &Queue) -> Outcome {
+    let subject = queue.subject();
+    match queue.arguments.kind {
+        QueueType::Stream => Err(not_implemented(format!(
+            "basic.get not supported by stream queues {subject}"
+        ))),
+        QueueType::Quorum if queue.arguments.single_active => Err(resource_locked(format!(
+            "cannot obtain access to locked {subject}. basic.get operations are not supported by quorum queues with single active consumer"
+        ))),
+        _ => Ok(()),
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Job {
         /// Nobody rejected it, so that it must not go round in circles.
         automatic: bool,
     },
+    /// A queue has dead letters to pass on that it must not lose.
+    Forward(QueueId),
     /// A queue is gone, and a consumer with it.
     CancelNotify { at: At, tag: Arc<str> },
     /// The last consumer of a queue left.
@@ -44,6 +46,7 @@ impl Core {
                     message,
                     automatic,
                 } => self.dead_letter(&vhost, *message, automatic),
+                Job::Forward(queue) => self.forward_held(queue),
                 Job::CancelNotify { at, tag } => self.cancel_notify(at, &tag),
                 Job::Abandoned(queue) => self.abandoned(queue),
             }

@@ -3,6 +3,7 @@
 //! Whoever owns it calls [`Core::frame`] for each frame read, [`Core::end_batch`] after the frames read at once,
 //! [`Core::tick`] at [`Core::next_deadline`], and hands on what [`Core::take_output`] gives out.
 
+mod ack_timeout;
 mod arguments;
 mod channel;
 mod connection;
@@ -17,8 +18,10 @@ mod exchange_methods;
 mod get;
 mod handshake;
 mod headers;
+mod held;
 mod ids;
 mod jobs;
+mod log;
 mod memory;
 mod message;
 mod methods;
@@ -26,10 +29,14 @@ mod properties;
 mod publish;
 mod queue;
 mod queue_arguments;
+mod queue_checks;
 mod queue_methods;
 mod ready;
 mod reply_to;
 mod settle;
+mod stream;
+mod stream_offset;
+mod subscription;
 mod tables;
 mod teardown;
 #[cfg(test)]
@@ -240,6 +247,8 @@ impl Core {
             match alarm {
                 Alarm::Message(queue) => self.message_alarm(queue),
                 Alarm::Unused(queue) => self.unused_alarm(queue),
+                Alarm::Held(queue) => self.held_alarm(queue),
+                Alarm::Unsettled(at) => self.ack_alarm(at),
             }
             self.run_jobs();
         }

@@ -1,12 +1,16 @@
 //! One queue: what it is, what waits in it, who takes from it.
 
 use super::{
+    Now,
     consumer::Consumers,
-    ids::{ConnId, ExchangeId, QueueId},
+    held::Held,
+    ids::{ConnId, ConsumerId, ExchangeId, QueueId},
     message::Message,
     queue_arguments::{Overflow, QueueArguments},
     ready::{Entry, Ready},
+    stream::Stream,
 };
+use crate::queue_type::QueueType;
 use amq_protocol::types::FieldTable;
 use std::{
     collections::HashSet,
@@ -27,6 +31,9 @@ pub(crate) struct Queue {
     /// The arguments as they were declared.
     pub(crate) declared: FieldTable,
     pub(crate) ready: Ready,
+    /// What a stream has instead of messages that are ready.
+    pub(crate) stream: Option<Box<Stream>>,
+    pub(crate) held: Held,
     pub(crate) consumers: Consumers,
     pub(crate) unacked: usize,
     pub(crate) unacked_bytes: usize,
@@ -57,7 +64,12 @@ impl Queue {
     pub(crate) fn new(id: QueueId, of: Declaration, now: Instant) -> Self {
         Self {
             id,
-            ready: Ready::new(of.arguments.max_priority),
+            ready: match of.arguments.kind {
+                QueueType::Quorum => Ready::quorum(),
+                _ => Ready::by_priority(of.arguments.max_priority),
+            },
+            stream: (of.arguments.kind == QueueType::Stream)
+                .then(|| Box::new(Stream::new(&of.arguments))),
             name: of.name,
             vhost: of.vhost,
             durable: of.durable,
@@ -65,6 +77,7 @@ impl Queue {
             owner: of.owner,
             arguments: of.arguments,
             declared: of.declared,
+            held: Held::default(),
             consumers: Consumers::default(),
             unacked: 0,
             unacked_bytes: 0,
@@ -82,24 +95,51 @@ impl Queue {
         subject(&self.name, &self.vhost)
     }
 
-    /// Whether one more message makes it refuse.
+    /// Whether it refuses one more message. A quorum queue lets one past its limit, and refuses from then on.
     pub(crate) fn refuses(&self, message: &Message) -> bool {
-        self.arguments.overflow != Overflow::DropHead && self.overflows(1, message.size())
+        match (self.arguments.overflow, self.arguments.kind) {
+            (Overflow::DropHead, _) => false,
+            (_, QueueType::Quorum) => self.overflows(0, 0),
+            _ => self.overflows(1, message.size()),
+        }
     }
 
-    /// Whether it holds more than it may.
-    pub(crate) fn is_over(&self) -> bool {
-        self.overflows(0, 0)
+    /// Whether it holds more than it may and drops its head for that.
+    pub(crate) fn is_spilling(&self) -> bool {
+        self.arguments.overflow == Overflow::DropHead && self.overflows(0, 0)
     }
 
     fn overflows(&self, more: usize, bytes: usize) -> bool {
         let over = |limit: Option<usize>, value: usize| limit.is_some_and(|limit| value > limit);
-        over(self.arguments.max_length, self.ready.len() + more)
-            || over(self.arguments.max_bytes, self.ready.bytes() + bytes)
+        over(
+            self.arguments.max_length,
+            self.ready.len() + self.held.len() + more,
+        ) || over(
+            self.arguments.max_bytes,
+            self.ready.bytes() + self.held.bytes() + bytes,
+        )
+    }
+
+    /// How many messages it has to give.
+    pub(crate) fn len(&self) -> usize {
+        self.stream
+            .as_ref()
+            .map_or(self.ready.len(), |stream| stream.log.len())
+    }
+
+    /// The bodies it holds, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.stream {
+            Some(stream) => stream.log.bytes(),
+            None => self.ready.bytes() + self.unacked_bytes + self.held.bytes(),
+        }
     }
 
     /// Appends a message.
-    pub(crate) fn push(&mut self, message: Arc<Message>, now: Instant) {
+    pub(crate) fn push(&mut self, message: Arc<Message>, now: Now) {
+        if let Some(stream) = &mut self.stream {
+            return stream.log.append(message, now.unix);
+        }
         let ttl = match (self.arguments.message_ttl, message.expiration) {
             (Some(queue), Some(own)) => Some(queue.min(own)),
             (queue, own) => queue.or(own),
@@ -107,7 +147,7 @@ impl Queue {
         self.next_seq += 1;
         self.ready.push(Entry {
             seq: self.next_seq,
-            expires: ttl.and_then(|ttl| now.checked_add(Duration::from_millis(ttl))),
+            expires: ttl.and_then(|ttl| now.instant.checked_add(Duration::from_millis(ttl))),
             redelivered: false,
             returns: 0,
             message,
@@ -124,6 +164,14 @@ impl Queue {
     pub(crate) fn reclaim(&mut self, entry: &Entry) {
         self.unacked = self.unacked.saturating_sub(1);
         self.unacked_bytes = self.unacked_bytes.saturating_sub(entry.message.size());
+    }
+
+    /// A consumer leaves.
+    pub(crate) fn forget(&mut self, consumer: ConsumerId) {
+        self.consumers.remove(consumer);
+        if let Some(stream) = &mut self.stream {
+            stream.detach(consumer);
+        }
     }
 
     /// When it will have been unused for as long as it may be, if it may not be for ever.

@@ -1,52 +1,16 @@
 //! What the arguments of `queue.declare` mean.
 
 use super::{
-    arguments::{integer, invalid, text, type_name},
-    errors::{Outcome, precondition_failed},
+    arguments::{integer, text},
+    errors::Outcome,
+    queue_checks, stream_offset,
 };
+use crate::queue_type::QueueType;
 use amq_protocol::types::{AMQPValue, FieldTable};
 use std::{sync::Arc, time::Duration};
 
 /// How often a quorum queue delivers a message again, where the declaration does not say.
 const DEFAULT_DELIVERY_LIMIT: i64 = 20;
-
-/// The arguments that two declarations of one queue must share.
-pub(crate) const COMPARED: &[&str] = &[
-    "x-expires",
-    "x-message-ttl",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-dead-letter-strategy",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-in-memory-length",
-    "x-max-in-memory-bytes",
-    "x-max-priority",
-    "x-overflow",
-    "x-queue-mode",
-    "x-single-active-consumer",
-    "x-delivery-limit",
-    "x-quorum-initial-group-size",
-    "x-max-age",
-    "x-stream-max-segment-size-bytes",
-];
-
-/// The kinds of queue there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Kind {
-    #[default]
-    Classic,
-    Quorum,
-}
-
-impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Classic => "classic",
-            Self::Quorum => "quorum",
-        }
-    }
-}
 
 /// What a full queue does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +24,7 @@ pub(crate) enum Overflow {
 /// A queue's arguments, understood.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QueueArguments {
-    pub(crate) kind: Kind,
+    pub(crate) kind: QueueType,
     pub(crate) expires: Option<Duration>,
     pub(crate) message_ttl: Option<u64>,
     pub(crate) max_length: Option<usize>,
@@ -68,143 +32,79 @@ pub(crate) struct QueueArguments {
     pub(crate) overflow: Overflow,
     pub(crate) dead_letter_exchange: Option<Arc<str>>,
     pub(crate) dead_letter_key: Option<Arc<str>>,
+    /// A dead letter is kept until every queue it goes to has taken it.
+    pub(crate) at_least_once: bool,
     pub(crate) single_active: bool,
+    /// How often a message may come back; none is as often as it likes.
     pub(crate) delivery_limit: Option<u32>,
     pub(crate) max_priority: u8,
-}
-
-/// A table being read on behalf of one queue.
-struct Reader<'a> {
-    table: &'a FieldTable,
-    subject: &'a str,
+    /// How long a delivery may stay unacknowledged, where that differs from the broker's own limit; `Duration::MAX` is for ever.
+    pub(crate) consumer_timeout: Option<Duration>,
+    /// How old a stream's records may become.
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) segment_bytes: Option<usize>,
 }
 
 impl QueueArguments {
-    /// Reads and checks a declaration's arguments; `subject` names the queue in errors.
-    pub(crate) fn read(table: &FieldTable, subject: &str) -> Outcome<Self> {
-        let reader = Reader { table, subject };
-        let kind = reader.kind()?;
-        let arguments = Self {
+    /// Reads and checks the arguments of a queue of some type; `subject` names the queue in errors.
+    pub(crate) fn read(table: &FieldTable, kind: QueueType, subject: &str) -> Outcome<Self> {
+        queue_checks::check(table, kind, subject)?;
+        let number = |name: &str| get(table, name).and_then(integer);
+        let words = |name: &str| get(table, name).and_then(text);
+        let size = |name: &str| number(name).and_then(|n| usize::try_from(n).ok());
+        let milliseconds = |name: &str| number(name).and_then(|n| u64::try_from(n).ok());
+        let overflow = overflow(words("x-overflow"), kind);
+        Ok(Self {
             kind,
-            expires: reader.number("x-expires", 1)?.map(Duration::from_millis),
-            message_ttl: reader.number("x-message-ttl", 0)?,
-            max_length: reader.number("x-max-length", 0)?.map(|n| n as usize),
-            max_bytes: reader.number("x-max-length-bytes", 0)?.map(|n| n as usize),
-            overflow: reader.overflow(kind)?,
-            dead_letter_exchange: reader.text("x-dead-letter-exchange")?.map(Arc::from),
-            dead_letter_key: reader.text("x-dead-letter-routing-key")?.map(Arc::from),
-            single_active: reader.flag("x-single-active-consumer")?,
-            delivery_limit: reader.delivery_limit(kind)?,
-            max_priority: reader.max_priority(kind)?,
-        };
-        if arguments.dead_letter_key.is_some() && arguments.dead_letter_exchange.is_none() {
-            return Err(invalid(
-                "x-dead-letter-routing-key",
-                subject,
-                "routing_key_but_no_dlx_defined",
-            ));
-        }
-        Ok(arguments)
+            expires: milliseconds("x-expires").map(Duration::from_millis),
+            message_ttl: milliseconds("x-message-ttl"),
+            max_length: size("x-max-length"),
+            max_bytes: size("x-max-length-bytes"),
+            overflow,
+            dead_letter_exchange: words("x-dead-letter-exchange").map(Arc::from),
+            dead_letter_key: words("x-dead-letter-routing-key").map(Arc::from),
+            // A queue that drops its head cannot promise to keep anything.
+            at_least_once: words("x-dead-letter-strategy") == Some("at-least-once")
+                && overflow == Overflow::RejectPublish
+                && words("x-dead-letter-exchange").is_some(),
+            single_active: matches!(
+                get(table, "x-single-active-consumer"),
+                Some(AMQPValue::Boolean(true))
+            ),
+            delivery_limit: delivery_limit(get(table, "x-delivery-limit"), kind),
+            max_priority: number("x-max-priority").map_or(0, |max| max as u8),
+            consumer_timeout: get(table, "x-consumer-timeout").map(|_| {
+                milliseconds("x-consumer-timeout").map_or(Duration::MAX, Duration::from_millis)
+            }),
+            max_age: words("x-max-age").and_then(stream_offset::age),
+            segment_bytes: size("x-stream-max-segment-size-bytes"),
+        })
     }
 }
 
-impl<'a> Reader<'a> {
-    fn get(&self, name: &str) -> Option<&'a AMQPValue> {
-        self.table.inner().get(name)
-    }
+fn get<'a>(table: &'a FieldTable, name: &str) -> Option<&'a AMQPValue> {
+    table.inner().get(name)
+}
 
-    fn refuse<T>(&self, name: &str, why: &str) -> Outcome<T> {
-        Err(invalid(name, self.subject, why))
-    }
-
-    fn number(&self, name: &str, least: i64) -> Outcome<Option<u64>> {
-        let Some(value) = self.get(name) else {
-            return Ok(None);
-        };
-        match integer(value) {
-            None => self.refuse(name, &format!("{{unacceptable_type,{}}}", type_name(value))),
-            Some(n) if n < 0 => self.refuse(name, &format!("{{value_negative,{n}}}")),
-            Some(n) if n < least => self.refuse(name, &format!("{{value_zero,{n}}}")),
-            Some(n) if n > i64::from(u32::MAX) && name != "x-max-length-bytes" => {
-                self.refuse(name, &format!("{{value_too_big,{n}}}"))
-            }
-            Some(n) => Ok(Some(n as u64)),
+/// Quorum queues know but two ways.
+fn overflow(given: Option<&str>, kind: QueueType) -> Overflow {
+    match given {
+        Some("reject-publish") => Overflow::RejectPublish,
+        Some("reject-publish-dlx") if kind == QueueType::Classic => {
+            Overflow::RejectPublishDeadLetter
         }
+        _ => Overflow::DropHead,
     }
+}
 
-    fn text(&self, name: &str) -> Outcome<Option<&'a str>> {
-        let Some(value) = self.get(name) else {
-            return Ok(None);
-        };
-        match text(value) {
-            Some(text) => Ok(Some(text)),
-            None => self.refuse(name, &format!("{{unacceptable_type,{}}}", type_name(value))),
-        }
-    }
-
-    fn flag(&self, name: &str) -> Outcome<bool> {
-        match self.get(name) {
-            None => Ok(false),
-            Some(AMQPValue::Boolean(flag)) => Ok(*flag),
-            Some(value) => {
-                self.refuse(name, &format!("{{unacceptable_type,{}}}", type_name(value)))
-            }
-        }
-    }
-
-    fn kind(&self) -> Outcome<Kind> {
-        match self.text("x-queue-type")? {
-            None | Some("classic") => Ok(Kind::Classic),
-            Some("quorum") => Ok(Kind::Quorum),
-            Some("stream") => Err(precondition_failed(format!(
-                "queue type 'stream' of {} is not supported by this broker",
-                self.subject
-            ))),
-            Some(_) => self.refuse("x-queue-type", "unknown_queue_type"),
-        }
-    }
-
-    fn overflow(&self, kind: Kind) -> Outcome<Overflow> {
-        match (self.text("x-overflow")?, kind) {
-            (None | Some("drop-head"), _) => Ok(Overflow::DropHead),
-            (Some("reject-publish"), _) => Ok(Overflow::RejectPublish),
-            (Some("reject-publish-dlx"), Kind::Classic) => Ok(Overflow::RejectPublishDeadLetter),
-            (Some(other), _) => {
-                self.refuse("x-overflow", &format!("{{unsupported_overflow,{other}}}"))
-            }
-        }
-    }
-
-    fn delivery_limit(&self, kind: Kind) -> Outcome<Option<u32>> {
-        let given = match self
-            .get("x-delivery-limit")
-            .map(|value| (value, integer(value)))
-        {
-            None => None,
-            Some((_, Some(limit))) => Some(limit),
-            Some((value, None)) => {
-                return self.refuse(
-                    "x-delivery-limit",
-                    &format!("{{unacceptable_type,{}}}", type_name(value)),
-                );
-            }
-        };
-        match kind {
-            Kind::Classic => Ok(None),
-            Kind::Quorum => Ok(u32::try_from(given.unwrap_or(DEFAULT_DELIVERY_LIMIT)).ok()),
-        }
-    }
-
-    fn max_priority(&self, kind: Kind) -> Outcome<u8> {
-        let Some(max) = self.number("x-max-priority", 0)? else {
-            return Ok(0);
-        };
-        if kind == Kind::Quorum {
-            return self.refuse("x-max-priority", "not supported by queues of type quorum");
-        }
-        u8::try_from(max)
-            .or_else(|_| self.refuse("x-max-priority", &format!("{{value_too_big,{max}}}")))
-    }
+/// What is not a number, or is a negative one, is no limit.
+fn delivery_limit(given: Option<&AMQPValue>, kind: QueueType) -> Option<u32> {
+    let limit = match given {
+        _ if kind != QueueType::Quorum => return None,
+        None => DEFAULT_DELIVERY_LIMIT,
+        Some(value) => integer(value)?,
+    };
+    u32::try_from(limit).ok()
 }
 
 #[cfg(test)]
@@ -212,55 +112,155 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn read(name: &str, value: AMQPValue) -> Outcome<QueueArguments> {
+    const SUBJECT: &str = "queue 'q' in vhost '/'";
+
+    fn read(kind: QueueType, name: &str, value: AMQPValue) -> Outcome<QueueArguments> {
         let mut table = FieldTable::default();
         table.insert(name.into(), value);
-        QueueArguments::read(&table, "queue 'q' in vhost '/'")
+        QueueArguments::read(&table, kind, SUBJECT)
+    }
+
+    fn text(value: &str) -> AMQPValue {
+        AMQPValue::LongString(value.into())
     }
 
     #[test]
     fn understands_what_it_is_given() {
+        let classic = |name, value| read(QueueType::Classic, name, value).unwrap();
+        let quorum = |name, value| read(QueueType::Quorum, name, value).unwrap();
+        let expires = classic("x-expires", AMQPValue::LongInt(5)).expires;
+        assert_eq!(expires, Some(Duration::from_millis(5)));
+        let ttl = classic("x-message-ttl", AMQPValue::LongLongInt(0)).message_ttl;
+        assert_eq!(ttl, Some(0));
+        assert_eq!(quorum("x-other", AMQPValue::Void).delivery_limit, Some(20));
+        let limit = |value| quorum("x-delivery-limit", value).delivery_limit;
+        assert_eq!(limit(AMQPValue::LongInt(-1)), None);
+        assert_eq!(limit(AMQPValue::LongInt(3)), Some(3));
+        assert_eq!(limit(text("many")), None);
+        let timeout = |value| classic("x-consumer-timeout", value).consumer_timeout;
         assert_eq!(
-            read("x-expires", AMQPValue::LongInt(5)).unwrap().expires,
-            Some(Duration::from_millis(5))
+            timeout(AMQPValue::LongInt(7)),
+            Some(Duration::from_millis(7))
         );
-        assert_eq!(
-            read("x-message-ttl", AMQPValue::LongLongInt(0))
-                .unwrap()
-                .message_ttl,
-            Some(0)
-        );
-        assert_eq!(
-            read("x-queue-type", AMQPValue::LongString("quorum".into()))
-                .unwrap()
-                .delivery_limit,
-            Some(20)
-        );
-        assert_eq!(
-            read("x-unknown", AMQPValue::Void).unwrap().kind,
-            Kind::Classic
-        );
+        assert_eq!(timeout(AMQPValue::Void), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn keeping_dead_letters_needs_an_exchange_and_a_queue_that_refuses() {
+        let all = [
+            ("x-dead-letter-strategy", "at-least-once"),
+            ("x-dead-letter-exchange", "dlx"),
+            ("x-overflow", "reject-publish"),
+        ];
+        for skipped in 0..=all.len() {
+            let mut table = FieldTable::default();
+            for (_, (name, value)) in all.iter().enumerate().filter(|(at, _)| *at != skipped) {
+                table.insert((*name).into(), text(value));
+            }
+            let read = QueueArguments::read(&table, QueueType::Quorum, SUBJECT).unwrap();
+            assert_eq!(read.at_least_once, skipped == all.len());
+        }
     }
 
     #[test]
     fn refuses_what_makes_no_sense() {
-        let text = |name, value| read(name, value).unwrap_err().text;
-        assert_eq!(
-            text("x-expires", AMQPValue::LongInt(0)),
-            "PRECONDITION_FAILED - invalid arg 'x-expires' for queue 'q' in vhost '/': {value_zero,0}"
-        );
-        assert!(text("x-message-ttl", AMQPValue::LongInt(-1)).ends_with("{value_negative,-1}"));
-        assert!(
-            text("x-max-length", AMQPValue::LongString("9".into()))
-                .ends_with("{unacceptable_type,longstr}")
-        );
-        assert!(text("x-queue-type", AMQPValue::LongString("stream".into())).contains("'stream'"));
-        assert!(
-            read(
+        use QueueType::{Classic, Quorum, Stream};
+        let int = AMQPValue::LongInt;
+        let cases = [
+            (Classic, "x-expires", int(0), "{value_zero,0}"),
+            (Classic, "x-message-ttl", int(-1), "{value_negative,-1}"),
+            (
+                Classic,
+                "x-expires",
+                AMQPValue::LongLongInt(315_360_000_001),
+                "{value_too_large,315360000001}",
+            ),
+            (
+                Classic,
+                "x-max-length",
+                text("9"),
+                "\"expected integer, got longstr\"",
+            ),
+            (
+                Classic,
+                "x-max-priority",
+                int(256),
+                "{max_value_exceeded,256}",
+            ),
+            (Classic, "x-overflow", text("spill"), "invalid_overflow"),
+            (
+                Classic,
+                "x-overflow",
+                int(1),
+                "{unacceptable_type,signedint}",
+            ),
+            (
+                Classic,
+                "x-queue-mode",
+                text("x"),
+                "\"unsupported queue mode 'x'\"",
+            ),
+            (
+                Classic,
+                "x-queue-version",
+                int(3),
+                "\"unsupported queue version '3'\"",
+            ),
+            (
+                Classic,
+                "x-single-active-consumer",
+                int(1),
+                "{unacceptable_type,signedint}",
+            ),
+            (
+                Classic,
                 "x-dead-letter-routing-key",
-                AMQPValue::LongString("k".into())
-            )
-            .is_err()
-        );
+                text("k"),
+                "routing_key_but_no_dlx_defined",
+            ),
+            (
+                Quorum,
+                "x-dead-letter-strategy",
+                text("x"),
+                "invalid_dlx_strategy",
+            ),
+            (
+                Quorum,
+                "x-quorum-initial-group-size",
+                int(0),
+                "{value_zero,0}",
+            ),
+            (
+                Quorum,
+                "x-queue-leader-locator",
+                text("x"),
+                "invalid_queue_locator_arg",
+            ),
+            (Stream, "x-max-age", text("5x"), "invalid_max_age"),
+        ];
+        for (kind, name, value, why) in cases {
+            let wanted = format!("PRECONDITION_FAILED - invalid arg '{name}' for {SUBJECT}: {why}");
+            assert_eq!(read(kind, name, value).unwrap_err().text, wanted);
+        }
+    }
+
+    #[test]
+    fn refuses_what_belongs_to_another_type_of_queue() {
+        for (kind, name, value) in [
+            (QueueType::Quorum, "x-max-priority", AMQPValue::LongInt(1)),
+            (
+                QueueType::Classic,
+                "x-delivery-limit",
+                AMQPValue::LongInt(1),
+            ),
+            (QueueType::Stream, "x-message-ttl", AMQPValue::LongInt(1)),
+        ] {
+            let wanted = format!(
+                "PRECONDITION_FAILED - invalid arg '{name}' for {SUBJECT} of queue type {}",
+                kind.module()
+            );
+            assert_eq!(read(kind, name, value).unwrap_err().text, wanted);
+        }
+        assert!(read(QueueType::Classic, "x-unknown", AMQPValue::Void).is_ok());
     }
 }

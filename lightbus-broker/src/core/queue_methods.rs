@@ -2,28 +2,40 @@
 
 use super::{
     Core,
-    arguments::{assert_equal, assert_same},
-    errors::{Outcome, access_refused, not_found, precondition_failed, resource_locked},
+    arguments::{assert_equal, assert_same, text},
+    errors::{
+        Fault, Outcome, access_refused, not_found, not_implemented, precondition_failed,
+        resource_locked,
+    },
     exchange::{self, Target},
     headers,
     ids::{At, ConnId, QueueId},
     jobs::Job,
     queue::{Declaration, Queue, subject},
-    queue_arguments::{COMPARED, Kind, QueueArguments},
+    queue_arguments::QueueArguments,
+    queue_checks,
     reply_to::PSEUDO_QUEUE,
 };
-use amq_protocol::protocol::{AMQPClass, queue};
+use crate::queue_type::QueueType;
+use amq_protocol::{
+    protocol::{AMQPClass, queue},
+    types::AMQPValue,
+};
 use std::sync::Arc;
 
 /// Refuses the use of another connection's exclusive queue.
 pub(super) fn assert_access(queue: &Queue, conn: ConnId) -> Outcome {
     match queue.owner {
-        Some(owner) if owner != conn => Err(resource_locked(format!(
-            "cannot obtain exclusive access to locked {}. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.",
-            queue.subject()
-        ))),
+        Some(owner) if owner != conn => Err(locked(queue)),
         _ => Ok(()),
     }
+}
+
+fn locked(queue: &Queue) -> Fault {
+    resource_locked(format!(
+        "cannot obtain exclusive access to locked {}. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.",
+        queue.subject()
+    ))
 }
 
 impl Core {
@@ -43,8 +55,12 @@ impl Core {
         queue.last_used = self.now.instant;
         let ok = queue::DeclareOk {
             queue: queue.name.as_ref().into(),
-            message_count: queue.ready.len() as u32,
-            consumer_count: queue.consumers.len() as u32,
+            message_count: queue.len() as u32,
+            // RabbitMQ does not count those of streams here.
+            consumer_count: match queue.stream {
+                Some(_) => 0,
+                None => queue.consumers.len() as u32,
+            },
         };
         let name = queue.name.clone();
         if let Some(channel) = self.channel_mut(at) {
@@ -64,7 +80,9 @@ impl Core {
                 "queue name '{wanted}' contains reserved prefix 'amq.*'"
             )));
         }
+        let kind = self.kind_of(&declare);
         let name = if wanted.is_empty() {
+            assert_nameable(kind)?;
             self.fresh_name("amq.gen-")
         } else {
             Arc::from(wanted)
@@ -76,24 +94,33 @@ impl Core {
             .and_then(|vhost| vhost.queue_names.get(&name))
             .copied();
         if let Some(queue) = existing.and_then(|id| self.queues.get(&id)) {
-            assert_access(queue, at.conn)?;
-            assert_equivalent(queue, &declare)?;
+            assert_equivalent(queue, &declare, kind, at.conn)?;
             return Ok(queue.id);
         }
         let subject = subject(&name, &vhost);
-        let arguments = QueueArguments::read(&declare.arguments, &subject)?;
-        if arguments.kind == Kind::Quorum {
-            assert_quorum(&declare, &subject)?;
-        }
+        let kind = queue_checks::named_type(&declare.arguments, &subject)?.unwrap_or(kind);
+        let arguments = QueueArguments::read(&declare.arguments, kind, &subject)?;
+        assert_properties(&declare, kind, &subject)?;
         Ok(self.create_queue(Declaration {
             name,
             vhost,
-            durable: declare.durable,
+            durable: is_durable(&declare),
             auto_delete: declare.auto_delete,
             owner: declare.exclusive.then_some(at.conn),
             arguments,
             declared: declare.arguments,
         }))
+    }
+
+    /// The type of queue a declaration means, as far as one can tell without refusing any. The default type is for queues
+    /// that can be of it.
+    fn kind_of(&self, declare: &queue::Declare) -> QueueType {
+        let plain = is_durable(declare) && !declare.auto_delete;
+        match declare.arguments.inner().get("x-queue-type").map(text) {
+            None if plain => self.settings.default_queue_type,
+            None => QueueType::Classic,
+            Some(name) => name.and_then(QueueType::named).unwrap_or_default(),
+        }
     }
 
     fn create_queue(&mut self, declaration: Declaration) -> QueueId {
@@ -190,10 +217,16 @@ impl Core {
 
     pub(super) fn queue_purge(&mut self, at: At, purge: &queue::Purge) -> Outcome {
         let id = self.find_queue(at, purge.queue.as_str())?;
-        let message_count = self
-            .queues
-            .get_mut(&id)
-            .map_or(0, |queue| queue.ready.clear()) as u32;
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return Ok(());
+        };
+        if queue.stream.is_some() {
+            return Err(not_implemented(format!(
+                "queue.purge not supported by stream queues {}",
+                queue.subject()
+            )));
+        }
+        let message_count = queue.ready.clear() as u32;
         if !purge.nowait {
             self.send(
                 at,
@@ -215,15 +248,7 @@ impl Core {
         // Deleting what is not there is no error.
         if let Some(queue) = id.and_then(|id| self.queues.get(&id)) {
             assert_access(queue, at.conn)?;
-            if delete.if_unused && !queue.consumers.is_empty() {
-                return Err(precondition_failed(format!("{} in use", queue.subject())));
-            }
-            if delete.if_empty && queue.ready.len() > 0 {
-                return Err(precondition_failed(format!(
-                    "{} not empty",
-                    queue.subject()
-                )));
-            }
+            assert_deletable(queue, delete)?;
             message_count = queue.ready.len() as u32;
             let id = queue.id;
             self.delete_queue(id);
@@ -289,40 +314,103 @@ impl Core {
     }
 }
 
-fn assert_equivalent(queue: &Queue, declare: &queue::Declare) -> Outcome {
+/// Refuses a deletion whose condition does not hold, or is none that the type of queue knows. Streams are deleted in any
+/// case.
+fn assert_deletable(queue: &Queue, delete: &queue::Delete) -> Outcome {
     let subject = queue.subject();
-    assert_equal("durable", &subject, declare.durable, queue.durable)?;
-    if declare.exclusive != queue.owner.is_some() {
-        return assert_equal(
-            "exclusive",
-            &subject,
-            declare.exclusive,
-            queue.owner.is_some(),
-        );
+    let conditions = [
+        (
+            "if-unused",
+            delete.if_unused,
+            queue.consumers.is_empty(),
+            "in use",
+        ),
+        (
+            "if-empty",
+            delete.if_empty,
+            queue.ready.len() == 0,
+            "not empty",
+        ),
+    ];
+    for (flag, asked, holds, why) in conditions {
+        match queue.arguments.kind {
+            QueueType::Classic if asked && !holds => {
+                return Err(precondition_failed(format!("{subject} {why}")));
+            }
+            QueueType::Quorum if asked => {
+                return Err(not_implemented(format!(
+                    "cannot delete {subject}. queue.delete operations with {flag} flag set are not supported by quorum queues"
+                )));
+            }
+            _ => {}
+        }
     }
+    Ok(())
+}
+
+/// What belongs to one connection goes with it, whatever the client says.
+fn is_durable(declare: &queue::Declare) -> bool {
+    declare.durable && !declare.exclusive
+}
+
+/// Refuses a declaration that differs from the existing queue's; `kind` is the type it means.
+fn assert_equivalent(
+    queue: &Queue,
+    declare: &queue::Declare,
+    kind: QueueType,
+    conn: ConnId,
+) -> Outcome {
+    assert_access(queue, conn)?;
+    if declare.exclusive != queue.owner.is_some() {
+        return Err(locked(queue));
+    }
+    let subject = queue.subject();
+    assert_equal("durable", &subject, is_durable(declare), queue.durable)?;
     assert_equal(
         "auto_delete",
         &subject,
         declare.auto_delete,
         queue.auto_delete,
     )?;
-    let kind = QueueArguments::read(&declare.arguments, &subject)?.kind;
-    let shown = |kind: Kind| format!("the value '{}' of type 'longstr'", kind.name());
-    if kind != queue.arguments.kind {
-        return Err(precondition_failed(format!(
-            "inequivalent arg 'x-queue-type' for {subject}: received {} but current is {}",
-            shown(kind),
-            shown(queue.arguments.kind)
-        )));
+    let current = queue.arguments.kind;
+    let (meant, is) = (long(kind.name()), long(current.name()));
+    for name in queue_checks::known(current) {
+        let (new, old) = (
+            declare.arguments.inner().get(*name),
+            queue.declared.inner().get(*name),
+        );
+        match *name {
+            "x-queue-type" => assert_same(name, &subject, new.or(Some(&meant)), Some(&is))?,
+            _ => assert_same(name, &subject, new, old)?,
+        }
     }
-    assert_same(COMPARED, &subject, &declare.arguments, &queue.declared)
+    Ok(())
 }
 
-fn assert_quorum(declare: &queue::Declare, subject: &str) -> Outcome {
+fn long(text: &str) -> AMQPValue {
+    AMQPValue::LongString(text.into())
+}
+
+/// Only classic queues can be named by the broker.
+fn assert_nameable(kind: QueueType) -> Outcome {
+    match kind {
+        QueueType::Classic => Ok(()),
+        _ => Err(precondition_failed(format!(
+            "Cannot declare a server-named queue for type {}",
+            kind.module()
+        ))),
+    }
+}
+
+/// Refuses properties that only classic queues can have, and sizes that streams cannot.
+fn assert_properties(declare: &queue::Declare, kind: QueueType, subject: &str) -> Outcome {
+    if kind == QueueType::Classic {
+        return Ok(());
+    }
     for (wrong, property) in [
-        (!declare.durable, "non-durable"),
-        (declare.exclusive, "exclusive-owner"),
         (declare.auto_delete, "auto-delete"),
+        (declare.exclusive, "exclusive-owner"),
+        (!declare.durable, "non-durable"),
     ] {
         if wrong {
             return Err(precondition_failed(format!(
@@ -330,5 +418,8 @@ fn assert_quorum(declare: &queue::Declare, subject: &str) -> Outcome {
             )));
         }
     }
-    Ok(())
+    match kind {
+        QueueType::Stream => queue_checks::check_stream(&declare.arguments),
+        _ => Ok(()),
+    }
 }

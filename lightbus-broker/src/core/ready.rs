@@ -1,4 +1,4 @@
-//! The messages of a queue that wait for a consumer, by priority, each level in its own order.
+//! The messages of a queue that wait for a consumer, by level, each level in its own order.
 
 use super::message::Message;
 use std::{collections::VecDeque, sync::Arc, time::Instant};
@@ -24,19 +24,51 @@ impl Entry {
     }
 }
 
+/// The levels of a quorum queue.
+const NORMAL: usize = 0;
+const HIGH: usize = 1;
+const RETURNED: usize = 2;
+/// The least priority that a quorum queue takes for high.
+const LEAST_HIGH: u8 = 5;
+/// Of this many messages in a row that a quorum queue gives out, the last is a normal one, even if there are high ones.
+const ROUND: u8 = 3;
+
+/// Which level comes first, and where a message that comes back goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Discipline {
+    /// A level for each priority, the highest first. What comes back takes its old place.
+    Strict,
+    /// High and normal ones in turn. What comes back comes first, in the order in which it came back.
+    Quorum {
+        /// How many it gave out in this round.
+        turn: u8,
+    },
+}
+
 /// Waiting messages.
 #[derive(Debug)]
 pub(crate) struct Ready {
+    discipline: Discipline,
     levels: Vec<VecDeque<Entry>>,
     len: usize,
     bytes: usize,
 }
 
 impl Ready {
-    /// Levels 0 to `max_priority`.
-    pub(crate) fn new(max_priority: u8) -> Self {
+    /// For a queue of priorities 0 to `max_priority`.
+    pub(crate) fn by_priority(max_priority: u8) -> Self {
+        Self::with(Discipline::Strict, usize::from(max_priority) + 1)
+    }
+
+    /// For a quorum queue.
+    pub(crate) fn quorum() -> Self {
+        Self::with(Discipline::Quorum { turn: 0 }, RETURNED + 1)
+    }
+
+    fn with(discipline: Discipline, levels: usize) -> Self {
         Self {
-            levels: (0..=max_priority).map(|_| VecDeque::new()).collect(),
+            discipline,
+            levels: (0..levels).map(|_| VecDeque::new()).collect(),
             len: 0,
             bytes: 0,
         }
@@ -51,8 +83,29 @@ impl Ready {
     }
 
     fn level(&mut self, priority: u8) -> Option<&mut VecDeque<Entry>> {
-        let top = self.levels.len().saturating_sub(1);
-        self.levels.get_mut(usize::from(priority).min(top))
+        let level = match self.discipline {
+            Discipline::Strict => usize::from(priority).min(self.levels.len().saturating_sub(1)),
+            Discipline::Quorum { .. } if priority >= LEAST_HIGH => HIGH,
+            Discipline::Quorum { .. } => NORMAL,
+        };
+        self.levels.get_mut(level)
+    }
+
+    fn head(&self, level: usize) -> Option<&Entry> {
+        self.levels.get(level)?.front()
+    }
+
+    /// The level of a quorum queue whose turn it is.
+    fn turn(&self, turn: u8) -> usize {
+        if self.head(RETURNED).is_some() {
+            return RETURNED;
+        }
+        match (self.head(HIGH), self.head(NORMAL)) {
+            // A high one that came first need not wait.
+            (Some(high), Some(normal)) if turn + 1 == ROUND && high.seq > normal.seq => NORMAL,
+            (Some(_), _) => HIGH,
+            (None, _) => NORMAL,
+        }
     }
 
     /// Appends a new message.
@@ -64,11 +117,13 @@ impl Ready {
         }
     }
 
-    /// Puts a message back where it was.
+    /// Takes a message back.
     pub(crate) fn restore(&mut self, entry: Entry) {
         self.len += 1;
         self.bytes += entry.message.size();
-        if let Some(level) = self.level(entry.message.priority) {
+        if self.discipline != Discipline::Strict {
+            self.levels[RETURNED].push_back(entry);
+        } else if let Some(level) = self.level(entry.message.priority) {
             let at = level.partition_point(|other| other.seq < entry.seq);
             level.insert(at, entry);
         }
@@ -79,13 +134,19 @@ impl Ready {
         self.pop_if(|_| true)
     }
 
-    /// Takes the first head, highest priority first, for which `wanted` holds.
+    /// Takes the first head for which `wanted` holds: by priority of any level, or of a quorum queue the next one.
     pub(crate) fn pop_if(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
-        let level = self
-            .levels
-            .iter_mut()
-            .rev()
-            .find(|level| level.front().is_some_and(&wanted))?;
+        let holds = |level: &usize| self.head(*level).is_some_and(&wanted);
+        let level = match self.discipline {
+            Discipline::Strict => (0..self.levels.len()).rev().find(holds)?,
+            Discipline::Quorum { turn } => Some(self.turn(turn)).filter(holds)?,
+        };
+        if let Discipline::Quorum { turn } = &mut self.discipline
+            && level != RETURNED
+        {
+            *turn = (*turn + 1) % ROUND;
+        }
+        let level = self.levels.get_mut(level)?;
         let entry = level.pop_front()?;
         give_back(level);
         self.len -= 1;
@@ -95,10 +156,11 @@ impl Ready {
 
     /// When the first of the heads expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.levels
-            .iter()
-            .filter_map(|level| level.front()?.expires)
-            .min()
+        let expires = |level: usize| self.head(level)?.expires;
+        match self.discipline {
+            Discipline::Strict => (0..self.levels.len()).filter_map(expires).min(),
+            Discipline::Quorum { turn } => expires(self.turn(turn)),
+        }
     }
 
     /// Removes everything; says how many there were.
@@ -151,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_a_long_queue_took_is_given_back() {
-        let mut ready = Ready::new(0);
+        let mut ready = Ready::by_priority(0);
         (0..50_000).for_each(|seq| ready.push(entry(seq)));
         for seq in 0..49_000 {
             assert_eq!(ready.pop().map(|entry| entry.seq), Some(seq));

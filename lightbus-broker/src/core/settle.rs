@@ -6,8 +6,8 @@ use super::{
     deaths::Reason,
     errors::{Outcome, not_implemented, precondition_failed, syntax_error},
     ids::{At, QueueId},
-    queue_arguments::Kind,
 };
+use crate::queue_type::QueueType;
 use amq_protocol::protocol::{AMQPClass, basic};
 
 /// What becomes of settled messages.
@@ -116,11 +116,13 @@ impl Core {
             consumer.unacked = consumer.unacked.saturating_sub(1);
         }
         match verdict {
+            // A stream keeps its messages whatever becomes of a delivery.
+            _ if queue.stream.is_some() => {}
             Verdict::Done => {}
             Verdict::Rejected => self.bury(unacked.queue, &entry, Reason::Rejected),
             Verdict::Requeued => {
                 entry.redelivered = true;
-                entry.returns += u32::from(queue.arguments.kind == Kind::Quorum);
+                entry.returns += u32::from(queue.arguments.kind == QueueType::Quorum);
                 if queue
                     .arguments
                     .delivery_limit

@@ -80,7 +80,7 @@ impl Core {
         };
         for (_, (queue, consumer)) in std::mem::take(&mut channel.consumers) {
             if let Some(queue) = self.queues.get_mut(&queue) {
-                queue.consumers.remove(consumer);
+                queue.forget(consumer);
                 self.jobs.push_back(Job::Abandoned(queue.id));
                 // With a single active consumer, the next one's turn has come.
                 queue.stalled = false;

@@ -1,6 +1,6 @@
 //! What is to happen later. Entries are hints: whoever is woken checks whether it is really due.
 
-use super::ids::QueueId;
+use super::ids::{At, QueueId};
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 /// A reason to wake.
@@ -10,6 +10,10 @@ pub(crate) enum Alarm {
     Message(QueueId),
     /// A queue may have gone unused for too long.
     Unused(QueueId),
+    /// A delivery on a channel may have gone unsettled for too long.
+    Unsettled(At),
+    /// A queue holds dead letters to be tried again.
+    Held(QueueId),
 }
 
 /// Deadlines in order.

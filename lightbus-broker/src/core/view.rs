@@ -93,10 +93,11 @@ fn queue_info(queue: &Queue) -> QueueInfo {
         durable: queue.durable,
         auto_delete: queue.auto_delete,
         exclusive: queue.owner.is_some(),
-        ready: queue.ready.len(),
+        ready: queue.len(),
         unacked: queue.unacked,
+        held: queue.held.len(),
         consumers: queue.consumers.len(),
-        bytes: queue.ready.bytes() + queue.unacked_bytes,
+        bytes: queue.bytes(),
     }
 }
 

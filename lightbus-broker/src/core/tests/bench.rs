@@ -452,6 +452,11 @@ impl Bench {
         self.core.disconnect(client.id, self.now);
     }
 
+    /// The client's writer caught up.
+    pub(crate) fn drained(&mut self, client: &Client) {
+        self.core.drained(client.id, self.now);
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.core.snapshot()
     }

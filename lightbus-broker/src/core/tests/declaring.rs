@@ -1,4 +1,5 @@
 use super::bench::{Bench, declare, int, text};
+use crate::{config::Settings, queue_type::QueueType};
 use amq_protocol::{
     protocol::{
         AMQPClass,
@@ -38,7 +39,7 @@ fn another_declaration_is_refused_and_says_why() {
     let cases = [
         (
             declare("q", &[("x-message-ttl", int(1))]),
-            "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received the value '1' of type 'signedint' but current is the value '2' of type 'signedint'",
+            "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received '1' but current is '2'",
         ),
         (
             declare("q", &[]),
@@ -56,7 +57,7 @@ fn another_declaration_is_refused_and_says_why() {
                 "q",
                 &[("x-message-ttl", int(2)), ("x-queue-type", text("quorum"))],
             ),
-            "inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received the value 'quorum' of type 'longstr' but current is the value 'classic' of type 'longstr'",
+            "inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received 'quorum' but current is 'classic'",
         ),
     ];
     for (declaration, wanted) in cases {
@@ -204,22 +205,150 @@ fn deleting_asks_first_where_it_is_told_to() {
 }
 
 #[test]
-fn quorum_queues_are_durable_and_streams_are_refused() {
+fn only_classic_queues_are_temporary_or_named_by_the_broker() {
     let mut bench = Bench::new();
     let mut client = bench.client();
-    let quorum = queue::Declare {
-        durable: false,
-        ..declare("q", &[("x-queue-type", text("quorum"))])
+    for kind in ["quorum", "stream"] {
+        let of_kind = || declare("q", &[("x-queue-type", text(kind))]);
+        let cases = [
+            (
+                queue::Declare {
+                    durable: false,
+                    ..of_kind()
+                },
+                "invalid property 'non-durable' for queue 'q' in vhost '/'".to_owned(),
+            ),
+            (
+                queue::Declare {
+                    exclusive: true,
+                    ..of_kind()
+                },
+                "invalid property 'exclusive-owner' for queue 'q' in vhost '/'".to_owned(),
+            ),
+            (
+                queue::Declare {
+                    auto_delete: true,
+                    ..of_kind()
+                },
+                "invalid property 'auto-delete' for queue 'q' in vhost '/'".to_owned(),
+            ),
+            (
+                queue::Declare {
+                    queue: "".into(),
+                    ..of_kind()
+                },
+                format!("Cannot declare a server-named queue for type rabbit_{kind}_queue"),
+            ),
+        ];
+        for (declaration, wanted) in cases {
+            bench.queue(&mut client, Queue::Declare(declaration));
+            assert_eq!(
+                bench.closed(&mut client),
+                (406, format!("PRECONDITION_FAILED - {wanted}"))
+            );
+            bench.reopen(&mut client);
+        }
+    }
+}
+
+#[test]
+fn an_exclusive_declaration_of_what_is_not_exclusive_is_locked_out() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    let mine = queue::Declare {
+        exclusive: true,
+        ..declare("q", &[])
     };
-    bench.queue(&mut client, Queue::Declare(quorum));
+    bench.queue(&mut client, Queue::Declare(mine));
+    assert_eq!(bench.closed(&mut client).0, 405);
+}
+
+#[test]
+fn an_exclusive_queue_is_not_durable_whatever_its_declaration_says() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    for durable in [true, false] {
+        let mine = queue::Declare {
+            exclusive: true,
+            durable,
+            ..declare("mine", &[])
+        };
+        bench.queue(&mut client, Queue::Declare(mine));
+        assert!(matches!(
+            bench.next(&mut client),
+            Some(AMQPClass::Queue(Queue::DeclareOk(_)))
+        ));
+    }
+    assert!(!bench.snapshot().queue("mine").unwrap().durable);
+}
+
+#[test]
+fn the_default_type_is_for_queues_that_can_be_of_it() {
+    let settings = Settings {
+        default_queue_type: QueueType::Quorum,
+        ..Settings::default()
+    };
+    let mut bench = Bench::with(settings);
+    let mut client = bench.client();
+    bench.declare(&mut client, "plain", &[]);
+    bench.declare(&mut client, "plain", &[("x-queue-type", text("quorum"))]);
+    bench.declare(&mut client, "said", &[("x-queue-type", text("classic"))]);
+    for temporary in [
+        queue::Declare {
+            durable: false,
+            ..declare("transient", &[])
+        },
+        queue::Declare {
+            exclusive: true,
+            ..declare("mine", &[])
+        },
+        queue::Declare {
+            auto_delete: true,
+            ..declare("passing", &[])
+        },
+    ] {
+        bench.queue(&mut client, Queue::Declare(temporary));
+        assert!(matches!(
+            bench.next(&mut client),
+            Some(AMQPClass::Queue(Queue::DeclareOk(_)))
+        ));
+    }
+    let snapshot = bench.snapshot();
+    let kinds: Vec<_> = snapshot
+        .queues
+        .iter()
+        .map(|queue| (queue.name.as_str(), queue.kind.as_str()))
+        .collect();
     assert_eq!(
-        bench.closed(&mut client).1,
-        "PRECONDITION_FAILED - invalid property 'non-durable' for queue 'q' in vhost '/'"
+        kinds,
+        [
+            ("mine", "classic"),
+            ("passing", "classic"),
+            ("plain", "quorum"),
+            ("said", "classic"),
+            ("transient", "classic")
+        ]
     );
-    bench.reopen(&mut client);
-    bench.queue(
-        &mut client,
-        Queue::Declare(declare("s", &[("x-queue-type", text("stream"))])),
+}
+
+#[test]
+fn only_classic_queues_are_deleted_on_conditions() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[("x-queue-type", text("quorum"))]);
+    bench.declare(&mut client, "s", &[("x-queue-type", text("stream"))]);
+    bench.publish(&mut client, "", "s", "m");
+    let delete = |name: &str| queue::Delete {
+        queue: name.into(),
+        if_empty: true,
+        ..queue::Delete::default()
+    };
+    bench.queue(&mut client, Queue::Delete(delete("s")));
+    assert!(
+        matches!(bench.next(&mut client), Some(AMQPClass::Queue(Queue::DeleteOk(ok))) if ok.message_count == 0)
     );
-    assert_eq!(bench.closed(&mut client).0, 406);
+    bench.queue(&mut client, Queue::Delete(delete("q")));
+    let text = "NOT_IMPLEMENTED - cannot delete queue 'q' in vhost '/'. queue.delete operations with if-empty flag set are not supported by quorum queues";
+    assert_eq!(bench.closed(&mut client), (540, text.to_owned()));
 }
