@@ -29,10 +29,7 @@ impl Core {
             queue: queue.name.clone(),
             reason,
             exchange: message.exchange.clone(),
-            keys: std::iter::once(&message.routing_key)
-                .chain(&*message.copies)
-                .cloned()
-                .collect(),
+            keys: message.shown_keys().cloned().collect(),
             time: self.now.unix,
             expiration: message.expiration,
             count: 1,
@@ -62,7 +59,7 @@ impl Core {
     ) -> Vec<QueueId> {
         let mut queues = Vec::new();
         if let Some(vhost) = self.vhosts.get(vhost) {
-            vhost.route(message, &[], &mut queues);
+            vhost.route(message, &mut queues);
         }
         queues.retain(|id| !(automatic && self.is_cycle(*id, message)));
         queues
@@ -109,11 +106,13 @@ fn rewrite(
     Message {
         exchange: exchange.clone(),
         routing_key: key.unwrap_or(&message.routing_key).clone(),
+        // A key of the queue's own takes the place of all there were.
         copies: if key.is_some() {
             Box::default()
         } else {
             message.copies.clone()
         },
+        shown_copies: message.shown_copies,
         properties: index.splice(&message.properties, &changes).into(),
         body: message.body.clone(),
         expiration: None,

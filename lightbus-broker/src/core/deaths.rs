@@ -59,14 +59,20 @@ impl Death {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deaths {
     list: Vec<Death>,
-    first: Option<(Arc<str>, Reason, Arc<str>)>,
+    first: Option<Brief>,
+    last: Option<Brief>,
 }
+
+/// A death in brief: queue, reason and the exchange it had come from. Where a message dies again as before, that exchange may
+/// be another than in the list, which keeps the first.
+type Brief = (Arc<str>, Reason, Arc<str>);
 
 impl Deaths {
     /// Adds a death, or counts it where the message died so before.
     pub(crate) fn record(&mut self, mut death: Death) {
-        self.first
-            .get_or_insert_with(|| (death.queue.clone(), death.reason, death.exchange.clone()));
+        let brief = (death.queue.clone(), death.reason, death.exchange.clone());
+        self.first.get_or_insert_with(|| brief.clone());
+        self.last = Some(brief);
         let same = |other: &Death| other.queue == death.queue && other.reason == death.reason;
         if let Some(at) = self.list.iter().position(same) {
             let before = self.list.remove(at);
@@ -97,11 +103,7 @@ impl Deaths {
             "x-death".into(),
             AMQPValue::FieldArray(FieldArray::from(list)),
         );
-        let last = self
-            .list
-            .first()
-            .map(|last| (last.queue.clone(), last.reason, last.exchange.clone()));
-        for (which, death) in [("first", &self.first), ("last", &last)] {
+        for (which, death) in [("first", &self.first), ("last", &self.last)] {
             if let Some((queue, reason, exchange)) = death {
                 headers.insert(name(which, "queue"), text(queue));
                 headers.insert(name(which, "reason"), text(reason.name()));

@@ -36,6 +36,8 @@ impl Core {
                 self.send(at, AMQPClass::Basic(empty));
             }
         }
+        // What comes next may be about to expire.
+        self.serve(id);
         Ok(())
     }
 

@@ -71,8 +71,10 @@ pub(crate) struct Body {
 pub(crate) struct Message {
     pub(crate) exchange: Arc<str>,
     pub(crate) routing_key: Arc<str>,
-    /// Further keys from the `CC` header.
+    /// Further keys: those of the `CC` header, then those of `BCC`.
     pub(crate) copies: Box<[Arc<str>]>,
+    /// How many of them anybody is to see.
+    pub(crate) shown_copies: u32,
     /// The property list as it goes onto the wire.
     pub(crate) properties: Box<[u8]>,
     pub(crate) body: Arc<Body>,
@@ -84,6 +86,12 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// The keys anybody is to see: its own, and those of `CC`.
+    pub(crate) fn shown_keys(&self) -> impl Iterator<Item = &Arc<str>> {
+        let shown = self.copies.iter().take(self.shown_copies as usize);
+        std::iter::once(&self.routing_key).chain(shown)
+    }
+
     /// What it counts towards `x-max-length-bytes`.
     pub(crate) fn size(&self) -> usize {
         self.body.bytes.len()

@@ -14,6 +14,7 @@ use super::{
     message::{Body, Message},
     methods::table_fault,
     properties::{Field, Index},
+    queue_checks::expiry,
     tables,
 };
 use crate::frames;
@@ -150,8 +151,7 @@ impl Core {
         self.address_reply(at, &mut partial)?;
         let vhost = self.check_publish(at.conn, &partial)?;
         let mandatory = partial.publish.mandatory;
-        let (message, hidden) = understand(partial)?;
-        let message = Arc::new(message);
+        let message = Arc::new(understand(partial)?);
         let number = self
             .channel_mut(at)
             .and_then(|channel| channel.confirms.as_mut())
@@ -159,7 +159,7 @@ impl Core {
 
         let mut queues = Vec::new();
         if let Some(vhost) = self.vhosts.get(&vhost) {
-            vhost.route(&message, &hidden, &mut queues);
+            vhost.route(&message, &mut queues);
         }
         let replied = queues.is_empty() && self.deliver_reply(&vhost, &message);
         let returned = queues.is_empty() && !replied && mandatory;
@@ -314,18 +314,21 @@ fn short(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(text).ok()?, rest))
 }
 
-/// A message and its hidden copies: what of its properties concerns the broker is read here, once.
-fn understand(mut partial: Partial) -> Outcome<(Message, Keys)> {
-    let (copies, hidden) = take_copies(&mut partial)?;
+/// A message: what of its properties concerns the broker is read here, once.
+fn understand(mut partial: Partial) -> Outcome<Message> {
+    let (mut copies, hidden) = take_copies(&mut partial)?;
+    let shown_copies = copies.len() as u32;
+    copies.extend(hidden);
     let (index, properties) = (&partial.index, partial.properties);
     let expiration = index
         .short(&properties, Field::Expiration)
         .map(expiration)
         .transpose()?;
-    let message = Message {
+    Ok(Message {
         exchange: partial.publish.exchange,
         routing_key: partial.publish.routing_key,
         copies: copies.into(),
+        shown_copies,
         expiration,
         priority: index.octet(&properties, Field::Priority).unwrap_or(0),
         persistent: index.octet(&properties, Field::DeliveryMode) == Some(2),
@@ -335,8 +338,7 @@ fn understand(mut partial: Partial) -> Outcome<(Message, Keys)> {
             _charge: partial.charge,
         }),
         deaths: None,
-    };
-    Ok((message, hidden))
+    })
 }
 
 /// The keys in `CC` and in `BCC`, the latter of which nobody is to see.
@@ -359,10 +361,18 @@ fn take_copies(partial: &mut Partial) -> Outcome<(Keys, Keys)> {
 
 fn expiration(text: &[u8]) -> Outcome<u64> {
     let text = String::from_utf8_lossy(text);
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse::<u32>() {
-        Ok(milliseconds) if digits => Ok(u64::from(milliseconds)),
-        _ => Err(precondition_failed(format!("invalid expiration '{text}'"))),
+    milliseconds(&text)
+        .map_err(|why| precondition_failed(format!("invalid expiration '{text}': {why}")))
+}
+
+fn milliseconds(text: &str) -> Result<u64, String> {
+    let sign = usize::from(text.starts_with(['+', '-']));
+    let digits = text[sign..].bytes().take_while(u8::is_ascii_digit).count();
+    match text.split_at(sign + digits) {
+        _ if digits == 0 => Err("no_integer".to_owned()),
+        // What is too long for a number is too large in any case.
+        (number, "") => expiry(number.parse().unwrap_or(i64::MAX)),
+        (_, rest) => Err(format!("{{leftover_string,\"{rest}\"}}")),
     }
 }
 

@@ -195,6 +195,7 @@ mod tests {
             exchange: "".into(),
             routing_key: "q".into(),
             copies: Box::default(),
+            shown_copies: 0,
             properties: Box::new([0, 0]),
             body: Arc::new(body),
             expiration: None,

@@ -65,17 +65,8 @@ impl VHost {
     }
 
     /// The queues a message goes to, each once.
-    pub(crate) fn route(
-        &self,
-        message: &Message,
-        hidden_copies: &[Arc<str>],
-        found: &mut Vec<QueueId>,
-    ) {
-        let keys = || {
-            std::iter::once(&message.routing_key)
-                .chain(&*message.copies)
-                .chain(hidden_copies)
-        };
+    pub(crate) fn route(&self, message: &Message, found: &mut Vec<QueueId>) {
+        let keys = || std::iter::once(&message.routing_key).chain(&*message.copies);
         if message.exchange.is_empty() {
             found.extend(keys().filter_map(|key| self.queue_names.get(key)));
         } else if let Some(first) = self.exchange_names.get(&message.exchange) {

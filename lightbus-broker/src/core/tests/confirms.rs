@@ -149,15 +149,19 @@ fn properties_are_checked() {
         ),
         (
             AMQPProperties::default().with_expiration("-1".into()),
-            "invalid expiration '-1'",
+            "invalid expiration '-1': {value_negative,-1}",
         ),
         (
             AMQPProperties::default().with_expiration("1000.5".into()),
-            "invalid expiration '1000.5'",
+            "invalid expiration '1000.5': {leftover_string,\".5\"}",
         ),
         (
             AMQPProperties::default().with_expiration("".into()),
-            "invalid expiration ''",
+            "invalid expiration '': no_integer",
+        ),
+        (
+            AMQPProperties::default().with_expiration("315360000001".into()),
+            "invalid expiration '315360000001': {value_too_large,315360000001}",
         ),
     ] {
         bench.publish_with(&mut client, "", "q", "m", properties);

@@ -1,7 +1,7 @@
 use super::bench::{Bench, int, text};
 use amq_protocol::{
     protocol::basic::AMQPProperties,
-    types::{AMQPValue, FieldTable},
+    types::{AMQPValue, FieldArray, FieldTable},
 };
 
 const DEAD: [(&str, &str); 2] = [
@@ -193,4 +193,98 @@ fn refused_messages_are_dead_lettered_where_the_queue_says_so() {
     bench.publish(&mut client, "", "q", "refused");
     assert_eq!(bench.drain(&mut client, "q"), ["kept"]);
     assert_eq!(bench.drain(&mut client, "dead"), ["refused"]);
+}
+
+#[test]
+fn hidden_copies_follow_a_dead_letter_and_stay_hidden() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare_exchange(&mut client, "dlx", "direct", &[]);
+    for queue in ["q", "shown", "hidden"] {
+        let dead = format!("{queue}.dead");
+        bench.declare(&mut client, &dead, &[]);
+        bench.bind(&mut client, &dead, "dlx", queue, &[]);
+    }
+    let limits = [
+        ("x-dead-letter-exchange", text("dlx")),
+        ("x-max-length", int(0)),
+    ];
+    bench.declare(&mut client, "q", &limits);
+    let keys = |key: &str| AMQPValue::FieldArray(FieldArray::from(vec![text(key)]));
+    let headers = super::bench::table(&[("CC", keys("shown")), ("BCC", keys("hidden"))]);
+    let properties = AMQPProperties::default().with_headers(headers);
+    bench.publish_with(&mut client, "", "q", "m", properties);
+    for queue in ["q.dead", "shown.dead", "hidden.dead"] {
+        let got = bench.get(&mut client, queue).unwrap();
+        let headers = got.properties.headers().clone().unwrap();
+        assert_eq!(headers.inner().get("BCC"), None);
+        let Some(AMQPValue::FieldArray(deaths)) = headers.inner().get("x-death") else {
+            panic!("no deaths")
+        };
+        let AMQPValue::FieldTable(death) = &deaths.as_slice()[0] else {
+            panic!("no death")
+        };
+        let shown = FieldArray::from(vec![text("q"), text("shown")]);
+        assert_eq!(
+            death.inner().get("routing-keys"),
+            Some(&AMQPValue::FieldArray(shown))
+        );
+    }
+}
+
+#[test]
+fn a_repeated_death_keeps_its_first_exchange_in_the_list_only() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    mortal(&mut bench, &mut client, &[]);
+    let back = [
+        ("x-message-ttl", int(5)),
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text("q")),
+    ];
+    let redeclared = amq_protocol::protocol::queue::Delete {
+        queue: "dead".into(),
+        nowait: true,
+        ..Default::default()
+    };
+    bench.queue(
+        &mut client,
+        amq_protocol::protocol::queue::AMQPMethod::Delete(redeclared),
+    );
+    bench.declare(&mut client, "dead", &back);
+    bench.bind(&mut client, "q", "amq.direct", "start", &[]);
+    bench.consume(&mut client, "q", "c", 0);
+    bench.publish(&mut client, "amq.direct", "start", "m");
+    for tag in 1..=2 {
+        assert_eq!(bench.bodies(&mut client), ["m"]);
+        bench.nack(&mut client, tag, false, false);
+        if tag == 1 {
+            bench.pass(5);
+        }
+    }
+    let headers = bench
+        .get(&mut client, "dead")
+        .unwrap()
+        .properties
+        .headers()
+        .clone()
+        .unwrap();
+    let header = |name: &str| headers.inner().get(name).cloned();
+    assert_eq!(header("x-first-death-exchange"), Some(text("amq.direct")));
+    assert_eq!(header("x-last-death-exchange"), Some(text("")));
+    let Some(AMQPValue::FieldArray(deaths)) = header("x-death") else {
+        panic!("no deaths")
+    };
+    let AMQPValue::FieldTable(latest) = &deaths.as_slice()[0] else {
+        panic!("no death")
+    };
+    assert_eq!(latest.inner().get("exchange"), Some(&text("amq.direct")));
+    assert_eq!(
+        latest.inner().get("count"),
+        Some(&AMQPValue::LongLongInt(2))
+    );
+    assert_eq!(
+        latest.inner().get("time"),
+        Some(&AMQPValue::Timestamp(1_000_000))
+    );
 }

@@ -173,3 +173,20 @@ fn unused_exclusive_or_deleted_queues_leave_no_alarm_that_hurts() {
     bench.pass(100);
     assert_eq!(bench.ready("q"), 1);
 }
+
+#[test]
+fn the_head_behind_a_fetched_one_expires_too() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    for (body, expiration) in [("long", "60000"), ("short", "100"), ("plus", "+200")] {
+        let properties = AMQPProperties::default().with_expiration(expiration.into());
+        bench.publish_with(&mut client, "", "q", body, properties);
+    }
+    bench.pass(50);
+    assert_eq!(bench.get(&mut client, "q").unwrap().body, "long");
+    bench.pass(60);
+    assert_eq!(bench.ready("q"), 1);
+    bench.pass(100);
+    assert_eq!(bench.ready("q"), 0);
+}
