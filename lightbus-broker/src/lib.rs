@@ -32,10 +32,12 @@
 //! | Connections | PLAIN and AMQPLAIN, users, virtual hosts, negotiated limits, heartbeats, `connection.blocked`, `update-secret` |
 //! | Channels | open, close, flow; an error closes its channel only |
 //! | Exchanges | direct, fanout, topic, headers; durable, auto-delete, internal, passive; alternate exchanges; bindings between exchanges; the default exchange and `amq.*` |
-//! | Queues | classic and quorum; durable, exclusive, auto-delete, passive, named by the broker; redeclaration compared argument by argument |
-//! | Queue arguments | `x-expires`, `x-message-ttl`, `x-max-length`, `x-max-length-bytes`, `x-overflow` (`drop-head`, `reject-publish`, `reject-publish-dlx`), `x-max-priority`, `x-single-active-consumer`, `x-dead-letter-exchange`, `x-dead-letter-routing-key`, `x-delivery-limit`, `x-queue-type` |
+//! | Queues | classic, quorum and stream; durable, exclusive, auto-delete, passive, named by the broker; the arguments of each type checked, and redeclaration compared argument by argument |
+//! | Queue arguments | `x-expires`, `x-message-ttl`, `x-max-length`, `x-max-length-bytes`, `x-overflow` (`drop-head`, `reject-publish`, `reject-publish-dlx`), `x-max-priority`, `x-single-active-consumer`, `x-dead-letter-exchange`, `x-dead-letter-routing-key`, `x-dead-letter-strategy`, `x-delivery-limit`, `x-consumer-timeout`, `x-max-age`, `x-stream-max-segment-size-bytes`, `x-queue-type` |
+//! | Quorum queues | delivery counts and limit (20), high priorities (5 and above) two to one before the others, what comes back comes first, dead letters at most or at least once, a single active consumer that makes way for a better one |
+//! | Streams | `x-stream-offset` (`first`, `last`, `next`, an offset, a timestamp, an interval such as `5m`), filters, retention by size and age, any number of consumers at their own pace |
 //! | Publishing | `mandatory` and `basic.return`, publisher confirms, transactions, `expiration`, `priority`, `user-id` checked, `CC` and `BCC` |
-//! | Consuming | prefetch for each consumer and for a whole channel, `basic.get`, acknowledgements one by one or many at once, requeueing to the old place, `basic.recover`, exclusive consumers, consumer priorities, cancel notifications, direct reply-to |
+//! | Consuming | prefetch for each consumer and for a whole channel, `basic.get`, acknowledgements one by one or many at once, requeueing to the old place, `basic.recover`, exclusive consumers, consumer priorities, cancel notifications, acknowledgement timeouts, direct reply-to |
 //! | Dead letters | reasons `rejected`, `expired`, `maxlen`, `delivery_limit`; `x-death`, `x-first-death-*`, `x-last-death-*`; circles are broken |
 //! | Tests | [`Broker::snapshot`], [`Broker::drop_connections`], [`Broker::block_publishers`] |
 //!
@@ -44,11 +46,11 @@
 //! | Area | Here |
 //! |---|---|
 //! | Durability | accepted, not kept: everything ends with the process |
-//! | Streams | `x-queue-type: stream` is refused with 406 |
+//! | Streams | in memory: each message is a chunk of its own; a segment holds 1 MiB of bodies, or an eighth of `x-max-length-bytes` where that is less, unless the declaration says otherwise; with `x-max-age` it spans no more than that. Segments are removed when one is begun, the one being written never is. Filters are exact |
 //! | `immediate`, `prefetch_size`, `recover(requeue = false)` | refused with 540, as RabbitMQ does |
 //! | Permissions | every user may do everything in every virtual host |
-//! | Dead-lettering | synchronous, so that `x-dead-letter-strategy` makes no difference; a dead letter that nothing takes is gone |
-//! | Quorum queues | one replica; every return of a message counts towards `x-delivery-limit` |
+//! | Dead-lettering | synchronous; at least once, what is not taken is tried again every second |
+//! | Quorum queues | one replica, whatever group size is asked for; every return of a message counts towards `x-delivery-limit`; one that refuses does so until it is below its limit again, not until 80 % of it; no `x-acquired-count` |
 //! | Field tables | nested more than 64 deep: refused with 502, because such a message kills clients whose decoders recurse |
 //! | Names and routing keys | must be UTF-8: 502 |
 //! | Memory | publishers are blocked above a limit on what messages hold, not on what the process uses |

@@ -112,7 +112,7 @@ pub struct QueueInfo {
     pub vhost: String,
     /// Its name.
     pub name: String,
-    /// `classic` or `quorum`.
+    /// `classic`, `quorum` or `stream`.
     pub kind: String,
     /// Whether it was declared durable.
     pub durable: bool,
@@ -120,7 +120,7 @@ pub struct QueueInfo {
     pub auto_delete: bool,
     /// Whether it belongs to one connection.
     pub exclusive: bool,
-    /// How many messages wait in it.
+    /// How many messages wait in it; of a stream, how many it keeps.
     pub ready: usize,
     /// How many messages clients have and have not settled.
     pub unacked: usize,

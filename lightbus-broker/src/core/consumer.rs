@@ -70,6 +70,22 @@ impl Consumers {
         Some(gone)
     }
 
+    /// With a single active consumer: has one of higher priority follow it, as soon as it has settled what it has. Says whether
+    /// the active one may be given more.
+    pub(crate) fn hand_over(&mut self) -> bool {
+        let Some((best, priority)) = self.list.first().map(|best| (best.id, best.priority)) else {
+            return true;
+        };
+        match self.active.and_then(|active| self.get_mut(active)) {
+            Some(active) if active.priority < priority && active.unacked > 0 => false,
+            Some(active) if active.priority < priority => {
+                self.active = Some(best);
+                true
+            }
+            _ => true,
+        }
+    }
+
     /// The next consumer that is `willing`; it goes behind the others of its priority.
     pub(crate) fn next(
         &mut self,

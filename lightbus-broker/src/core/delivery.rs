@@ -16,7 +16,7 @@ use super::{
     stream, tables,
     timers::Alarm,
 };
-use crate::frames;
+use crate::{frames, queue_type::QueueType};
 use amq_protocol::types::AMQPValue;
 use std::{borrow::Cow, sync::Arc, time::Instant};
 
@@ -87,6 +87,9 @@ impl Core {
             return;
         };
         let single = queue.arguments.single_active;
+        if single && queue.arguments.kind == QueueType::Quorum && !queue.consumers.hand_over() {
+            return;
+        }
         while queue.ready.len() > 0 && !queue.stalled {
             // What has expired is never delivered; what expires at this very moment may still be.
             if let Some(entry) = queue

@@ -106,7 +106,7 @@ fn assert_paced(no_ack: bool, credit: Credit, subject: &str) -> Outcome {
 
 /// Refuses a consumer where one wants to be alone.
 fn assert_not_exclusive(queue: &Queue, wants_it: bool) -> Outcome {
-    let others = !queue.consumers.is_empty();
+    let others = !queue.consumers.is_empty() || queue.arguments.single_active;
     if (wants_it && others) || queue.consumers.iter().any(|other| other.exclusive) {
         return Err(access_refused(format!(
             "{} in exclusive use",

@@ -357,3 +357,21 @@ fn quorum_queues_deliver_like_others() {
     assert_eq!(bench.bodies(&mut client), ["a"]);
     assert_eq!(bench.snapshot().queue("q").unwrap().kind, "quorum");
 }
+
+#[test]
+fn a_queue_that_chooses_the_active_one_has_no_exclusive_consumer() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    let single = (
+        "x-single-active-consumer",
+        amq_protocol::types::AMQPValue::Boolean(true),
+    );
+    bench.declare(&mut client, "q", &[single]);
+    let consume = basic::Consume {
+        queue: "q".into(),
+        exclusive: true,
+        ..basic::Consume::default()
+    };
+    bench.basic(&mut client, AMQPMethod::Consume(consume));
+    assert_eq!(bench.closed(&mut client).0, 403);
+}

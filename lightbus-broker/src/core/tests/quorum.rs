@@ -271,3 +271,40 @@ fn held_letters_go_with_their_queue() {
     bench.pass(2000);
     assert_eq!(bench.ready("dead"), 0);
 }
+
+#[test]
+fn a_better_consumer_becomes_the_active_one_when_nothing_is_under_way() {
+    let (mut bench, mut first) = quorum(&[("x-single-active-consumer", AMQPValue::Boolean(true))]);
+    bench.consume(&mut first, "q", "c", 10);
+    bench.publish(&mut first, "", "q", "a");
+    assert_eq!(bench.bodies(&mut first), ["a"]);
+    let mut better = bench.client();
+    let consume = basic::Consume {
+        queue: "q".into(),
+        nowait: true,
+        arguments: super::bench::table(&[("x-priority", int(5))]),
+        ..basic::Consume::default()
+    };
+    bench.basic(&mut better, Basic::Consume(consume));
+    bench.publish(&mut first, "", "q", "b");
+    assert!(bench.bodies(&mut first).is_empty() && bench.bodies(&mut better).is_empty());
+    bench.ack(&mut first, 1, false);
+    assert_eq!(bench.bodies(&mut better), ["b"]);
+    assert!(bench.bodies(&mut first).is_empty());
+}
+
+#[test]
+fn consumers_cannot_be_alone() {
+    let (mut bench, mut client) = quorum(&[]);
+    for tag in ["a", "b"] {
+        let consume = basic::Consume {
+            queue: "q".into(),
+            consumer_tag: tag.into(),
+            exclusive: true,
+            nowait: true,
+            ..basic::Consume::default()
+        };
+        bench.basic(&mut client, Basic::Consume(consume));
+    }
+    assert_eq!(bench.snapshot().queue("q").unwrap().consumers, 2);
+}
