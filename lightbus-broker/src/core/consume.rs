@@ -112,6 +112,10 @@ impl Core {
     /// The queue a client means, if it may use it. The empty name is the queue the channel declared last.
     pub(super) fn find_queue(&mut self, at: At, name: &str) -> Outcome<super::QueueId> {
         let name = self.queue_name(at, name)?;
+        self.find_queue_named(at, &name)
+    }
+
+    pub(super) fn find_queue_named(&self, at: At, name: &str) -> Outcome<super::QueueId> {
         let Some(connection) = self.conns.get(&at.conn) else {
             return Err(not_found("no connection"));
         };
@@ -119,9 +123,9 @@ impl Core {
         let id = self
             .vhosts
             .get(&vhost)
-            .and_then(|vhost| vhost.queue_names.get(&name).copied());
+            .and_then(|vhost| vhost.queue_names.get(name).copied());
         match id.and_then(|id| self.queues.get(&id)) {
-            None => Err(not_found(format!("no {}", queue::subject(&name, &vhost)))),
+            None => Err(not_found(format!("no {}", queue::subject(name, &vhost)))),
             Some(queue) => {
                 super::queue_methods::assert_access(queue, at.conn)?;
                 Ok(queue.id)

@@ -110,6 +110,16 @@ impl Exchange {
         !self.bindings.is_empty()
     }
 
+    pub(crate) fn has_binding(
+        &self,
+        target: Target,
+        key: &Arc<str>,
+        arguments: &FieldTable,
+    ) -> bool {
+        let same = self.bindings.get(&(target, key.clone()));
+        same.is_some_and(|same| same.contains(arguments))
+    }
+
     /// Every binding: where to, key, arguments.
     pub(crate) fn bindings(&self) -> impl Iterator<Item = (Target, &Arc<str>, &FieldTable)> {
         self.bindings.iter().flat_map(|((target, key), all)| {

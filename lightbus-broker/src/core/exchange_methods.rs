@@ -9,9 +9,12 @@ use super::{
     ids::{At, ExchangeId},
     queue_checks::wrong_type,
 };
-use amq_protocol::protocol::{
-    AMQPClass,
-    exchange::{self, AMQPMethod},
+use amq_protocol::{
+    protocol::{
+        AMQPClass,
+        exchange::{self, AMQPMethod},
+    },
+    types::FieldTable,
 };
 use std::sync::Arc;
 
@@ -124,10 +127,8 @@ impl Core {
             self.ends(&vhost, bind.source.as_str(), bind.destination.as_str())?;
         if let Some(vhost) = self.vhosts.get_mut(&vhost) {
             if let Some(exchange) = vhost.exchanges.get_mut(&source) {
-                if exchange.kind == Kind::Headers && !headers::is_valid(&bind.arguments) {
-                    return Err(precondition_failed(
-                        "Invalid x-match field value; expected all, any, all-with-x or any-with-x",
-                    ));
+                if exchange.kind == Kind::Headers {
+                    headers::assert_valid(&bind.arguments)?;
                 }
                 exchange.bind(
                     Target::Exchange(target),
@@ -152,17 +153,11 @@ impl Core {
 
     pub(super) fn exchange_unbind(&mut self, at: At, unbind: &exchange::Unbind) -> Outcome {
         let vhost = self.vhost_of(at.conn);
-        let (source, target) =
-            self.ends(&vhost, unbind.source.as_str(), unbind.destination.as_str())?;
-        let key: Arc<str> = Arc::from(unbind.routing_key.as_str());
-        let exchange = self
-            .vhosts
-            .get_mut(&vhost)
-            .and_then(|vhost| vhost.exchanges.get_mut(&source));
-        if exchange.is_some_and(|exchange| {
-            exchange.unbind(Target::Exchange(target), &key, &unbind.arguments)
-        }) {
-            self.source_lost_binding(&vhost, source);
+        match self.ends(&vhost, unbind.source.as_str(), unbind.destination.as_str()) {
+            Ok((source, target)) => self.unbind_exchange(&vhost, source, target, unbind),
+            // What is not there is not bound: no error.
+            Err(fault) if fault.code == 404 => {}
+            Err(fault) => return Err(fault),
         }
         if !unbind.nowait {
             self.send(
@@ -171,6 +166,45 @@ impl Core {
             );
         }
         Ok(())
+    }
+
+    fn unbind_exchange(
+        &mut self,
+        vhost: &str,
+        source: ExchangeId,
+        target: ExchangeId,
+        unbind: &exchange::Unbind,
+    ) {
+        let key: Arc<str> = Arc::from(unbind.routing_key.as_str());
+        let exchange = self
+            .vhosts
+            .get_mut(vhost)
+            .and_then(|vhost| vhost.exchanges.get_mut(&source));
+        if exchange.is_some_and(|exchange| {
+            exchange.unbind(Target::Exchange(target), &key, &unbind.arguments)
+        }) {
+            self.source_lost_binding(vhost, source);
+        }
+    }
+
+    /// Refuses arguments that make no sense to an exchange.
+    pub(super) fn assert_binds(&self, vhost: &str, name: &str, arguments: &FieldTable) -> Outcome {
+        let exchange = self
+            .vhosts
+            .get(vhost)
+            .and_then(|vhost| vhost.exchange(name));
+        match exchange {
+            Some(exchange) if exchange.kind == Kind::Headers => headers::assert_valid(arguments),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn assert_exchange(&self, vhost: &str, name: &str) -> Outcome {
+        let known = self.vhosts.get(vhost).map(|vhost| vhost.exchange(name));
+        match known.flatten() {
+            Some(_) => Ok(()),
+            None => Err(not_found(format!("no {}", subject(name, vhost)))),
+        }
     }
 
     /// Both ends of a binding between exchanges.

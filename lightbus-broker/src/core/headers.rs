@@ -1,6 +1,9 @@
 //! How a headers exchange compares a message's headers with a binding's arguments.
 
-use super::arguments::same;
+use super::{
+    arguments::{integer, same, type_name},
+    errors::{Outcome, precondition_failed},
+};
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 /// Whether the headers satisfy the binding.
@@ -28,15 +31,23 @@ pub(crate) fn matches(binding: &FieldTable, headers: &FieldTable) -> bool {
     }
 }
 
-/// Whether the arguments make sense for a headers exchange.
-pub(crate) fn is_valid(binding: &FieldTable) -> bool {
+/// Refuses arguments that make no sense for a headers exchange.
+pub(crate) fn assert_valid(binding: &FieldTable) -> Outcome {
     match binding.inner().get("x-match") {
-        None => true,
-        Some(AMQPValue::LongString(mode)) => matches!(
-            mode.as_bytes(),
-            b"all" | b"any" | b"all-with-x" | b"any-with-x"
-        ),
-        Some(_) => false,
+        None => Ok(()),
+        Some(AMQPValue::LongString(mode)) => match mode.as_bytes() {
+            b"all" | b"any" | b"all-with-x" | b"any-with-x" => Ok(()),
+            _ => Err(precondition_failed(format!(
+                "Invalid x-match field value <<\"{mode}\">>; expected all, any, all-with-x, or any-with-x"
+            ))),
+        },
+        Some(other) => {
+            let shown = integer(other).map_or_else(|| format!("{other:?}"), |n| n.to_string());
+            Err(precondition_failed(format!(
+                "Invalid x-match field type {} (value {shown}); expected longstr",
+                type_name(other)
+            )))
+        }
     }
 }
 

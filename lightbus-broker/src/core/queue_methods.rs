@@ -4,11 +4,9 @@ use super::{
     Core,
     arguments::{assert_equal, assert_same, text},
     errors::{
-        Fault, Outcome, access_refused, not_found, not_implemented, precondition_failed,
-        resource_locked,
+        Fault, Outcome, access_refused, not_implemented, precondition_failed, resource_locked,
     },
-    exchange::{self, Target},
-    headers,
+    exchange::Target,
     ids::{At, ConnId, QueueId},
     jobs::Job,
     queue::{Declaration, Queue, subject},
@@ -19,7 +17,7 @@ use super::{
 use crate::queue_type::QueueType;
 use amq_protocol::{
     protocol::{AMQPClass, queue},
-    types::AMQPValue,
+    types::{AMQPValue, FieldTable},
 };
 use std::sync::Arc;
 
@@ -45,7 +43,8 @@ impl Core {
         }
         let nowait = declare.nowait;
         let id = if declare.passive {
-            self.find_queue(at, declare.queue.as_str())?
+            // Here an empty name is a name.
+            self.find_queue_named(at, declare.queue.as_str())?
         } else {
             self.declare_queue(at, declare)?
         };
@@ -140,7 +139,7 @@ impl Core {
     }
 
     pub(super) fn queue_bind(&mut self, at: At, bind: queue::Bind) -> Outcome {
-        let id = self.find_queue(at, bind.queue.as_str())?;
+        let queue = self.queue_name(at, bind.queue.as_str())?;
         let key = self.binding_key(at, bind.queue.as_str(), bind.routing_key.as_str());
         let vhost = self.vhost_of(at.conn);
         let name = bind.exchange.as_str();
@@ -149,18 +148,20 @@ impl Core {
                 "operation not permitted on the default exchange",
             ));
         }
+        // The exchange is missed before the queue is, and whose the queue is comes last.
+        self.assert_exchange(&vhost, name)?;
+        let found = self.find_queue(at, &queue);
+        if !matches!(&found, Err(fault) if fault.code == 404) {
+            self.assert_binds(&vhost, name, &bind.arguments)?;
+        }
+        let id = found?;
         let Some(exchange) = self
             .vhosts
             .get_mut(&vhost)
             .and_then(|vhost| vhost.exchange_mut(name))
         else {
-            return Err(not_found(format!("no {}", exchange::subject(name, &vhost))));
+            return Ok(());
         };
-        if exchange.kind == exchange::Kind::Headers && !headers::is_valid(&bind.arguments) {
-            return Err(precondition_failed(
-                "Invalid x-match field value; expected all, any, all-with-x or any-with-x",
-            ));
-        }
         exchange.bind(Target::Queue(id), &key, bind.arguments);
         let source = exchange.id;
         if let Some(queue) = self.queues.get_mut(&id) {
@@ -187,7 +188,7 @@ impl Core {
     }
 
     pub(super) fn queue_unbind(&mut self, at: At, unbind: &queue::Unbind) -> Outcome {
-        let id = self.find_queue(at, unbind.queue.as_str())?;
+        let queue = self.queue_name(at, unbind.queue.as_str())?;
         let key = self.binding_key(at, unbind.queue.as_str(), unbind.routing_key.as_str());
         let vhost = self.vhost_of(at.conn);
         let name = unbind.exchange.as_str();
@@ -196,23 +197,54 @@ impl Core {
                 "operation not permitted on the default exchange",
             ));
         }
-        let Some(exchange) = self
-            .vhosts
-            .get_mut(&vhost)
-            .and_then(|vhost| vhost.exchange_mut(name))
-        else {
-            return Err(not_found(format!("no {}", exchange::subject(name, &vhost))));
-        };
-        let source = exchange.id;
-        let gone = exchange.unbind(Target::Queue(id), &key, &unbind.arguments);
-        if gone {
-            self.source_lost_binding(&vhost, source);
+        // What is not bound can be unbound: no error, whosever the queue is.
+        if let Some(id) = self.bound(&vhost, name, &queue, &key, &unbind.arguments) {
+            self.find_queue(at, &queue)?;
+            self.unbind_queue(&vhost, name, id, &key, &unbind.arguments);
         }
         self.send(
             at,
             AMQPClass::Queue(queue::AMQPMethod::UnbindOk(queue::UnbindOk {})),
         );
         Ok(())
+    }
+
+    /// The queue, if this binding to it exists.
+    fn bound(
+        &self,
+        vhost: &str,
+        exchange: &str,
+        queue: &str,
+        key: &Arc<str>,
+        arguments: &FieldTable,
+    ) -> Option<QueueId> {
+        let vhost = self.vhosts.get(vhost)?;
+        let id = *vhost.queue_names.get(queue)?;
+        let exchange = vhost.exchange(exchange)?;
+        exchange
+            .has_binding(Target::Queue(id), key, arguments)
+            .then_some(id)
+    }
+
+    fn unbind_queue(
+        &mut self,
+        vhost: &str,
+        exchange: &str,
+        id: QueueId,
+        key: &Arc<str>,
+        arguments: &FieldTable,
+    ) {
+        let Some(exchange) = self
+            .vhosts
+            .get_mut(vhost)
+            .and_then(|vhost| vhost.exchange_mut(exchange))
+        else {
+            return;
+        };
+        let source = exchange.id;
+        if exchange.unbind(Target::Queue(id), key, arguments) {
+            self.source_lost_binding(vhost, source);
+        }
     }
 
     pub(super) fn queue_purge(&mut self, at: At, purge: &queue::Purge) -> Outcome {
