@@ -2,7 +2,7 @@
 
 use super::{
     Core,
-    arguments::text,
+    arguments::{text, type_name},
     channel::{Incoming, Partial, Publish},
     connection::Phase,
     errors::{
@@ -26,6 +26,15 @@ type Keys = Vec<Arc<str>>;
 
 /// How much of an announced body is reserved before any of it came.
 const RESERVE: usize = 256 << 10;
+
+/// A message whose way is known.
+#[derive(Debug)]
+pub(crate) struct Routed {
+    message: Arc<Message>,
+    queues: Vec<QueueId>,
+    /// Nobody gets it, and the publisher wants to know.
+    returned: bool,
+}
 
 impl Core {
     /// `basic.publish`: the content follows.
@@ -121,7 +130,7 @@ impl Core {
     /// Waits for more of a message, or publishes it.
     fn proceed(&mut self, at: At, partial: Partial) -> Outcome {
         if partial.body.len() == partial.size {
-            return self.publish_or_defer(at, partial);
+            return self.publish(at, partial);
         }
         if let Some(channel) = self.channel_mut(at) {
             channel.incoming = Incoming::Body(partial);
@@ -129,79 +138,78 @@ impl Core {
         Ok(())
     }
 
-    /// In a transaction, a message waits; what is wrong with it is said at once.
-    fn publish_or_defer(&mut self, at: At, partial: Partial) -> Outcome {
-        if self
-            .channel_mut(at)
-            .is_some_and(|channel| channel.tx.is_some())
-        {
-            self.check_publish(at.conn, &partial)?;
-        }
-        match self.channel_mut(at).and_then(|channel| channel.tx.as_mut()) {
-            Some(tx) => {
-                tx.published.push(partial);
-                Ok(())
-            }
-            None => self.publish(at, partial),
-        }
-    }
-
-    pub(super) fn publish(&mut self, at: At, mut partial: Partial) -> Outcome {
+    /// Checks and routes a message. In a transaction it waits then; what is wrong with it is said at once.
+    fn publish(&mut self, at: At, mut partial: Partial) -> Outcome {
         self.note_publisher(at.conn);
+        let vhost = self.vhost_of(at.conn);
+        self.check_exchange(&vhost, &partial.publish.exchange)?;
         self.address_reply(at, &mut partial)?;
-        let vhost = self.check_publish(at.conn, &partial)?;
+        self.check_user(at.conn, &partial)?;
         let mandatory = partial.publish.mandatory;
-        let message = Arc::new(understand(partial)?);
-        let number = self
-            .channel_mut(at)
-            .and_then(|channel| channel.confirms.as_mut())
-            .map(|confirms| confirms.number());
-
+        let message = understand(partial)?;
         let mut queues = Vec::new();
         if let Some(vhost) = self.vhosts.get(&vhost) {
             vhost.route(&message, &mut queues);
         }
-        let replied = queues.is_empty() && self.deliver_reply(&vhost, &message);
-        let returned = queues.is_empty() && !replied && mandatory;
-        if returned {
-            self.return_message(at, &message);
-        }
-        let refused = self.enqueue_all(&queues, &message);
-        if let Some(number) = number {
-            self.confirm(at, number, refused, returned);
+        let lost = queues.is_empty() && !self.deliver_reply(&vhost, &message);
+        let routed = Routed {
+            message: Arc::new(message),
+            queues,
+            returned: lost && mandatory,
+        };
+        match self.channel_mut(at).and_then(|channel| channel.tx.as_mut()) {
+            Some(tx) => tx.published.push(routed),
+            None => self.pass_on(at, &routed),
         }
         Ok(())
     }
 
-    /// Whether the connection may publish this; the virtual host it goes to.
-    fn check_publish(&self, conn: ConnId, partial: &Partial) -> Outcome<Arc<str>> {
-        let Some(connection) = self.conns.get(&conn) else {
-            return Err(not_found("no connection"));
-        };
-        let (vhost, name) = (&connection.vhost, &partial.publish.exchange);
-        if !name.is_empty() {
-            match self
-                .vhosts
-                .get(vhost)
-                .and_then(|vhost| vhost.exchange(name))
-            {
-                None => return Err(not_found(format!("no {}", exchange::subject(name, vhost)))),
-                Some(exchange) if exchange.internal => {
-                    return Err(access_refused(format!(
-                        "cannot publish to internal {}",
-                        exchange::subject(name, vhost)
-                    )));
-                }
-                Some(_) => {}
-            }
+    /// Puts a message where it goes, and tells its publisher.
+    pub(super) fn pass_on(&mut self, at: At, routed: &Routed) {
+        let number = self
+            .channel_mut(at)
+            .and_then(|channel| channel.confirms.as_mut())
+            .map(|confirms| confirms.number());
+        if routed.returned {
+            self.return_message(at, &routed.message);
         }
+        let refused = self.enqueue_all(&routed.queues, &routed.message);
+        if let Some(number) = number {
+            self.confirm(at, number, refused, routed.returned);
+        }
+    }
+
+    /// Refuses an exchange to which nobody can publish.
+    fn check_exchange(&self, vhost: &Arc<str>, name: &str) -> Outcome {
+        if name.is_empty() {
+            return Ok(());
+        }
+        match self
+            .vhosts
+            .get(vhost)
+            .and_then(|vhost| vhost.exchange(name))
+        {
+            None => Err(not_found(format!("no {}", exchange::subject(name, vhost)))),
+            Some(exchange) if exchange.internal => Err(access_refused(format!(
+                "cannot publish to internal {}",
+                exchange::subject(name, vhost)
+            ))),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Refuses another user's name.
+    fn check_user(&self, conn: ConnId, partial: &Partial) -> Outcome {
+        let Some(connection) = self.conns.get(&conn) else {
+            return Ok(());
+        };
         match partial.index.short(&partial.properties, Field::UserId) {
             Some(user) if user != connection.user.as_bytes() => Err(precondition_failed(format!(
                 "user_id property set to '{}' but authenticated user was '{}'",
                 String::from_utf8_lossy(user),
                 connection.user
             ))),
-            _ => Ok(vhost.clone()),
+            _ => Ok(()),
         }
     }
 
@@ -316,14 +324,15 @@ fn short(bytes: &[u8]) -> Option<(&str, &[u8])> {
 
 /// A message: what of its properties concerns the broker is read here, once.
 fn understand(mut partial: Partial) -> Outcome<Message> {
+    let expiration = partial
+        .index
+        .short(&partial.properties, Field::Expiration)
+        .map(expiration)
+        .transpose()?;
     let (mut copies, hidden) = take_copies(&mut partial)?;
     let shown_copies = copies.len() as u32;
     copies.extend(hidden);
     let (index, properties) = (&partial.index, partial.properties);
-    let expiration = index
-        .short(&properties, Field::Expiration)
-        .map(expiration)
-        .transpose()?;
     Ok(Message {
         exchange: partial.publish.exchange,
         routing_key: partial.publish.routing_key,
@@ -359,6 +368,7 @@ fn take_copies(partial: &mut Partial) -> Outcome<(Keys, Keys)> {
     Ok((copies, hidden))
 }
 
+/// Milliseconds: digits after a sign, as RabbitMQ reads integers.
 fn expiration(text: &[u8]) -> Outcome<u64> {
     let text = String::from_utf8_lossy(text);
     milliseconds(&text)
@@ -376,16 +386,18 @@ fn milliseconds(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The routing keys in a `CC` or `BCC` header.
+/// The routing keys in a `CC` or `BCC` header; what is no string among them is ignored.
 fn keys(headers: &FieldTable, name: &str) -> Outcome<Vec<Arc<str>>> {
-    let refused = || precondition_failed(format!("{name} header must be an array of strings"));
     match headers.inner().get(name) {
         None => Ok(Vec::new()),
-        Some(AMQPValue::FieldArray(list)) => list
+        Some(AMQPValue::FieldArray(list)) => Ok(list
             .as_slice()
             .iter()
-            .map(|key| text(key).map(Arc::from).ok_or_else(refused))
-            .collect(),
-        Some(_) => Err(refused()),
+            .filter_map(|key| text(key).map(Arc::from))
+            .collect()),
+        Some(other) => Err(precondition_failed(format!(
+            "invalid message: {{unacceptable_type_in_header,{name:?},{}}}",
+            type_name(other)
+        ))),
     }
 }

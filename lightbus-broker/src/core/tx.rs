@@ -2,9 +2,10 @@
 
 use super::{
     Core,
-    channel::{Channel, Partial, Unacked},
+    channel::{Channel, Unacked},
     errors::{Outcome, command_invalid, precondition_failed},
     ids::At,
+    publish::Routed,
     settle::Verdict,
 };
 use amq_protocol::protocol::{AMQPClass, tx};
@@ -12,7 +13,7 @@ use amq_protocol::protocol::{AMQPClass, tx};
 /// What a channel did since it last committed.
 #[derive(Debug, Default)]
 pub(crate) struct Tx {
-    pub(crate) published: Vec<Partial>,
+    pub(crate) published: Vec<Routed>,
     pub(crate) settled: Vec<(Vec<Unacked>, Verdict)>,
 }
 
@@ -59,8 +60,8 @@ impl Core {
         let Some(done) = self.channel_mut(at).map(take).transpose()? else {
             return Ok(());
         };
-        for partial in done.published {
-            self.publish(at, partial)?;
+        for routed in done.published {
+            self.pass_on(at, &routed);
         }
         for (taken, verdict) in done.settled {
             self.settle_all(taken, verdict);

@@ -176,7 +176,9 @@ fn properties_are_checked() {
         "",
         "q",
         "m",
-        AMQPProperties::default().with_user_id("guest".into()),
+        AMQPProperties::default()
+            .with_user_id("guest".into())
+            .with_expiration("+7000".into()),
     );
     assert_eq!(bench.ready("q"), 1);
 }
