@@ -121,8 +121,6 @@ impl Confirms {
 pub(crate) struct Channel {
     /// The broker closed it; the client has not confirmed that yet.
     pub(crate) closing: bool,
-    /// Whether the client wants deliveries.
-    pub(crate) flow: bool,
     /// The prefetch of consumers to come; 0 is no limit.
     pub(crate) prefetch: u16,
     /// The prefetch of the channel as a whole; 0 is no limit.
@@ -147,7 +145,6 @@ impl Channel {
     pub(crate) fn new() -> Self {
         Self {
             closing: false,
-            flow: true,
             prefetch: 0,
             limit: 0,
             lent: 0,

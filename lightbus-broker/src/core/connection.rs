@@ -159,9 +159,7 @@ impl Connection {
 
     /// Whether a consumer of the channel may be given more.
     pub(crate) fn can_take(&self, channel: u16, settles: bool) -> bool {
-        let willing = |channel: &Channel| {
-            channel.flow && !channel.closing && (!settles || channel.has_credit())
-        };
+        let willing = |channel: &Channel| !channel.closing && (!settles || channel.has_credit());
         self.phase == Phase::Running
             && !self.is_congested()
             && self.channels.get(&channel).is_some_and(willing)

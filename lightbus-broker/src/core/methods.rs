@@ -12,7 +12,9 @@ use super::{
     tables::{self, TableError},
 };
 use crate::frames::{BODY, Frame, HEADER, HEARTBEAT};
-use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, exchange, parse_class, queue};
+use amq_protocol::protocol::{
+    AMQPClass, access, basic, channel, confirm, exchange, parse_class, queue,
+};
 
 const CONNECTION: u16 = 10;
 const CHANNEL: u16 = 20;
@@ -124,7 +126,13 @@ impl Core {
                 self.confirm_select(at, select.nowait)
             }
             AMQPClass::Tx(method) => self.tx(at, &method),
-            AMQPClass::Access(_) => Err(not_implemented("access.request")),
+            AMQPClass::Access(access::AMQPMethod::Request(_)) => {
+                // Realms are of the past: everybody may enter.
+                let ok = access::AMQPMethod::RequestOk(access::RequestOk {});
+                self.send(at, AMQPClass::Access(ok));
+                Ok(())
+            }
+            AMQPClass::Access(_) => Err(command_invalid("a method that only the broker sends")),
             AMQPClass::Confirm(_) | AMQPClass::Connection(_) => {
                 Err(command_invalid("a method that only the broker sends"))
             }
@@ -195,8 +203,11 @@ impl Core {
                 self.confirm_close(at);
                 Ok(())
             }
-            Flow(flow) => {
-                self.flow(at, flow.active);
+            // Who wants no more deliveries for a while uses a prefetch or cancels.
+            Flow(flow) if !flow.active => Err(not_implemented("active=false")),
+            Flow(_) => {
+                let ok = channel::FlowOk { active: true };
+                self.send(at, AMQPClass::Channel(channel::AMQPMethod::FlowOk(ok)));
                 Ok(())
             }
             FlowOk(_) => Ok(()),
@@ -221,23 +232,6 @@ impl Core {
             AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {})),
         );
         Ok(())
-    }
-
-    fn flow(&mut self, at: At, active: bool) {
-        let Some(channel) = self.channel_mut(at) else {
-            return;
-        };
-        channel.flow = active;
-        let queues: Vec<_> = channel
-            .consumers
-            .values()
-            .map(|(queue, _)| *queue)
-            .collect();
-        self.send(
-            at,
-            AMQPClass::Channel(channel::AMQPMethod::FlowOk(channel::FlowOk { active })),
-        );
-        queues.into_iter().for_each(|queue| self.wake(queue));
     }
 
     fn confirm_select(&mut self, at: At, nowait: bool) -> Outcome {

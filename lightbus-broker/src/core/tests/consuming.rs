@@ -306,22 +306,21 @@ fn a_congested_connection_waits_and_others_do_not() {
 }
 
 #[test]
-fn flow_stops_and_starts_deliveries() {
+fn deliveries_cannot_be_stopped_by_flow() {
     let mut bench = Bench::new();
     let mut client = bench.client();
-    bench.declare(&mut client, "q", &[]);
-    bench.consume(&mut client, "q", "c", 0);
     let flow = |active| AMQPClass::Channel(channel::AMQPMethod::Flow(channel::Flow { active }));
-    bench.method(&mut client, 1, flow(false));
+    bench.method(&mut client, 1, flow(true));
     assert!(matches!(
         bench.next(&mut client),
-        Some(AMQPClass::Channel(channel::AMQPMethod::FlowOk(_)))
+        Some(AMQPClass::Channel(channel::AMQPMethod::FlowOk(ok))) if ok.active
     ));
-    publish_all(&mut bench, &mut client, &["a"]);
-    assert!(bench.next(&mut client).is_none());
-    bench.method(&mut client, 1, flow(true));
-    bench.next(&mut client);
-    assert_eq!(bench.bodies(&mut client), ["a"]);
+    bench.method(&mut client, 1, flow(false));
+    let (code, text) = bench.closed(&mut client);
+    assert_eq!(
+        (code, text.as_str()),
+        (540, "NOT_IMPLEMENTED - active=false")
+    );
 }
 
 #[test]

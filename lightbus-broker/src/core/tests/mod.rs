@@ -10,6 +10,7 @@ mod bench;
 mod confirms;
 mod consuming;
 mod declaring;
+mod details;
 mod dying;
 mod expiring;
 mod malice;
