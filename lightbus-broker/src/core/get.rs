@@ -26,22 +26,22 @@ impl Core {
         self.serve(id);
         let fetched = self.queues.get_mut(&id).and_then(|queue| {
             queue.last_used = self.now.instant;
-            let entry = queue.ready.pop()?;
-            Some((entry, queue.ready.len() as u32))
+            queue.ready.pop()
         });
+        // What comes next may be about to expire, or have expired behind what was fetched.
+        self.serve(id);
         match fetched {
-            Some((entry, left)) => self.hand_out(at, id, entry, left, get.no_ack),
+            Some(entry) => self.hand_out(at, id, entry, get.no_ack),
             None => {
                 let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
                 self.send(at, AMQPClass::Basic(empty));
             }
         }
-        // What comes next may be about to expire.
-        self.serve(id);
         Ok(())
     }
 
-    fn hand_out(&mut self, at: At, id: QueueId, entry: Entry, left: u32, no_ack: bool) {
+    fn hand_out(&mut self, at: At, id: QueueId, entry: Entry, no_ack: bool) {
+        let left = self.queues.get(&id).map_or(0, |queue| queue.ready.len()) as u32;
         let Some(connection) = self.conns.get_mut(&at.conn) else {
             return;
         };
