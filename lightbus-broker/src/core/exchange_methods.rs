@@ -95,7 +95,8 @@ impl Core {
         }
         if name.starts_with("amq.") {
             return Err(access_refused(format!(
-                "exchange name '{name}' contains reserved prefix 'amq.*'"
+                "deletion of system {} not allowed",
+                subject(name, &vhost)
             )));
         }
         if let Some(exchange) = self
