@@ -32,11 +32,13 @@ impl Core {
     }
 
     pub(super) fn consume(&mut self, at: At, consume: &basic::Consume) -> Outcome {
+        // What the empty name stands for is asked first.
+        let name = self.queue_name(at, consume.queue.as_str())?;
         let tag = self.consumer_tag(at, consume.consumer_tag.as_str())?;
         if consume.queue.as_str() == PSEUDO_QUEUE {
             return self.consume_replies(at, consume, &tag);
         }
-        let id = self.find_queue(at, consume.queue.as_str())?;
+        let id = self.find_queue(at, &name)?;
         let (consumer_id, now) = (self.consumer_id(), self.now.unix);
         let credit = self.credit(at);
         let Some(queue) = self.queues.get_mut(&id) else {
