@@ -75,6 +75,23 @@ impl Core {
         }
     }
 
+    /// A classic queue that got messages back drops those that are too many before it delivers any.
+    pub(super) fn trim(&mut self, id: QueueId) {
+        let Some(queue) = self.queues.get_mut(&id) else {
+            return;
+        };
+        let mut dropped = Vec::new();
+        while queue.arguments.kind == QueueType::Classic && queue.is_spilling() {
+            match queue.ready.pop() {
+                Some(entry) => dropped.push(entry),
+                None => break,
+            }
+        }
+        for entry in dropped {
+            self.bury(id, &entry, Reason::MaxLen);
+        }
+    }
+
     fn deliver_ready(&mut self, id: QueueId, dead: &mut Vec<(Entry, Reason)>) {
         let Self {
             queues,

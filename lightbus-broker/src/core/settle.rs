@@ -96,14 +96,19 @@ impl Core {
 
     pub(super) fn settle_all(&mut self, taken: Vec<Unacked>, verdict: Verdict) {
         let mut woken: Option<QueueId> = None;
+        let mut refilled = Vec::new();
         for unacked in taken {
             let id = unacked.queue;
             self.settle_one(unacked, verdict);
             if woken != Some(id) {
                 self.wake(id);
                 woken = Some(id);
+                if verdict == Verdict::Requeued {
+                    refilled.push(id);
+                }
             }
         }
+        refilled.into_iter().for_each(|queue| self.trim(queue));
     }
 
     fn settle_one(&mut self, unacked: Unacked, verdict: Verdict) {
