@@ -13,7 +13,7 @@ use super::{
     ids::{At, ConnId, QueueId},
     message::{Body, Message},
     methods::table_fault,
-    properties::{Field, Index},
+    properties::{Field, Index, short_wire},
     queue_checks::expiry,
     tables,
 };
@@ -159,13 +159,13 @@ impl Core {
         };
         match self.channel_mut(at).and_then(|channel| channel.tx.as_mut()) {
             Some(tx) => tx.published.push(routed),
-            None => self.pass_on(at, &routed),
+            None => self.send_routed(at, &routed),
         }
         Ok(())
     }
 
     /// Puts a message where it goes, and tells its publisher.
-    pub(super) fn pass_on(&mut self, at: At, routed: &Routed) {
+    pub(super) fn send_routed(&mut self, at: At, routed: &Routed) {
         let number = self
             .channel_mut(at)
             .and_then(|channel| channel.confirms.as_mut())
@@ -329,6 +329,9 @@ fn understand(mut partial: Partial) -> Outcome<Message> {
         .short(&partial.properties, Field::Expiration)
         .map(expiration)
         .transpose()?;
+    if let Some(milliseconds) = expiration {
+        spell_expiration(&mut partial, milliseconds);
+    }
     let (mut copies, hidden) = take_copies(&mut partial)?;
     let shown_copies = copies.len() as u32;
     copies.extend(hidden);
@@ -366,6 +369,19 @@ fn take_copies(partial: &mut Partial) -> Outcome<(Keys, Keys)> {
         .splice(&partial.properties, &[(Field::Headers, Some(wire))]);
     partial.index = Index::scan(&partial.properties).unwrap_or_default();
     Ok((copies, hidden))
+}
+
+/// Consumers see the number as the broker writes it.
+fn spell_expiration(partial: &mut Partial, milliseconds: u64) {
+    let given = partial.index.short(&partial.properties, Field::Expiration);
+    // So it is nearly always: nothing to compare or to copy.
+    if given.is_none_or(|text| matches!(text, [b'1'..=b'9', ..] | b"0")) {
+        return;
+    }
+    let wire = short_wire(milliseconds.to_string().as_bytes());
+    let changes = [(Field::Expiration, Some(wire))];
+    partial.properties = partial.index.splice(&partial.properties, &changes);
+    partial.index = Index::scan(&partial.properties).unwrap_or_default();
 }
 
 /// Milliseconds: digits after a sign, as RabbitMQ reads integers.

@@ -61,7 +61,7 @@ impl Core {
             return Ok(());
         };
         for routed in done.published {
-            self.pass_on(at, &routed);
+            self.send_routed(at, &routed);
         }
         for (taken, verdict) in done.settled {
             self.settle_all(taken, verdict);
