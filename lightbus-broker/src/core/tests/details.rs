@@ -4,7 +4,7 @@ use super::bench::{Bench, Client, int, table, text};
 use amq_protocol::{
     protocol::{
         AMQPClass, access,
-        basic::AMQPProperties,
+        basic::{self, AMQPMethod as Basic, AMQPProperties},
         exchange::{self, AMQPMethod as Exchange},
         queue::{self, AMQPMethod as Queue},
         tx,
@@ -18,6 +18,18 @@ fn refused(bench: &mut Bench, client: &mut Client, class: AMQPClass) -> (u16, St
     let closed = bench.closed(client);
     bench.reopen(client);
     closed
+}
+
+fn get_ok(bench: &mut Bench, client: &mut Client, queue: &str) -> Option<basic::GetOk> {
+    let get = basic::Get {
+        queue: queue.into(),
+        no_ack: true,
+    };
+    bench.basic(client, Basic::Get(get));
+    match bench.next(client) {
+        Some(AMQPClass::Basic(Basic::GetOk(ok))) => Some(ok),
+        _ => None,
+    }
 }
 
 fn bind(queue: &str, exchange: &str, arguments: &[(&str, AMQPValue)]) -> AMQPClass {
@@ -178,4 +190,74 @@ fn a_transaction_routes_and_checks_when_it_is_published_to() {
     let never = AMQPProperties::default().with_expiration("never".into());
     bench.publish_with(&mut client, "", "q", "m", never);
     assert_eq!(bench.closed(&mut client).0, 406);
+}
+
+#[test]
+fn what_expired_behind_a_fetched_message_is_not_counted() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    bench.publish(&mut client, "", "q", "first");
+    let soon = AMQPProperties::default().with_expiration("10".into());
+    bench.publish_with(&mut client, "", "q", "behind it", soon);
+    bench.pass(20);
+    let got = get_ok(&mut bench, &mut client, "q");
+    assert_eq!(got.map(|got| got.message_count), Some(0));
+}
+
+#[test]
+fn system_exchanges_are_not_deleted() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    let delete = exchange::Delete {
+        exchange: "amq.direct".into(),
+        ..exchange::Delete::default()
+    };
+    let class = AMQPClass::Exchange(Exchange::Delete(delete));
+    let (_, text) = refused(&mut bench, &mut client, class);
+    assert_eq!(
+        text,
+        "ACCESS_REFUSED - deletion of system exchange 'amq.direct' in vhost '/' not allowed"
+    );
+}
+
+#[test]
+fn what_the_empty_name_means_is_asked_before_the_consumer_tag() {
+    let mut bench = Bench::new();
+    let (mut client, mut other) = (bench.client(), bench.client());
+    bench.declare(&mut other, "q", &[]);
+    bench.consume(&mut client, "q", "c", 0);
+    let consume = basic::Consume {
+        consumer_tag: "c".into(),
+        ..basic::Consume::default()
+    };
+    let class = AMQPClass::Basic(Basic::Consume(consume));
+    let (code, _) = refused(&mut bench, &mut client, class);
+    assert_eq!(code, 404);
+}
+
+#[test]
+fn a_message_that_comes_back_may_be_one_too_many() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[("x-max-length-bytes", int(4))]);
+    bench.consume(&mut client, "q", "c", 0);
+    bench.publish(&mut client, "", "q", "delivered at once");
+    assert_eq!(bench.bodies(&mut client), ["delivered at once"]);
+    bench.nack(&mut client, 1, false, true);
+    assert!(bench.bodies(&mut client).is_empty());
+    assert_eq!(bench.ready("q"), 0);
+}
+
+#[test]
+fn an_expiration_is_spelled_as_a_number() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    for (given, seen) in [("+7000", "7000"), ("007", "7"), ("60000", "60000")] {
+        let properties = AMQPProperties::default().with_expiration(given.into());
+        bench.publish_with(&mut client, "", "q", "m", properties);
+        let got = bench.get(&mut client, "q").expect("a message");
+        assert_eq!(*got.properties.expiration(), Some(seen.into()));
+    }
 }
