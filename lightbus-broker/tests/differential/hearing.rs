@@ -149,9 +149,10 @@ impl World {
         match &incoming.method {
             AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) => {
                 queue.waiting = false;
+                let counts = !self.quorum.contains(ok.queue.as_str());
                 queue.now = Probe::There {
                     messages: ok.message_count,
-                    consumers: ok.consumer_count,
+                    consumers: if counts { ok.consumer_count } else { 0 },
                 };
             }
             AMQPClass::Channel(channel::AMQPMethod::Close(close)) => {
@@ -209,7 +210,8 @@ impl World {
         let last_answer = came.iter().rposition(is_answer);
         for (position, incoming) in came.iter().enumerate() {
             let early = last_answer.is_some_and(|answer| position < answer);
-            let shown = self.normaliser.text(&normalise::show(incoming));
+            let shown = normalise::show(&self.without_late_count(incoming));
+            let shown = self.normaliser.text(&shown);
             if is_delivery(&incoming.method) {
                 let mark = if early { " (before the answer)" } else { "" };
                 deliveries.push((shown + mark, incoming));
@@ -225,6 +227,17 @@ impl World {
             self.note_unsettled(number, at, incoming);
         }
         lines
+    }
+
+    /// What came, without the count of consumers that a quorum queue keeps late.
+    fn without_late_count(&self, incoming: &Incoming) -> Incoming {
+        let mut incoming = incoming.clone();
+        if let AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok)) = &mut incoming.method
+            && self.quorum.contains(ok.queue.as_str())
+        {
+            ok.consumer_count = 0;
+        }
+        incoming
     }
 
     fn note_unsettled(&mut self, number: usize, at: u16, incoming: &Incoming) {

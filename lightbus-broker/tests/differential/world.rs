@@ -12,7 +12,10 @@ use super::{
     quiet::PATIENCE,
     strategy::Names,
 };
-use amq_protocol::protocol::{AMQPClass, basic, channel, connection, exchange, queue};
+use amq_protocol::{
+    protocol::{AMQPClass, basic, channel, connection, exchange, queue},
+    types::AMQPValue,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -85,6 +88,8 @@ pub(crate) struct World {
     pub(crate) next_probe: u16,
     /// Something may be expiring.
     pub(crate) expiring: bool,
+    /// The names with which quorum queues were declared. They count consumers late, and `basic.get` among them.
+    pub(crate) quorum: BTreeSet<String>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -146,6 +151,7 @@ impl World {
             reply_address: None,
             next_probe: PROBES,
             expiring: false,
+            quorum: BTreeSet::new(),
             notes: Vec::new(),
         })
     }
@@ -236,6 +242,12 @@ impl World {
                     return false;
                 }
                 channel.limited = qos.prefetch_count > 0;
+            }
+            AMQPClass::Queue(queue::AMQPMethod::Declare(declare))
+                if is_quorum(declare) && !self.quorum.contains(declare.queue.as_str()) =>
+            {
+                self.quorum.insert(declare.queue.to_string());
+                return self.prepare(place, class);
             }
             AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) if declare.nowait => {
                 let name = declare.queue.to_string();
@@ -535,6 +547,11 @@ fn close_channel() -> AMQPClass {
         class_id: 0,
         method_id: 0,
     }))
+}
+
+fn is_quorum(declare: &queue::Declare) -> bool {
+    let kind = declare.arguments.inner().get("x-queue-type");
+    kind == Some(&AMQPValue::LongString("quorum".into()))
 }
 
 /// Whether settling `tag` and all before it would settle something.
