@@ -35,7 +35,14 @@ async fn a_stream_yields_events_until_they_are_acknowledged() -> anyhow::Result<
     foreign
         .until(&queue_of("streams-shop", "audit"), 2, 0)
         .await?;
-    let mut stream = api.happened().stream("audit").await?;
+    // Its name is free when it has taken leave of the broker.
+    let mut next = None;
+    eventually("the name is free", async || {
+        next = api.happened().stream("audit").await.ok();
+        next.is_some()
+    })
+    .await?;
+    let mut stream = next.expect("a stream");
     let mut again = [stream.next().await.unwrap(), stream.next().await.unwrap()].map(|event| {
         assert!(event.context().is_redelivered());
         event.ack().n
