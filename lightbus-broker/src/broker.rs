@@ -1,16 +1,17 @@
 //! The handle that owns a running broker.
 
 use crate::{
+    clock::NotManual,
     config::{BrokerBuilder, Limits, Settings},
-    core::Core,
     error::StartError,
-    server::{self, Shared},
+    server::Shared,
     snapshot::Snapshot,
     thread::Thread,
 };
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 /// A running AMQP 0-9-1 broker.
@@ -72,7 +73,7 @@ impl Broker {
         let listener = TcpListener::bind(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let url = url(address, &settings);
-        let shared = Arc::new(Shared::new(Core::new(settings, server::now()), limits));
+        let shared = Arc::new(Shared::new(settings, limits));
         let thread = Thread::start(shared.clone(), listener).map_err(failed)?;
         Ok(Self {
             shared,
@@ -161,6 +162,38 @@ impl Broker {
     /// ```
     pub fn unblock_publishers(&self) {
         self.shared.with(|core, _| core.set_block(None));
+    }
+
+    /// Moves the clock of a broker that was built with [`manual_clock`](BrokerBuilder::manual_clock).
+    ///
+    /// Everything that falls due on the way happens in the order of its deadlines, the clock standing at each in turn. When
+    /// this returns, it has happened, and the bytes that came of it were given to the clients' sockets, except where a
+    /// client does not read.
+    ///
+    /// # Errors
+    ///
+    /// [`NotManual`] where the clock goes by itself.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lapin::{Connection, ConnectionProperties, options::*, types::FieldTable};
+    /// use std::time::Duration;
+    ///
+    /// let broker = lightbus_broker::Broker::builder().manual_clock().start().await?;
+    /// let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await?;
+    /// let channel = connection.create_channel().await?;
+    /// let mut arguments = FieldTable::default();
+    /// arguments.insert("x-expires".into(), 60_000.into());
+    /// channel.queue_declare("idle".into(), QueueDeclareOptions::default(), arguments).await?;
+    ///
+    /// broker.advance(Duration::from_millis(59_999))?;
+    /// assert!(broker.snapshot().queue("idle").is_some());
+    /// broker.advance(Duration::from_millis(1))?;
+    /// assert!(broker.snapshot().queue("idle").is_none());
+    /// # Ok(()) }
+    /// ```
+    pub fn advance(&self, by: Duration) -> Result<(), NotManual> {
+        self.shared.advance(by)
     }
 
     /// Tells its clients that it is going away, and waits until everything of it is gone.

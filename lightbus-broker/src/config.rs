@@ -79,6 +79,7 @@ impl fmt::Debug for Settings {
 pub(crate) struct Limits {
     pub(crate) connections: usize,
     pub(crate) handshake: Duration,
+    pub(crate) manual_clock: bool,
 }
 
 /// Sets up a [`Broker`].
@@ -114,6 +115,7 @@ impl Default for BrokerBuilder {
             limits: Limits {
                 connections: 1024,
                 handshake: Duration::from_secs(10),
+                manual_clock: false,
             },
         }
     }
@@ -268,6 +270,20 @@ impl BrokerBuilder {
     /// ```
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.limits.handshake = limit;
+        self
+    }
+
+    /// Has the broker's clock stand still until [`Broker::advance`] moves it, so that tests decide when messages and queues
+    /// expire. It starts at the system's date. Heartbeats and the time for logging in are the network's and go on as ever.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::builder().manual_clock().start().await?;
+    /// broker.advance(std::time::Duration::from_secs(3600))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn manual_clock(mut self) -> Self {
+        self.limits.manual_clock = true;
         self
     }
 

@@ -63,9 +63,11 @@
 //! connection is closed with 541 and the broker goes on.
 
 mod broker;
+mod clock;
 mod config;
 mod core;
 mod error;
+mod flush;
 mod frames;
 mod link;
 mod queue_type;
@@ -76,6 +78,7 @@ mod thread;
 
 pub use crate::{
     broker::Broker,
+    clock::NotManual,
     config::BrokerBuilder,
     error::StartError,
     queue_type::QueueType,

@@ -35,6 +35,8 @@ pub(crate) struct Link {
 struct Outbox {
     bytes: Vec<u8>,
     closed: bool,
+    /// The writer has not come back for more yet.
+    busy: bool,
 }
 
 /// What the writer does next.
@@ -68,6 +70,12 @@ impl Link {
         self.work.notify_one();
     }
 
+    /// Whether the writer has taken what there is, or is held up by a client that does not read.
+    pub(crate) fn is_flushed(&self) -> bool {
+        let outbox = self.outbox();
+        outbox.bytes.is_empty() || outbox.busy
+    }
+
     /// The writer ends when it has sent what there is.
     pub(crate) fn close(&self) {
         self.outbox().closed = true;
@@ -88,7 +96,8 @@ impl Link {
         loop {
             {
                 let mut outbox = self.outbox();
-                if !outbox.bytes.is_empty() {
+                outbox.busy = !outbox.bytes.is_empty();
+                if outbox.busy {
                     std::mem::swap(&mut outbox.bytes, &mut spare);
                     return Work::Send(spare);
                 }

@@ -1,15 +1,17 @@
 //! The server: the core behind its one lock, the accept loop, and the clock that wakes the core.
 
 use crate::{
-    config::Limits,
+    clock::{Clock, NotManual},
+    config::{Limits, Settings},
     core::{ConnId, Core, Directive, IdMap, Now},
+    flush::Flush,
     link::Link,
     session,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -28,30 +30,51 @@ pub(crate) struct Shared {
     earlier: Notify,
     pub(crate) stop: Notify,
     pub(crate) limits: Limits,
+    flush: Flush,
 }
 
 #[derive(Debug)]
 struct State {
     core: Core,
+    clock: Clock,
     links: IdMap<ConnId, Arc<Link>>,
     /// What the clock is set to.
     alarm: Option<Instant>,
 }
 
-pub(crate) fn now() -> Now {
-    let unix = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    Now {
-        instant: Instant::now(),
-        unix,
+impl State {
+    /// Hands on what came of something: bytes to writers, leave to readers. Says whether the alarm is to be set earlier.
+    fn hand_on(&mut self) -> bool {
+        let links = &self.links;
+        self.core.take_output(|id, bytes| match links.get(&id) {
+            Some(link) => link.hand_over(bytes),
+            None => bytes.clear(),
+        });
+        for id in self.core.take_resumed() {
+            if let Some(link) = self.links.get(&id) {
+                link.resume.notify_one();
+            }
+        }
+        let next = self.core.next_deadline();
+        let earlier =
+            self.clock.goes() && next.is_some_and(|next| self.alarm.is_none_or(|set| next < set));
+        if earlier {
+            self.alarm = next;
+        }
+        earlier
     }
 }
 
 impl Shared {
-    pub(crate) fn new(core: Core, limits: Limits) -> Self {
+    pub(crate) fn new(settings: Settings, limits: Limits) -> Self {
+        let clock = if limits.manual_clock {
+            Clock::manual()
+        } else {
+            Clock::System
+        };
         let state = State {
-            core,
+            core: Core::new(settings, clock.now()),
+            clock,
             links: IdMap::default(),
             alarm: None,
         };
@@ -60,6 +83,7 @@ impl Shared {
             earlier: Notify::new(),
             stop: Notify::new(),
             limits,
+            flush: Flush::default(),
         }
     }
 
@@ -70,23 +94,33 @@ impl Shared {
     /// Does something with the core, then hands on what came of it.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Core, Now) -> R) -> R {
         let mut state = self.lock();
-        let result = act(&mut state.core, now());
-        let State { core, links, alarm } = &mut *state;
-        core.take_output(|id, bytes| match links.get(&id) {
-            Some(link) => link.hand_over(bytes),
-            None => bytes.clear(),
-        });
-        for id in core.take_resumed() {
-            if let Some(link) = links.get(&id) {
-                link.resume.notify_one();
-            }
-        }
-        let next = core.next_deadline();
-        if next.is_some_and(|next| alarm.is_none_or(|set| next < set)) {
-            *alarm = next;
+        let now = state.clock.now();
+        let result = act(&mut state.core, now);
+        if state.hand_on() {
             self.earlier.notify_one();
         }
         result
+    }
+
+    /// Moves a manual clock from deadline to deadline, and waits until the sockets have what came of it.
+    pub(crate) fn advance(&self, by: Duration) -> Result<(), NotManual> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let until = state.clock.as_manual().ok_or(NotManual)?.after(by);
+        loop {
+            let next = state.core.next_deadline().filter(|next| *next <= until);
+            if let Some(clock) = state.clock.as_manual() {
+                clock.set(next.unwrap_or(until));
+            }
+            state.core.tick(state.clock.now());
+            state.hand_on();
+            if next.is_none() {
+                break;
+            }
+        }
+        drop(guard);
+        self.flush.wait();
+        Ok(())
     }
 
     /// Like [`Shared::with`], where no frame is to blame: a panic in the core is contained here.
@@ -134,6 +168,16 @@ impl Shared {
         }
     }
 
+    /// Tells those who wait for it that the writers have taken everything there is.
+    async fn keep_flushing(self: Arc<Self>) {
+        loop {
+            let _waiting = self.flush.wanted().await;
+            while !self.lock().links.values().all(|link| link.is_flushed()) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     /// Wakes the core at its deadlines.
     async fn keep_time(self: Arc<Self>) {
         loop {
@@ -156,6 +200,7 @@ impl Shared {
 pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     let mut tasks = JoinSet::new();
     let clock = tasks.spawn(shared.clone().keep_time());
+    let flush = tasks.spawn(shared.clone().keep_flushing());
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -172,6 +217,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     }
     drop(listener);
     clock.abort();
+    flush.abort();
     shared.dismiss_all();
     let ended = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(FAREWELL, ended).await.is_err() {

@@ -273,11 +273,11 @@ fn feed<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Settings, server};
+    use crate::{clock::Clock, config::Settings};
 
     #[test]
     fn a_panic_closes_one_connection_and_nothing_else() {
-        let now = server::now();
+        let now = Clock::System.now();
         let mut core = Core::new(Settings::default(), now);
         let ids = [(); 2].map(|()| core.connect("test".into(), Arc::default()));
         for id in ids {
