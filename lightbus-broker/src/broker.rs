@@ -4,6 +4,8 @@ use crate::{
     clock::NotManual,
     config::{BrokerBuilder, Limits, Settings},
     error::StartError,
+    events::Events,
+    faults::Faults,
     server::Shared,
     snapshot::Snapshot,
     thread::Thread,
@@ -120,7 +122,42 @@ impl Broker {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.shared.with(|core, _| core.snapshot())
+        self.shared.snapshot()
+    }
+
+    /// Everything that happens in it from now on: what clients do, and the life of each message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lapin::{Connection, ConnectionProperties, options::*, types::FieldTable};
+    /// use lightbus_broker::{Broker, EventKind};
+    ///
+    /// let broker = Broker::start().await?;
+    /// let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await?;
+    /// let channel = connection.create_channel().await?;
+    /// let mut events = broker.events();
+    /// channel.queue_declare("jobs".into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
+    ///
+    /// let event = events.next().await.ok_or("the broker is gone")?;
+    /// assert!(matches!(event.kind, EventKind::QueueDeclared { queue } if queue == "jobs"));
+    /// # Ok(()) }
+    /// ```
+    pub fn events(&self) -> Events {
+        Events::new(self.shared.clone())
+    }
+
+    /// What tests can make go wrong.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// broker.faults().fail_publishes(1);
+    /// assert_eq!(broker.snapshot().faults.fail_publishes, 1);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        Faults::new(self.shared.clone())
     }
 
     /// Cuts every connection without a word, as a network does, and says how many there were. New ones are welcome.
@@ -134,7 +171,7 @@ impl Broker {
     /// # Ok(()) }
     /// ```
     pub fn drop_connections(&self) -> usize {
-        self.shared.cut_all()
+        self.shared.cut(None)
     }
 
     /// Blocks every connection that publishes, as a broker does that is low on memory: it is told so and read no further.

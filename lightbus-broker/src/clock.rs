@@ -58,6 +58,14 @@ impl Clock {
         }
     }
 
+    /// The date of a moment of this very time, to the fraction of a second.
+    pub(crate) fn date(&self, now: Now) -> SystemTime {
+        match self {
+            Self::System => SystemTime::now(),
+            Self::Manual(manual) => UNIX_EPOCH + manual.date + (now.instant - manual.start),
+        }
+    }
+
     /// Whether somebody must wake the core at its deadlines; otherwise moving the clock does.
     pub(crate) fn goes(&self) -> bool {
         matches!(self, Self::System)

@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) max_message_size: usize,
     pub(crate) consumer_timeout: Duration,
     pub(crate) default_queue_type: QueueType,
+    /// How many events wait for those who watch.
+    pub(crate) event_buffer: usize,
     /// Makes generated names differ from one broker to the next.
     pub(crate) seed: u64,
 }
@@ -51,6 +53,7 @@ impl Default for Settings {
             max_message_size: 16 << 20,
             consumer_timeout: Duration::from_secs(30 * 60),
             default_queue_type: QueueType::Classic,
+            event_buffer: 16_384,
             seed: RandomState::new().hash_one(0),
         }
     }
@@ -270,6 +273,17 @@ impl BrokerBuilder {
     /// ```
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.limits.handshake = limit;
+        self
+    }
+
+    /// How many events wait for whoever reads [`Broker::events`] too slowly; of more, the oldest are missed. Default: 16,384.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().event_buffer(1_000_000);
+    /// # drop(builder);
+    /// ```
+    pub fn event_buffer(mut self, count: usize) -> Self {
+        self.settings.event_buffer = count;
         self
     }
 

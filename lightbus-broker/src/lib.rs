@@ -39,7 +39,7 @@
 //! | Publishing | `mandatory` and `basic.return`, publisher confirms, transactions, `expiration`, `priority`, `user-id` checked, `CC` and `BCC` |
 //! | Consuming | prefetch for each consumer and for a whole channel, `basic.get`, acknowledgements one by one or many at once, requeueing to the old place, `basic.recover`, exclusive consumers, consumer priorities, cancel notifications, acknowledgement timeouts, direct reply-to |
 //! | Dead letters | reasons `rejected`, `expired`, `maxlen`, `delivery_limit`; `x-death`, `x-first-death-*`, `x-last-death-*`; circles are broken |
-//! | Tests | [`Broker::snapshot`], [`Broker::drop_connections`], [`Broker::block_publishers`] |
+//! | Tests | what is in it ([`Broker::snapshot`]), what happens ([`Broker::events`]), what goes wrong ([`Broker::faults`]), and when ([`Broker::advance`]); [`Broker::drop_connections`], [`Broker::block_publishers`] |
 //!
 //! # What it does not, and what differs on purpose
 //!
@@ -66,21 +66,39 @@ mod broker;
 mod clock;
 mod config;
 mod core;
+mod counters;
 mod error;
+mod events;
+mod faults;
 mod flush;
 mod frames;
+mod gate;
 mod link;
+mod outage;
 mod queue_type;
+mod refusal;
 mod server;
 mod session;
 mod snapshot;
+mod snapshot_text;
 mod thread;
 
 pub use crate::{
     broker::Broker,
     clock::NotManual,
     config::BrokerBuilder,
+    core::{
+        Binding, CancelReason, CloseReason, ConnectionName, DeleteReason, DropReason, Event,
+        EventKind, Message, QueueName, RefuseReason,
+    },
+    counters::{ExchangeCounters, PublishCounters, QueueCounters, Rates, Totals},
     error::StartError,
+    events::Events,
+    faults::Faults,
     queue_type::QueueType,
-    snapshot::{BindingInfo, ChannelInfo, ConnectionInfo, ExchangeInfo, QueueInfo, Snapshot},
+    refusal::Refusal,
+    snapshot::{
+        ArmedFaults, BindingInfo, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo,
+        QueueInfo, Snapshot,
+    },
 };

@@ -1,10 +1,10 @@
 //! Between the core and the socket of one connection: the bytes to send, and the signals to its reader and writer.
 
-use crate::core::Meter;
+use crate::{core::Meter, gate::Gate};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
     time::Duration,
 };
@@ -29,6 +29,12 @@ pub(crate) struct Link {
     pub(crate) resume: Notify,
     /// To the session: cut the connection.
     pub(crate) cut: Notify,
+    /// To the session: the broker closed the connection by itself; the client has only so long to confirm that.
+    pub(crate) overdue: Notify,
+    /// Shut by a test, nothing is read or written.
+    pub(crate) gate: Gate,
+    /// It was let in only to find silence.
+    pub(crate) silent: AtomicBool,
 }
 
 #[derive(Debug, Default)]

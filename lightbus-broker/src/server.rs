@@ -6,11 +6,15 @@ use crate::{
     core::{ConnId, Core, Directive, IdMap, Now},
     flush::Flush,
     link::Link,
+    outage::Outage,
     session,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -30,14 +34,19 @@ pub(crate) struct Shared {
     earlier: Notify,
     pub(crate) stop: Notify,
     pub(crate) limits: Limits,
+    /// To those who watch: something happened.
+    pub(crate) news: Notify,
+    /// Nothing more will happen.
+    ended: AtomicBool,
     flush: Flush,
 }
 
 #[derive(Debug)]
-struct State {
-    core: Core,
-    clock: Clock,
-    links: IdMap<ConnId, Arc<Link>>,
+pub(crate) struct State {
+    pub(crate) core: Core,
+    pub(crate) clock: Clock,
+    pub(crate) links: IdMap<ConnId, Arc<Link>>,
+    pub(crate) outage: Outage,
     /// What the clock is set to.
     alarm: Option<Instant>,
 }
@@ -72,10 +81,14 @@ impl Shared {
         } else {
             Clock::System
         };
+        let now = clock.now();
+        let mut core = Core::new(settings, now);
+        core.set_epoch(clock.date(now));
         let state = State {
-            core: Core::new(settings, clock.now()),
+            core,
             clock,
             links: IdMap::default(),
+            outage: Outage::default(),
             alarm: None,
         };
         Self {
@@ -83,11 +96,13 @@ impl Shared {
             earlier: Notify::new(),
             stop: Notify::new(),
             limits,
+            news: Notify::new(),
+            ended: AtomicBool::new(false),
             flush: Flush::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,10 +111,28 @@ impl Shared {
         let mut state = self.lock();
         let now = state.clock.now();
         let result = act(&mut state.core, now);
+        self.hand_on(&mut state);
+        result
+    }
+
+    /// Hands on what came of something: bytes, leave to read, the next alarm, news.
+    pub(crate) fn hand_on(&self, state: &mut State) {
         if state.hand_on() {
             self.earlier.notify_one();
         }
-        result
+        if state.core.take_news() {
+            self.news.notify_waiters();
+        }
+    }
+
+    /// The broker's thread has come to its end.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.news.notify_waiters();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// Moves a manual clock from deadline to deadline, and waits until the sockets have what came of it.
@@ -113,7 +146,7 @@ impl Shared {
                 clock.set(next.unwrap_or(until));
             }
             state.core.tick(state.clock.now());
-            state.hand_on();
+            self.hand_on(state);
             if next.is_none() {
                 break;
             }
@@ -144,16 +177,6 @@ impl Shared {
     pub(crate) fn disconnect(&self, id: ConnId) {
         self.lock().links.remove(&id);
         self.guarded(|core, now| core.disconnect(id, now));
-    }
-
-    /// Cuts all connections. What they had in the broker is gone when this returns.
-    pub(crate) fn cut_all(&self) -> usize {
-        let links: Vec<_> = self.lock().links.drain().collect();
-        for (id, link) in &links {
-            self.guarded(|core, now| core.disconnect(*id, now));
-            link.cut.notify_one();
-        }
-        links.len()
     }
 
     /// Says goodbye to all connections. Clients that can answer do, and close; nobody waits for the others.
@@ -227,6 +250,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
 
 fn accept(shared: &Arc<Shared>, tasks: &mut JoinSet<()>, stream: TcpStream, peer: String) {
     let link = Arc::new(Link::default());
+    if !shared.welcomes(&link) {
+        return;
+    }
     match shared.connect(peer, &link) {
         Some(id) => {
             tasks.spawn(session::run(shared.clone(), id, link, stream));

@@ -73,6 +73,7 @@ pub(crate) async fn run(shared: Arc<Shared>, id: ConnId, link: Arc<Link>, stream
         }
         _ = writer.join_next() => {}
         () = link.cut.notified() => return,
+        () = overdue(&link) => {}
     }
     link.close();
     if timeout(LINGER, writer.join_next()).await.is_err() {
@@ -80,11 +81,19 @@ pub(crate) async fn run(shared: Arc<Shared>, id: ConnId, link: Arc<Link>, stream
     }
 }
 
+/// The client was told long ago that its connection is closed.
+async fn overdue(link: &Link) {
+    link.overdue.notified().await;
+    tokio::time::sleep(CLOSE).await;
+}
+
 /// Sends what comes, and heartbeats when nothing does.
 async fn write(shared: Arc<Shared>, id: ConnId, link: Arc<Link>, mut output: OwnedWriteHalf) {
     let mut buffer = Vec::new();
     loop {
-        let result = match link.work(buffer).await {
+        let work = link.work(buffer).await;
+        link.gate.passed().await;
+        let result = match work {
             Work::End => break,
             Work::Heartbeat => {
                 buffer = Vec::new();
@@ -153,6 +162,7 @@ impl Reader {
                 Directive::Linger => return self.linger().await,
                 Directive::Close => return Ok(()),
             }
+            self.link.gate.passed().await;
             directive = self.handle();
         }
     }
@@ -169,6 +179,10 @@ impl Reader {
         let read = self.input.read(&mut self.buffer[self.end..]);
         let count = match expires(deadline, read).await {
             Some(count) => count?,
+            None if self.link.gate.is_shut() => {
+                self.link.gate.passed().await;
+                return Ok(true);
+            }
             None => {
                 tracing::info!(conn = self.id.0, "the client was silent for too long");
                 0

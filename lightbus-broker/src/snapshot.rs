@@ -1,5 +1,11 @@
 //! What is in a broker at one moment.
 
+use crate::{
+    counters::{ExchangeCounters, QueueCounters, Rates, Totals},
+    refusal::Refusal,
+};
+use std::{collections::BTreeMap, time::Duration};
+
 /// What is in a [`Broker`](crate::Broker) at one moment, sorted by virtual host and name.
 ///
 /// ```
@@ -13,7 +19,9 @@
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The exchanges, the predeclared ones among them.
+    /// How long the broker had been running when it was taken, by the broker's clock.
+    pub uptime: Duration,
+    /// The exchanges, the predeclared ones and the default one, whose name is empty, among them.
     pub exchanges: Vec<ExchangeInfo>,
     /// The bindings, without the implicit ones of the default exchange.
     pub bindings: Vec<BindingInfo>,
@@ -23,6 +31,10 @@ pub struct Snapshot {
     pub connections: Vec<ConnectionInfo>,
     /// The bytes that all messages hold together, wherever they lie.
     pub message_bytes: usize,
+    /// What the broker counted since it started.
+    pub totals: Totals,
+    /// What is armed of [`Broker::faults`](crate::Broker::faults).
+    pub faults: ArmedFaults,
 }
 
 impl Snapshot {
@@ -39,7 +51,7 @@ impl Snapshot {
         self.queues.iter().find(|queue| queue.name == name)
     }
 
-    /// The first exchange with this name.
+    /// The first exchange with this name; the default one has the empty name.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,6 +78,51 @@ impl Snapshot {
             .iter()
             .find(|connection| connection.name.as_deref() == Some(name))
     }
+
+    /// What was counted between an earlier snapshot and this one. Queues that were declared since then count in full.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use lapin::{BasicProperties, Connection, ConnectionProperties, options::*, types::FieldTable};
+    ///
+    /// let broker = lightbus_broker::Broker::start().await?;
+    /// let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await?;
+    /// let channel = connection.create_channel().await?;
+    /// channel.queue_declare("jobs".into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
+    ///
+    /// let earlier = broker.snapshot();
+    /// channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    /// let options = BasicPublishOptions::default();
+    /// channel.basic_publish("".into(), "jobs".into(), options, b"work", BasicProperties::default()).await?.await?;
+    /// let rates = broker.snapshot().rates_since(&earlier);
+    /// assert_eq!(rates.queue("jobs").map(|queue| queue.enqueued), Some(1));
+    /// println!("{:.1} messages a second", rates.per_second(rates.totals.publishing.published));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn rates_since(&self, earlier: &Self) -> Rates {
+        let before = |queue: &QueueInfo| {
+            let same =
+                |other: &&QueueInfo| (&other.vhost, &other.name) == (&queue.vhost, &queue.name);
+            let found = earlier.queues.iter().find(same);
+            found.map_or_else(QueueCounters::default, |found| found.counters)
+        };
+        Rates {
+            over: self.uptime.saturating_sub(earlier.uptime),
+            totals: Totals {
+                publishing: self.totals.publishing - earlier.totals.publishing,
+                queues: self.totals.queues - earlier.totals.queues,
+            },
+            queues: self
+                .queues
+                .iter()
+                .map(|queue| {
+                    let counted = queue.counters - before(queue);
+                    (queue.vhost.clone(), queue.name.clone(), counted)
+                })
+                .collect(),
+        }
+    }
 }
 
 /// An exchange.
@@ -86,6 +143,8 @@ pub struct ExchangeInfo {
     pub internal: bool,
     /// Where messages go that it cannot route.
     pub alternate: Option<String>,
+    /// What it counted.
+    pub counters: ExchangeCounters,
 }
 
 /// A binding.
@@ -102,6 +161,8 @@ pub struct BindingInfo {
     pub to_queue: bool,
     /// Its routing key.
     pub routing_key: String,
+    /// Its arguments, in readable form.
+    pub arguments: BTreeMap<String, String>,
 }
 
 /// A queue.
@@ -130,12 +191,48 @@ pub struct QueueInfo {
     pub consumers: usize,
     /// The bodies of its messages, waiting, unsettled and held, in bytes.
     pub bytes: usize,
+    /// The arguments it was declared with, in readable form.
+    pub arguments: BTreeMap<String, String>,
+    /// Whether a test stopped its deliveries: [`Faults::pause_queue`](crate::Faults::pause_queue).
+    pub paused: bool,
+    /// Its consumers, in the order in which they came.
+    pub subscriptions: Vec<ConsumerInfo>,
+    /// What it counted.
+    pub counters: QueueCounters,
+}
+
+/// A consumer of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerInfo {
+    /// Its tag.
+    pub tag: String,
+    /// What the client of its connection calls itself.
+    pub connection: Option<String>,
+    /// The number of its connection in the broker.
+    pub connection_number: u64,
+    /// The number of its channel on that connection.
+    pub channel: u16,
+    /// How many unacknowledged messages it may have; 0 is no limit.
+    pub prefetch: u16,
+    /// How many it has.
+    pub unacked: u32,
+    /// Whether it need not acknowledge.
+    pub no_ack: bool,
+    /// Whether it wants the queue for itself.
+    pub exclusive: bool,
+    /// Whether it gets messages; of the consumers of a single-active-consumer queue, only one does.
+    pub active: bool,
+    /// Its priority: higher ones are served first.
+    pub priority: i32,
 }
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
+    /// Its number in the broker, unlike any other's.
+    pub number: u64,
     /// What the client calls itself: its property `connection_name`.
     pub name: Option<String>,
     /// The client library: its property `product`.
@@ -148,6 +245,8 @@ pub struct ConnectionInfo {
     pub vhost: String,
     /// Whether it may not publish at present.
     pub blocked: bool,
+    /// Whether a test stalled it: [`Faults::stall`](crate::Faults::stall).
+    pub stalled: bool,
     /// Its channels, by number.
     pub channels: Vec<ChannelInfo>,
 }
@@ -164,4 +263,26 @@ pub struct ChannelInfo {
     pub unacked: usize,
     /// Whether it asked for publisher confirms.
     pub confirms: bool,
+}
+
+/// What is armed of [`Faults`](crate::Faults) in the broker as a whole. Counts are what is left of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ArmedFaults {
+    /// How new connections are refused.
+    pub refusing: Option<Refusal>,
+    /// Whether the broker neither reads nor writes.
+    pub stalled: bool,
+    /// How long everything it sends is held.
+    pub delay: Duration,
+    /// Why publishers are blocked, if [`Broker::block_publishers`](crate::Broker::block_publishers) did that.
+    pub blocked: Option<String>,
+    /// How many publications will be refused.
+    pub fail_publishes: u64,
+    /// How many publications will vanish.
+    pub drop_publishes: u64,
+    /// How many confirms will not be sent.
+    pub withhold_confirms: u64,
+    /// How many acknowledgements will get lost.
+    pub duplicate_deliveries: u64,
 }

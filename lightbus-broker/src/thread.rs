@@ -32,12 +32,13 @@ impl Thread {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        () = server::serve(shared, listener) => {}
+                        () = server::serve(shared.clone(), listener) => {}
                         _ = gone => {}
                     }
                 });
                 // Its tasks and sockets go with it, before anybody hears of the end.
                 drop(runtime);
+                shared.end();
                 let _ = end.send(());
             })?;
         Ok(Self {

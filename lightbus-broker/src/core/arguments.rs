@@ -1,8 +1,8 @@
 //! Reading, comparing and describing the arguments of declarations.
 
 use super::errors::{Fault, Outcome, precondition_failed};
-use amq_protocol::types::AMQPValue;
-use std::fmt::Display;
+use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
+use std::{collections::BTreeMap, fmt::Display};
 
 /// Any integer type's value.
 pub(crate) fn integer(value: &AMQPValue) -> Option<i64> {
@@ -60,6 +60,12 @@ fn shown(value: &AMQPValue) -> String {
         (_, _, AMQPValue::Void) => "undefined".to_owned(),
         _ => format!("{value:?}"),
     }
+}
+
+/// A table as people read it.
+pub(crate) fn readable(table: &FieldTable) -> BTreeMap<String, String> {
+    let entry = |(name, value): (&ShortString, &AMQPValue)| (name.to_string(), shown(value));
+    table.inner().iter().map(entry).collect()
 }
 
 /// A value that stands against none at all: its type counts too.

@@ -93,6 +93,8 @@ pub(crate) struct Confirms {
     last: u64,
     gathered: u64,
     gathered_upto: u64,
+    /// A test withheld one: from then on, each is sent by itself.
+    pub(crate) withheld: bool,
 }
 
 impl Confirms {

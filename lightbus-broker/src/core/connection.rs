@@ -2,6 +2,7 @@
 
 use super::{
     channel::Channel,
+    delay::Delayed,
     ids::{IdMap, QueueId},
     message::Message,
 };
@@ -79,7 +80,7 @@ pub(crate) enum Directive {
 /// What a client said of itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Client {
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Arc<str>>,
     pub(crate) product: Option<String>,
     pub(crate) cancel_notify: bool,
     pub(crate) blocked_notify: bool,
@@ -107,6 +108,8 @@ pub(crate) struct Connection {
     pub(crate) out: Vec<u8>,
     /// It is listed among the connections with bytes to hand over.
     pub(crate) listed: bool,
+    /// Bytes that a test holds back.
+    pub(crate) delayed: Delayed,
     pub(crate) meter: Arc<Meter>,
     /// Channels with confirms to send at the end of the batch.
     pub(crate) confirming: Vec<u16>,
@@ -130,6 +133,7 @@ impl Connection {
             blocked: false,
             out: Vec::new(),
             listed: false,
+            delayed: Delayed::default(),
             meter,
             confirming: Vec::new(),
         }

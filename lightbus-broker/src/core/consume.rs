@@ -4,6 +4,7 @@ use super::{
     Core,
     consumer::Consumer,
     errors::{Outcome, not_allowed, not_found},
+    event::CancelReason,
     ids::At,
     jobs::Job,
     queue,
@@ -62,6 +63,7 @@ impl Core {
         if let Some(channel) = self.channel_mut(at) {
             channel.consumers.insert(tag.clone(), (id, consumer_id));
         }
+        self.note_consumer(at, id, &tag, None);
         if !consume.nowait {
             let ok = basic::ConsumeOk {
                 consumer_tag: tag.as_ref().into(),
@@ -104,6 +106,8 @@ impl Core {
         let Some((id, consumer)) = gone else {
             return self.end_replies(at, Some(cancel.consumer_tag.as_str()));
         };
+        let tag: Arc<str> = cancel.consumer_tag.as_str().into();
+        self.note_consumer(at, id, &tag, Some(CancelReason::Client));
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.forget(consumer);
             self.jobs.push_back(Job::Abandoned(id));

@@ -48,6 +48,11 @@ impl Consumers {
         self.list.get_mut(at)
     }
 
+    /// Whether it is the one that a single-active-consumer queue serves.
+    pub(crate) fn is_active(&self, id: ConsumerId) -> bool {
+        self.active == Some(id)
+    }
+
     pub(crate) fn get_mut(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
         self.list.iter_mut().find(|consumer| consumer.id == id)
     }

@@ -9,22 +9,28 @@ use super::{
     properties::{Field, Index},
     ready::Entry,
     tables,
+    vhost::Route,
 };
 use std::sync::Arc;
 
 impl Core {
     /// A queue gives up a message.
     pub(super) fn bury(&mut self, id: QueueId, entry: &Entry, reason: Reason) {
+        if reason == Reason::Expired {
+            self.book_expired(id, &entry.message);
+        }
         self.bury_message(id, &entry.message, reason);
     }
 
     pub(super) fn bury_message(&mut self, id: QueueId, message: &Arc<Message>, reason: Reason) {
-        let Some(queue) = self.queues.get(&id) else {
+        let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
         let Some(exchange) = &queue.arguments.dead_letter_exchange else {
-            return;
+            queue.counters.dropped += 1;
+            return self.note_dropped(id, message, reason.into());
         };
+        queue.counters.dead_lettered += 1;
         let death = Death {
             queue: queue.name.clone(),
             reason,
@@ -57,18 +63,19 @@ impl Core {
         message: &Message,
         automatic: bool,
     ) -> Vec<QueueId> {
-        let mut queues = Vec::new();
-        if let Some(vhost) = self.vhosts.get(vhost) {
-            vhost.route(message, &mut queues);
-        }
-        queues.retain(|id| !(automatic && self.is_cycle(*id, message)));
-        queues
+        let vhost = self.vhosts.get(vhost);
+        let mut route = vhost.map_or_else(Route::default, |vhost| vhost.route(message));
+        route
+            .queues
+            .retain(|id| !(automatic && self.is_cycle(*id, message)));
+        route.queues
     }
 
     /// Routes a dead letter. Where nothing takes it, it is gone.
     pub(super) fn dead_letter(&mut self, vhost: &str, message: Message, automatic: bool) {
         let targets = self.targets_of_letter(vhost, &message, automatic);
         let message = Arc::new(message);
+        self.note_dead_letter(vhost, &message, &targets);
         for id in targets {
             if !self.enqueue(id, &message) {
                 tracing::debug!(exchange = %message.exchange, key = %message.routing_key, "dead letter refused");
@@ -104,6 +111,7 @@ fn rewrite(
         (Field::Expiration, None),
     ];
     Message {
+        number: message.number,
         exchange: exchange.clone(),
         routing_key: key.unwrap_or(&message.routing_key).clone(),
         // A key of the queue's own takes the place of all there were.

@@ -84,6 +84,11 @@ impl Deaths {
         self.list.insert(0, death);
     }
 
+    /// The death it died last.
+    pub(crate) fn last(&self) -> Option<&Death> {
+        self.list.first()
+    }
+
     /// Whether the message comes back to a queue without anyone having rejected it since it was there.
     pub(crate) fn is_cycle(&self, queue: &str) -> bool {
         match self.list.iter().position(|death| &*death.queue == queue) {

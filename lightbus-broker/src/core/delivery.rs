@@ -6,9 +6,11 @@ use super::{
     connection::Connection,
     consumer::Consumer,
     deaths::Reason,
+    event::DeleteReason,
     ids::{ConnId, IdMap, QueueId},
     list,
     message::Message,
+    notes::{Receiver, book_delivery},
     properties::{Field, Index},
     queue::Queue,
     queue_arguments::Overflow,
@@ -27,7 +29,10 @@ impl Core {
             return true;
         };
         if queue.refuses(message) {
-            if queue.arguments.overflow == Overflow::RejectPublishDeadLetter {
+            queue.counters.refused += 1;
+            let buries = queue.arguments.overflow == Overflow::RejectPublishDeadLetter;
+            self.note_refused(id, message);
+            if buries {
                 self.bury_message(id, message, Reason::MaxLen);
             }
             return false;
@@ -97,6 +102,8 @@ impl Core {
             queues,
             conns,
             output,
+            watch,
+            tampering,
             now,
             ..
         } = self;
@@ -107,7 +114,7 @@ impl Core {
         if single && queue.arguments.kind == QueueType::Quorum && !queue.consumers.hand_over() {
             return;
         }
-        while queue.ready.len() > 0 && !queue.stalled {
+        while queue.ready.len() > 0 && !queue.stalled && !queue.paused {
             // What has expired is never delivered; what expires at this very moment may still be.
             if let Some(entry) = queue
                 .ready
@@ -132,6 +139,11 @@ impl Core {
                 break;
             };
             list(output, consumer.at.conn, connection);
+            let receiver = Receiver::of(&consumer);
+            book_delivery((watch, *now), connection, queue, receiver, &entry);
+            if consumer.no_ack && tampering.duplicates() {
+                queue.ready.restore(entry.again());
+            }
             deliver(connection, queue, &consumer, entry, now.instant);
         }
     }
@@ -162,7 +174,9 @@ impl Core {
         };
         queue.unused_alarm = false;
         match queue.unused_until() {
-            Some(until) if until <= self.now.instant => self.delete_queue(id),
+            Some(until) if until <= self.now.instant => {
+                self.delete_queue(id, DeleteReason::Expired)
+            }
             Some(_) => self.arm_unused(id),
             None => {}
         }

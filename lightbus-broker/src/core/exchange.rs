@@ -6,8 +6,9 @@ use super::{
     message::Headers,
     topic::Topics,
 };
+use crate::counters::ExchangeCounters;
 use amq_protocol::types::FieldTable;
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::Cell, collections::HashMap, sync::Arc};
 
 /// The types of exchange there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,25 @@ enum Router {
     Headers(Vec<(FieldTable, Target)>),
 }
 
+/// What an exchange counts while it routes.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(Cell<ExchangeCounters>);
+
+impl Counted {
+    /// Counts a message and its copies.
+    pub(crate) fn count(&self, copies: usize) {
+        let mut counters = self.0.get();
+        counters.received += 1;
+        counters.routed += copies as u64;
+        counters.unroutable += u64::from(copies == 0);
+        self.0.set(counters);
+    }
+
+    pub(crate) fn get(&self) -> ExchangeCounters {
+        self.0.get()
+    }
+}
+
 /// An exchange.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -68,6 +88,7 @@ pub(crate) struct Exchange {
     pub(crate) declared: FieldTable,
     /// The exchanges that have, or had, bindings to it.
     pub(crate) sources: Vec<ExchangeId>,
+    pub(crate) counters: Counted,
     bindings: HashMap<(Target, Arc<str>), Vec<FieldTable>>,
     router: Router,
 }
@@ -96,6 +117,7 @@ impl Exchange {
             alternate: of.alternate,
             declared: of.declared,
             sources: Vec::new(),
+            counters: Counted::default(),
             bindings: HashMap::new(),
             router: match of.kind {
                 Kind::Direct => Router::Direct(HashMap::new()),
@@ -127,11 +149,11 @@ impl Exchange {
         })
     }
 
-    /// Adds a binding, unless it is there already.
-    pub(crate) fn bind(&mut self, target: Target, key: &Arc<str>, arguments: FieldTable) {
+    /// Adds a binding, unless it is there already; says whether it was not.
+    pub(crate) fn bind(&mut self, target: Target, key: &Arc<str>, arguments: FieldTable) -> bool {
         let same = self.bindings.entry((target, key.clone())).or_default();
         if same.contains(&arguments) {
-            return;
+            return false;
         }
         match &mut self.router {
             Router::Direct(keys) => keys.entry(key.clone()).or_default().push(target),
@@ -140,6 +162,7 @@ impl Exchange {
             Router::Headers(list) => list.push((arguments.clone(), target)),
         }
         same.push(arguments);
+        true
     }
 
     /// Removes a binding; says whether it was there.

@@ -4,6 +4,7 @@ use super::{
     Core,
     arguments::{assert_equal, assert_same, text},
     errors::{Outcome, access_refused, not_found, precondition_failed},
+    event::EventKind,
     exchange::{Declaration, Exchange, Kind, Target, subject},
     headers,
     ids::{At, ExchangeId},
@@ -79,6 +80,10 @@ impl Core {
             alternate,
             declared: declare.arguments,
         };
+        self.note(|_| EventKind::ExchangeDeclared {
+            vhost: vhost.into(),
+            exchange: declaration.name.clone(),
+        });
         if let Some(vhost) = self.vhosts.get_mut(vhost) {
             vhost.add_exchange(declaration);
         }
@@ -126,22 +131,29 @@ impl Core {
         let vhost = self.vhost_of(at.conn);
         let (source, target) =
             self.ends(&vhost, bind.source.as_str(), bind.destination.as_str())?;
+        let key = Arc::from(bind.routing_key.as_str());
+        let mut fresh = false;
         if let Some(vhost) = self.vhosts.get_mut(&vhost) {
             if let Some(exchange) = vhost.exchanges.get_mut(&source) {
                 if exchange.kind == Kind::Headers {
                     headers::assert_valid(&bind.arguments)?;
                 }
-                exchange.bind(
-                    Target::Exchange(target),
-                    &Arc::from(bind.routing_key.as_str()),
-                    bind.arguments,
-                );
+                fresh = exchange.bind(Target::Exchange(target), &key, bind.arguments);
             }
             if let Some(exchange) = vhost.exchanges.get_mut(&target)
                 && !exchange.sources.contains(&source)
             {
                 exchange.sources.push(source);
             }
+        }
+        if fresh {
+            self.note_binding(
+                &vhost,
+                source,
+                Target::Exchange(target),
+                &key,
+                EventKind::Bound,
+            );
         }
         if !bind.nowait {
             self.send(
@@ -184,6 +196,8 @@ impl Core {
         if exchange.is_some_and(|exchange| {
             exchange.unbind(Target::Exchange(target), &key, &unbind.arguments)
         }) {
+            let target = Target::Exchange(target);
+            self.note_binding(vhost, source, target, &key, EventKind::Unbound);
             self.source_lost_binding(vhost, source);
         }
     }
@@ -244,8 +258,8 @@ impl Core {
     }
 
     /// Removes an exchange and the bindings to and from it; then the auto-delete exchanges that thereby lost their last.
-    fn delete_exchange(&mut self, vhost: &str, id: ExchangeId) {
-        let Some(vhost) = self.vhosts.get_mut(vhost) else {
+    pub(super) fn delete_exchange(&mut self, name: &str, id: ExchangeId) {
+        let Some(vhost) = self.vhosts.get_mut(name) else {
             return;
         };
         let mut doomed = vec![id];
@@ -254,6 +268,11 @@ impl Core {
                 continue;
             };
             vhost.exchange_names.remove(&gone.name);
+            if self.watch.on {
+                let (vhost, exchange) = (name.into(), gone.name.clone());
+                self.watch
+                    .note(self.now, EventKind::ExchangeDeleted { vhost, exchange });
+            }
             for source in gone.sources {
                 if let Some(exchange) = vhost.exchanges.get_mut(&source)
                     && exchange.unbind_all(Target::Exchange(id))

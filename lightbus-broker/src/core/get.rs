@@ -7,6 +7,7 @@ use super::{
     errors::{Outcome, not_implemented, resource_locked},
     ids::{At, QueueId},
     list,
+    notes::{Receiver, book_delivery},
     queue::Queue,
     ready::Entry,
 };
@@ -26,7 +27,7 @@ impl Core {
         self.serve(id);
         let fetched = self.queues.get_mut(&id).and_then(|queue| {
             queue.last_used = self.now.instant;
-            queue.ready.pop()
+            queue.ready.pop_if(|_| !queue.paused)
         });
         // What comes next may be about to expire, or have expired behind what was fetched.
         self.serve(id);
@@ -46,6 +47,16 @@ impl Core {
             return;
         };
         list(&mut self.output, at.conn, connection);
+        if let Some(queue) = self.queues.get_mut(&id) {
+            let consumer = None;
+            let receiver = Receiver {
+                at,
+                consumer,
+                no_ack,
+            };
+            let watch = (&mut self.watch, self.now);
+            book_delivery(watch, connection, queue, receiver, &entry);
+        }
         let Some(channel) = connection.channels.get_mut(&at.channel) else {
             return;
         };

@@ -5,6 +5,7 @@ use super::{
     arguments::text,
     connection::{Client, Phase},
     errors::{Fault, Outcome, command_invalid, login_refused, not_allowed},
+    event::{CloseReason, EventKind},
     ids::{At, ConnId},
     tables,
 };
@@ -81,7 +82,7 @@ impl Core {
         };
         match (phase, method) {
             (Phase::Closing, AMQPMethod::CloseOk(_)) => self.set_phase(at.conn, Phase::Done),
-            (_, AMQPMethod::Close(_)) => self.close_on_request(at),
+            (_, AMQPMethod::Close(close)) => self.close_on_request(at, &close),
             (Phase::Closing | Phase::Done | Phase::Refused, _) => {}
             (Phase::StartOk, AMQPMethod::StartOk(start_ok)) => return self.start_ok(at, &start_ok),
             (Phase::TuneOk, AMQPMethod::TuneOk(tune_ok)) => return self.tune_ok(at, &tune_ok),
@@ -106,7 +107,11 @@ impl Core {
         Ok(())
     }
 
-    fn close_on_request(&mut self, at: At) {
+    fn close_on_request(&mut self, at: At, close: &connection::Close) {
+        self.note_closed(at.conn, || CloseReason::Client {
+            code: close.reply_code,
+            text: close.reply_text.as_str().into(),
+        });
         self.flush_confirms(at.conn);
         self.tear_down(at.conn);
         self.set_phase(at.conn, Phase::Done);
@@ -124,7 +129,7 @@ impl Core {
         }
         let mechanism = start_ok.mechanism.as_str();
         let (user, password) = credentials(mechanism, start_ok.response.as_bytes())?;
-        if !self.settings.admits(&user, &password) {
+        if self.refuses_logins || !self.settings.admits(&user, &password) {
             tracing::info!(user, "login refused");
             if !tell {
                 self.set_phase(at.conn, Phase::Refused);
@@ -179,6 +184,14 @@ impl Core {
             connection.vhost = name;
             connection.phase = Phase::Running;
         }
+        self.note(|core| EventKind::ConnectionOpened {
+            connection: core.connection_name(at.conn),
+            user: core
+                .conns
+                .get(&at.conn)
+                .map_or_else(|| "".into(), |c| c.user.clone()),
+            vhost: core.vhost_of(at.conn),
+        });
         self.send(
             at,
             AMQPClass::Connection(AMQPMethod::OpenOk(connection::OpenOk {})),
@@ -220,7 +233,7 @@ fn describe(properties: &FieldTable) -> Client {
         )
     };
     Client {
-        name: value("connection_name"),
+        name: value("connection_name").map(Arc::from),
         product: value("product"),
         cancel_notify: can("consumer_cancel_notify"),
         blocked_notify: can("connection.blocked"),

@@ -91,9 +91,20 @@ impl Core {
         }
     }
 
+    fn takes(&self, id: QueueId, message: &Message) -> bool {
+        self.queues
+            .get(&id)
+            .is_some_and(|queue| !queue.refuses(message))
+    }
+
     /// Gives a letter to the queues that do not have it; says whether it is safe now. It is not while it leads nowhere.
     fn pass_on(&mut self, vhost: &str, letter: &mut Letter) -> bool {
         let targets = self.targets_of_letter(vhost, &letter.message, letter.automatic);
+        let fresh = |id: &QueueId| !letter.taken.contains(id) && self.takes(*id, &letter.message);
+        let fresh: Vec<_> = targets.iter().copied().filter(fresh).collect();
+        if !fresh.is_empty() {
+            self.note_dead_letter(vhost, &letter.message, &fresh);
+        }
         for id in &targets {
             if !letter.taken.contains(id) && self.enqueue(*id, &letter.message) {
                 letter.taken.push(*id);

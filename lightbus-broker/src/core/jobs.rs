@@ -2,6 +2,7 @@
 
 use super::{
     Core,
+    event::DeleteReason,
     ids::{At, QueueId},
     message::Message,
 };
@@ -80,7 +81,7 @@ impl Core {
         }
         queue.last_used = self.now.instant;
         if queue.auto_delete {
-            self.delete_queue(id);
+            self.delete_queue(id, DeleteReason::AutoDelete);
         } else {
             self.arm_unused(id);
         }

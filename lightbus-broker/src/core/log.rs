@@ -78,6 +78,11 @@ impl Log {
         (self.next - self.first()) as usize
     }
 
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let records = self.segments.iter().flat_map(|segment| &segment.records);
+        records.map(|record| &record.message)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

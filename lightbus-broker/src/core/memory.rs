@@ -3,6 +3,7 @@
 use super::{
     Core,
     connection::{Connection, Phase},
+    event::EventKind,
     ids::{At, ConnId},
 };
 use amq_protocol::protocol::{AMQPClass, connection as class};
@@ -20,6 +21,11 @@ impl Pressure {
         self.reason
             .as_deref()
             .or(self.memory.then_some("low on memory"))
+    }
+
+    /// What the owner of the broker said.
+    pub(crate) fn owners_reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 }
 
@@ -80,6 +86,16 @@ impl Core {
         }
         connection.blocked = reason.is_some();
         let tell = connection.client.blocked_notify;
+        self.note(|core| {
+            let connection = core.connection_name(id);
+            match &reason {
+                Some(reason) => EventKind::Blocked {
+                    connection,
+                    reason: reason.as_str().into(),
+                },
+                None => EventKind::Unblocked { connection },
+            }
+        });
         let method = match reason {
             Some(reason) => class::AMQPMethod::Blocked(class::Blocked {
                 reason: super::reply_text(&reason).into(),

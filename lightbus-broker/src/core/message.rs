@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What one message costs besides its body and properties, roughly.
-const OVERHEAD: usize = 256;
+pub(crate) const OVERHEAD: usize = 256;
 
 /// The bytes held by all messages, wherever they lie: ready, unacknowledged, half received.
 #[derive(Clone, Debug, Default)]
@@ -67,8 +67,10 @@ pub(crate) struct Body {
 
 /// A message as it was published, or as it was rewritten when it died. There may be millions: nothing in it has room to
 /// spare.
-#[derive(Clone, Debug)]
-pub(crate) struct Message {
+#[derive(Clone)]
+pub struct Message {
+    /// Unlike that of any other message ever published.
+    pub(crate) number: u64,
     pub(crate) exchange: Arc<str>,
     pub(crate) routing_key: Arc<str>,
     /// Further keys: those of the `CC` header, then those of `BCC`.

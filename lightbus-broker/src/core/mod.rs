@@ -11,8 +11,11 @@ mod consume;
 mod consumer;
 mod dead_letter;
 mod deaths;
+mod delay;
 mod delivery;
 mod errors;
+mod event;
+mod event_text;
 mod exchange;
 mod exchange_methods;
 mod get;
@@ -24,7 +27,10 @@ mod jobs;
 mod log;
 mod memory;
 mod message;
+mod message_view;
 mod methods;
+mod notes;
+mod operator;
 mod properties;
 mod publish;
 mod queue;
@@ -38,6 +44,7 @@ mod stream;
 mod stream_offset;
 mod subscription;
 mod tables;
+mod tampering;
 mod teardown;
 #[cfg(test)]
 mod tests;
@@ -46,32 +53,45 @@ mod topic;
 mod tx;
 mod vhost;
 mod view;
+mod watch;
 
 pub(crate) use self::{
     connection::{Directive, Meter},
-    ids::{ConnId, IdMap},
+    ids::{At, ConnId, IdMap},
+    tampering::Tamper,
+    watch::WatcherId,
+};
+pub use self::{
+    event::{
+        Binding, CancelReason, CloseReason, ConnectionName, DeleteReason, DropReason, Event,
+        EventKind, QueueName, RefuseReason,
+    },
+    message::Message,
 };
 
 use self::{
     connection::{Connection, Phase},
     errors::{Fault, Scope, connection_forced, frame_error, internal_error, reply_text},
-    ids::{At, ConsumerId, QueueId},
+    ids::{ConsumerId, QueueId},
     jobs::Job,
     memory::Pressure,
     message::Gauge,
     queue::Queue,
+    tampering::Tampering,
     timers::{Alarm, Timers},
     vhost::VHost,
+    watch::Watch,
 };
 use crate::{
     config::Settings,
+    counters::{PublishCounters, QueueCounters},
     frames::{self, BadFrame, Frame},
 };
 use amq_protocol::protocol::{AMQPClass, channel as channel_class, connection as connection_class};
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// A moment, for intervals and for dates.
@@ -109,6 +129,14 @@ pub(crate) struct Core {
     reply_addresses: HashMap<Arc<str>, At>,
     gauge: Gauge,
     pressure: Pressure,
+    watch: Watch,
+    tampering: Tampering,
+    /// What is sent is held for so long.
+    delay: Duration,
+    refuses_logins: bool,
+    published: PublishCounters,
+    /// What queues counted that are gone.
+    gone: QueueCounters,
     now: Now,
     next_id: u64,
     /// Makes the next heartbeat a disaster.
@@ -123,6 +151,8 @@ impl Core {
             .iter()
             .map(|name| (Arc::from(name.as_str()), VHost::new()))
             .collect();
+        // What watchers have not read yet counts as memory for messages; it must never be what blocks publishers.
+        let watch = Watch::new(settings.event_buffer, settings.memory_limit / 10, now);
         Self {
             settings,
             vhosts,
@@ -135,6 +165,12 @@ impl Core {
             reply_addresses: HashMap::new(),
             gauge: Gauge::default(),
             pressure: Pressure::default(),
+            watch,
+            tampering: Tampering::default(),
+            delay: Duration::ZERO,
+            refuses_logins: false,
+            published: PublishCounters::default(),
+            gone: QueueCounters::default(),
             now,
             next_id: 0,
             #[cfg(test)]
@@ -234,6 +270,7 @@ impl Core {
     /// The socket is gone.
     pub(crate) fn disconnect(&mut self, conn: ConnId, now: Now) {
         self.now = now;
+        self.note_closed(conn, || CloseReason::Lost);
         self.tear_down(conn);
         self.conns.remove(&conn);
         self.run_jobs();
@@ -249,6 +286,7 @@ impl Core {
                 Alarm::Unused(queue) => self.unused_alarm(queue),
                 Alarm::Held(queue) => self.held_alarm(queue),
                 Alarm::Unsettled(at) => self.ack_alarm(at),
+                Alarm::Release(conn) => self.release_delayed(conn),
             }
             self.run_jobs();
         }
@@ -263,10 +301,21 @@ impl Core {
     /// Gives out, connection by connection, the bytes to send; `hand_over` empties them.
     pub(crate) fn take_output(&mut self, mut hand_over: impl FnMut(ConnId, &mut Vec<u8>)) {
         for id in self.output.drain(..) {
-            if let Some(connection) = self.conns.get_mut(&id) {
-                connection.listed = false;
+            let Some(connection) = self.conns.get_mut(&id) else {
+                continue;
+            };
+            connection.listed = false;
+            if self.delay.is_zero() && connection.delayed.is_empty() {
                 hand_over(id, &mut connection.out);
+                continue;
             }
+            if let Some(until) = connection.postpone(self.now.instant, self.delay) {
+                self.timers.set(until, Alarm::Release(id));
+            }
+            if !connection.delayed.is_due() {
+                continue;
+            }
+            hand_over(id, connection.due());
         }
     }
 
@@ -349,8 +398,18 @@ impl Core {
             && connection.channels.contains_key(&at.channel);
         self.flush_confirms(at.conn);
         if on_channel {
+            self.note(|core| EventKind::ChannelClosed {
+                connection: core.connection_name(at.conn),
+                channel,
+                code,
+                text: text.as_str().into(),
+            });
             self.close_channel(at);
         } else {
+            self.note_closed(at.conn, || CloseReason::Broker {
+                code,
+                text: text.as_str().into(),
+            });
             self.tear_down(at.conn);
             self.set_phase(at.conn, Phase::Closing);
         }

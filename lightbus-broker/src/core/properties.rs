@@ -8,12 +8,17 @@ const FIELDS: usize = 14;
 /// A field of the basic class, by its place in the property flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
+    ContentType = 0,
     Headers = 2,
     DeliveryMode = 3,
     Priority = 4,
+    CorrelationId = 5,
     ReplyTo = 6,
     Expiration = 7,
+    MessageId = 8,
+    Type = 10,
     UserId = 11,
+    AppId = 12,
 }
 
 /// Where each field of one property list lies.

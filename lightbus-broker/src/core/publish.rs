@@ -9,6 +9,7 @@ use super::{
         Outcome, access_refused, channel_error, frame_error, not_found, not_implemented,
         precondition_failed, syntax_error, unexpected_frame,
     },
+    event::EventKind,
     exchange,
     ids::{At, ConnId, QueueId},
     message::{Body, Message},
@@ -16,6 +17,7 @@ use super::{
     properties::{Field, Index, short_wire},
     queue_checks::expiry,
     tables,
+    vhost::Route,
 };
 use crate::frames;
 use amq_protocol::types::{AMQPValue, FieldTable};
@@ -31,7 +33,9 @@ const RESERVE: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct Routed {
     message: Arc<Message>,
-    queues: Vec<QueueId>,
+    route: Route,
+    /// A requester has it.
+    replied: bool,
     /// Nobody gets it, and the publisher wants to know.
     returned: bool,
 }
@@ -146,16 +150,25 @@ impl Core {
         self.address_reply(at, &mut partial)?;
         self.check_user(at.conn, &partial)?;
         let mandatory = partial.publish.mandatory;
-        let message = understand(partial)?;
-        let mut queues = Vec::new();
-        if let Some(vhost) = self.vhosts.get(&vhost) {
-            vhost.route(&message, &mut queues);
+        let message = Arc::new(understand(partial, self.published.published + 1)?);
+        self.published.published += 1;
+        self.note(|core| EventKind::Published {
+            message: message.clone(),
+            connection: core.connection_name(at.conn),
+            channel: at.channel,
+            vhost: vhost.clone(),
+        });
+        if self.tampering.on && self.tampered(at, &message) {
+            return Ok(());
         }
-        let lost = queues.is_empty() && !self.deliver_reply(&vhost, &message);
+        let known = self.vhosts.get(&vhost);
+        let route = known.map_or_else(Route::default, |vhost| vhost.route(&message));
+        let replied = route.queues.is_empty() && self.deliver_reply(&vhost, &message);
         let routed = Routed {
-            message: Arc::new(message),
-            queues,
-            returned: lost && mandatory,
+            returned: route.queues.is_empty() && !replied && mandatory,
+            message,
+            route,
+            replied,
         };
         match self.channel_mut(at).and_then(|channel| channel.tx.as_mut()) {
             Some(tx) => tx.published.push(routed),
@@ -166,17 +179,24 @@ impl Core {
 
     /// Puts a message where it goes, and tells its publisher.
     pub(super) fn send_routed(&mut self, at: At, routed: &Routed) {
-        let number = self
-            .channel_mut(at)
-            .and_then(|channel| channel.confirms.as_mut())
-            .map(|confirms| confirms.number());
+        let number = self.next_confirm(at);
+        if !routed.replied {
+            self.book_route(at, routed);
+        }
         if routed.returned {
             self.return_message(at, &routed.message);
         }
-        let refused = self.enqueue_all(&routed.queues, &routed.message);
+        let refused = self.enqueue_all(&routed.route.queues, &routed.message);
+        self.published.refused += u64::from(refused);
         if let Some(number) = number {
             self.confirm(at, number, refused, routed.returned);
         }
+    }
+
+    /// What the confirm of the next message carries, where the channel asked for confirms.
+    pub(super) fn next_confirm(&mut self, at: At) -> Option<u64> {
+        let confirms = self.channel_mut(at)?.confirms.as_mut()?;
+        Some(confirms.number())
     }
 
     /// Refuses an exchange to which nobody can publish.
@@ -222,6 +242,25 @@ impl Core {
         refused
     }
 
+    /// Counts and notes where a message goes.
+    fn book_route(&mut self, at: At, routed: &Routed) {
+        let (route, returned) = (&routed.route, routed.returned);
+        let unroutable = route.queues.is_empty();
+        self.published.unroutable += u64::from(unroutable);
+        self.published.returned += u64::from(returned);
+        self.note(|core| {
+            let message = routed.message.clone();
+            if unroutable {
+                return EventKind::Unroutable { message, returned };
+            }
+            EventKind::Routed {
+                message,
+                queues: core.queue_names(&route.queues),
+                alternates: core.exchange_names(&core.vhost_of(at.conn), &route.alternates),
+            }
+        });
+    }
+
     fn return_message(&mut self, at: At, message: &Message) {
         self.flush_channel_confirms(at);
         let Some(frame_max) = self
@@ -252,7 +291,10 @@ impl Core {
 
     /// Confirms or refuses a message. Plain confirms are gathered; one that follows a return is sent at once, so that
     /// clients which count see them together.
-    fn confirm(&mut self, at: At, number: u64, refused: bool, returned: bool) {
+    pub(super) fn confirm(&mut self, at: At, number: u64, refused: bool, returned: bool) {
+        if self.tampering.withholds() {
+            return self.withhold_confirm(at);
+        }
         if refused {
             self.flush_channel_confirms(at);
             if let Some(out) = self.out(at.conn) {
@@ -271,10 +313,19 @@ impl Core {
             return;
         };
         confirms.gather();
-        if returned {
+        if returned || confirms.withheld {
             self.flush_channel_confirms(at);
         } else if connection.confirming.last() != Some(&at.channel) {
             connection.confirming.push(at.channel);
+        }
+    }
+
+    /// Leaves a confirm out, and sees to it that none that is sent covers it.
+    fn withhold_confirm(&mut self, at: At) {
+        self.flush_channel_confirms(at);
+        let channel = self.channel_mut(at);
+        if let Some(confirms) = channel.and_then(|channel| channel.confirms.as_mut()) {
+            confirms.withheld = true;
         }
     }
 
@@ -323,7 +374,7 @@ fn short(bytes: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// A message: what of its properties concerns the broker is read here, once.
-fn understand(mut partial: Partial) -> Outcome<Message> {
+fn understand(mut partial: Partial, number: u64) -> Outcome<Message> {
     let expiration = partial
         .index
         .short(&partial.properties, Field::Expiration)
@@ -337,6 +388,7 @@ fn understand(mut partial: Partial) -> Outcome<Message> {
     copies.extend(hidden);
     let (index, properties) = (&partial.index, partial.properties);
     Ok(Message {
+        number,
         exchange: partial.publish.exchange,
         routing_key: partial.publish.routing_key,
         copies: copies.into(),

@@ -3,6 +3,7 @@
 use super::{
     Now,
     consumer::Consumers,
+    event::QueueName,
     held::Held,
     ids::{ConnId, ConsumerId, ExchangeId, QueueId},
     message::Message,
@@ -10,7 +11,7 @@ use super::{
     ready::{Entry, Ready},
     stream::Stream,
 };
-use crate::queue_type::QueueType;
+use crate::{counters::QueueCounters, queue_type::QueueType};
 use amq_protocol::types::FieldTable;
 use std::{
     collections::HashSet,
@@ -45,6 +46,9 @@ pub(crate) struct Queue {
     pub(crate) unused_alarm: bool,
     /// No consumer wanted more when last asked; asked again when one of them changes.
     pub(crate) stalled: bool,
+    /// A test wants nothing delivered.
+    pub(crate) paused: bool,
+    pub(crate) counters: QueueCounters,
     next_seq: u64,
 }
 
@@ -86,7 +90,31 @@ impl Queue {
             message_alarm: None,
             unused_alarm: false,
             stalled: false,
+            paused: false,
+            counters: QueueCounters::default(),
             next_seq: 0,
+        }
+    }
+
+    /// How events name it.
+    pub(crate) fn full_name(&self) -> QueueName {
+        QueueName {
+            vhost: self.vhost.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// Every message that waits in it, or that it keeps.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let kept = self.stream.iter().flat_map(|stream| stream.log.messages());
+        self.ready.messages().chain(kept)
+    }
+
+    /// How many messages are lost when it is deleted; what clients of a stream have is in the stream as well.
+    pub(crate) fn at_stake(&self) -> usize {
+        match &self.stream {
+            Some(stream) => stream.log.len(),
+            None => self.ready.len() + self.unacked,
         }
     }
 
@@ -137,6 +165,7 @@ impl Queue {
 
     /// Appends a message.
     pub(crate) fn push(&mut self, message: Arc<Message>, now: Now) {
+        self.counters.enqueued += 1;
         if let Some(stream) = &mut self.stream {
             return stream.log.append(message, now.unix);
         }

@@ -6,6 +6,7 @@ use super::{
     errors::{
         Fault, Outcome, access_refused, not_implemented, precondition_failed, resource_locked,
     },
+    event::{DeleteReason, DropReason, EventKind},
     exchange::Target,
     ids::{At, ConnId, QueueId},
     jobs::Job,
@@ -133,8 +134,11 @@ impl Core {
         if let Some(vhost) = self.vhosts.get_mut(&declaration.vhost) {
             vhost.queue_names.insert(declaration.name.clone(), id);
         }
-        self.queues
-            .insert(id, Queue::new(id, declaration, self.now.instant));
+        let queue = Queue::new(id, declaration, self.now.instant);
+        self.note(|_| EventKind::QueueDeclared {
+            queue: queue.full_name(),
+        });
+        self.queues.insert(id, queue);
         id
     }
 
@@ -162,10 +166,13 @@ impl Core {
         else {
             return Ok(());
         };
-        exchange.bind(Target::Queue(id), &key, bind.arguments);
+        let fresh = exchange.bind(Target::Queue(id), &key, bind.arguments);
         let source = exchange.id;
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.sources.insert(source);
+        }
+        if fresh {
+            self.note_binding(&vhost, source, Target::Queue(id), &key, EventKind::Bound);
         }
         if !bind.nowait {
             self.send(
@@ -243,13 +250,14 @@ impl Core {
         };
         let source = exchange.id;
         if exchange.unbind(Target::Queue(id), key, arguments) {
+            self.note_binding(vhost, source, Target::Queue(id), key, EventKind::Unbound);
             self.source_lost_binding(vhost, source);
         }
     }
 
     pub(super) fn queue_purge(&mut self, at: At, purge: &queue::Purge) -> Outcome {
         let id = self.find_queue(at, purge.queue.as_str())?;
-        let Some(queue) = self.queues.get_mut(&id) else {
+        let Some(queue) = self.queues.get(&id) else {
             return Ok(());
         };
         if queue.stream.is_some() {
@@ -258,7 +266,12 @@ impl Core {
                 queue.subject()
             )));
         }
-        let message_count = queue.ready.clear() as u32;
+        self.note_lost(id, DropReason::Purged);
+        let message_count = self.queues.get_mut(&id).map_or(0, |queue| {
+            let count = queue.ready.clear();
+            queue.counters.dropped += count as u64;
+            count
+        }) as u32;
         if !purge.nowait {
             self.send(
                 at,
@@ -283,7 +296,7 @@ impl Core {
             assert_deletable(queue, delete)?;
             message_count = queue.ready.len() as u32;
             let id = queue.id;
-            self.delete_queue(id);
+            self.delete_queue(id, DeleteReason::Client);
         }
         if !delete.nowait {
             self.send(
@@ -297,10 +310,13 @@ impl Core {
     }
 
     /// Removes a queue, its messages and its bindings, and tells its consumers.
-    pub(super) fn delete_queue(&mut self, id: QueueId) {
+    pub(super) fn delete_queue(&mut self, id: QueueId, why: DeleteReason) {
+        self.note_deleted(id, why);
         let Some(mut queue) = self.queues.remove(&id) else {
             return;
         };
+        queue.counters.dropped += queue.at_stake() as u64;
+        self.gone += queue.counters;
         if let Some(vhost) = self.vhosts.get_mut(&queue.vhost) {
             vhost.queue_names.remove(&queue.name);
         }

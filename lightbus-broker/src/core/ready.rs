@@ -19,6 +19,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// The same once more, as after it came back.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            redelivered: true,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn expired_before(&self, now: Instant) -> bool {
         self.expires.is_some_and(|at| at < now)
     }
@@ -154,6 +162,12 @@ impl Ready {
         Some(entry)
     }
 
+    /// Every message, the highest priority first.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let levels = self.levels.iter().rev();
+        levels.flat_map(|level| level.iter().map(|entry| &entry.message))
+    }
+
     /// When the first of the heads expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let expires = |level: usize| self.head(level)?.expires;
@@ -192,6 +206,7 @@ mod tests {
             _charge: Gauge::default().charge(),
         };
         let message = Message {
+            number: seq,
             exchange: "".into(),
             routing_key: "q".into(),
             copies: Box::default(),

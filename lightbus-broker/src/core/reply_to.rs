@@ -4,6 +4,7 @@ use super::{
     Core,
     channel::Partial,
     errors::{Outcome, not_found, precondition_failed},
+    event::CancelReason,
     ids::At,
     message::Message,
     properties::{Field, Index, short_wire},
@@ -44,11 +45,13 @@ impl Core {
         if channel.replies.is_some() {
             return Err(precondition_failed("reply consumer already set"));
         }
-        channel.replies = Some(ReplyConsumer {
+        let replies = ReplyConsumer {
             tag: tag.clone(),
             address: address.clone(),
-        });
+        };
+        channel.replies = Some(replies.clone());
         self.reply_addresses.insert(address, at);
+        self.note_replies(at, &replies, None);
         if !consume.nowait {
             let ok = basic::ConsumeOk {
                 consumer_tag: tag.as_ref().into(),
@@ -71,6 +74,11 @@ impl Core {
         }) && let Some(replies) = channel.replies.take()
         {
             self.reply_addresses.remove(&replies.address);
+            let why = match tag {
+                Some(_) => CancelReason::Client,
+                None => CancelReason::ChannelClosed,
+            };
+            self.note_replies(at, &replies, Some(why));
         }
     }
 
@@ -95,11 +103,18 @@ impl Core {
     }
 
     /// Delivers a message whose key is a channel's address; `false` if there is no such channel in the virtual host.
-    pub(super) fn deliver_reply(&mut self, vhost: &str, message: &Message) -> bool {
-        message.exchange.is_empty() && self.try_reply(vhost, message).is_some()
+    pub(super) fn deliver_reply(&mut self, vhost: &str, message: &Arc<Message>) -> bool {
+        if !message.exchange.is_empty() {
+            return false;
+        }
+        let replied = self.try_reply(vhost, message);
+        if let Some((at, consumer)) = &replied {
+            self.note_reply(*at, consumer, message);
+        }
+        replied.is_some()
     }
 
-    fn try_reply(&mut self, vhost: &str, message: &Message) -> Option<()> {
+    fn try_reply(&mut self, vhost: &str, message: &Message) -> Option<(At, Arc<str>)> {
         let at = *self.reply_addresses.get(&message.routing_key)?;
         let connection = self.conns.get_mut(&at.conn)?;
         if *connection.vhost != *vhost || connection.unsent() > MOST_UNSENT {
@@ -111,7 +126,7 @@ impl Core {
         let (out, key) = (&mut connection.out, &message.routing_key);
         frames::deliver(out, at.channel, &consumer, tag, false, "", key);
         connection.write_content(at.channel, &message.properties, message);
-        Some(())
+        Some((at, consumer))
     }
 
     /// `queue.declare` of the pseudo queue or of an address: whether somebody is there.

@@ -84,22 +84,22 @@ impl Core {
         } else {
             Vec::new()
         };
-        self.settle_all(taken, verdict);
+        self.settle_all(at, taken, verdict);
         shared.into_iter().for_each(|queue| self.wake(queue));
         Ok(())
     }
 
     /// Puts back what a client had and will not settle any more.
-    pub(super) fn requeue_all(&mut self, taken: Vec<Unacked>) {
-        self.settle_all(taken, Verdict::Requeued);
+    pub(super) fn requeue_all(&mut self, at: At, taken: Vec<Unacked>) {
+        self.settle_all(at, taken, Verdict::Requeued);
     }
 
-    pub(super) fn settle_all(&mut self, taken: Vec<Unacked>, verdict: Verdict) {
+    pub(super) fn settle_all(&mut self, at: At, taken: Vec<Unacked>, verdict: Verdict) {
         let mut woken: Option<QueueId> = None;
         let mut refilled = Vec::new();
         for unacked in taken {
             let id = unacked.queue;
-            self.settle_one(unacked, verdict);
+            self.settle_one(at, unacked, verdict);
             if woken != Some(id) {
                 self.wake(id);
                 woken = Some(id);
@@ -111,7 +111,11 @@ impl Core {
         refilled.into_iter().for_each(|queue| self.trim(queue));
     }
 
-    fn settle_one(&mut self, unacked: Unacked, verdict: Verdict) {
+    fn settle_one(&mut self, at: At, unacked: Unacked, mut verdict: Verdict) {
+        if verdict == Verdict::Done && self.tampering.duplicates() {
+            verdict = Verdict::Requeued;
+        }
+        self.note_settled(at, &unacked, verdict);
         let Some(queue) = self.queues.get_mut(&unacked.queue) else {
             return;
         };
@@ -122,10 +126,14 @@ impl Core {
         }
         match verdict {
             // A stream keeps its messages whatever becomes of a delivery.
-            _ if queue.stream.is_some() => {}
-            Verdict::Done => {}
-            Verdict::Rejected => self.bury(unacked.queue, &entry, Reason::Rejected),
+            _ if queue.stream.is_some() => queue.counters.acked += 1,
+            Verdict::Done => queue.counters.acked += 1,
+            Verdict::Rejected => {
+                queue.counters.rejected += 1;
+                self.bury(unacked.queue, &entry, Reason::Rejected);
+            }
             Verdict::Requeued => {
+                queue.counters.requeued += 1;
                 entry.redelivered = true;
                 entry.returns += u32::from(queue.arguments.kind == QueueType::Quorum);
                 if queue

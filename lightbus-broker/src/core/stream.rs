@@ -8,6 +8,7 @@ use super::{
     list,
     log::{Log, Retention},
     message::Message,
+    notes::{Receiver, book_delivery},
     properties::{Field, Index},
     queue_arguments::QueueArguments,
     ready::Entry,
@@ -87,12 +88,16 @@ impl Core {
             queues,
             conns,
             output,
+            watch,
             now,
             ..
         } = self;
         let Some(queue) = queues.get_mut(&id) else {
             return;
         };
+        if queue.paused {
+            return;
+        }
         let mut at = 0;
         while let Some(consumer) = queue.consumers.get_mut_at(at) {
             let Some(connection) = conns.get_mut(&consumer.at.conn) else {
@@ -111,6 +116,8 @@ impl Core {
             consumer.unacked += 1;
             let consumer: Consumer = consumer.clone();
             list(output, consumer.at.conn, connection);
+            let receiver = Receiver::of(&consumer);
+            book_delivery((watch, *now), connection, queue, receiver, &entry);
             deliver(connection, queue, &consumer, entry, now.instant);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Core,
+    event::{CancelReason, DeleteReason},
     ids::{At, ConnId},
     jobs::Job,
     tx::Tx,
@@ -53,7 +54,7 @@ impl Core {
         }
         exclusive
             .into_iter()
-            .for_each(|queue| self.delete_queue(queue));
+            .for_each(|queue| self.delete_queue(queue, DeleteReason::Exclusive));
         for channel in channels {
             self.end_channel(At { conn, channel });
         }
@@ -70,7 +71,7 @@ impl Core {
         channel.lent = 0;
         let mut taken: Vec<_> = channel.unacked.drain(..).collect();
         taken.extend(channel.tx.take().into_iter().flat_map(Tx::unsettled));
-        self.requeue_all(taken);
+        self.requeue_all(at, taken);
     }
 
     fn drop_consumers(&mut self, at: At) {
@@ -78,7 +79,8 @@ impl Core {
         let Some(channel) = self.channel_mut(at) else {
             return;
         };
-        for (_, (queue, consumer)) in std::mem::take(&mut channel.consumers) {
+        for (tag, (queue, consumer)) in std::mem::take(&mut channel.consumers) {
+            self.note_consumer(at, queue, &tag, Some(CancelReason::ChannelClosed));
             if let Some(queue) = self.queues.get_mut(&queue) {
                 queue.forget(consumer);
                 self.jobs.push_back(Job::Abandoned(queue.id));

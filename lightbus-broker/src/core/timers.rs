@@ -1,6 +1,6 @@
 //! What is to happen later. Entries are hints: whoever is woken checks whether it is really due.
 
-use super::ids::{At, QueueId};
+use super::ids::{At, ConnId, QueueId};
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 /// A reason to wake.
@@ -14,6 +14,8 @@ pub(crate) enum Alarm {
     Unsettled(At),
     /// A queue holds dead letters to be tried again.
     Held(QueueId),
+    /// What a connection is to be sent was held for long enough.
+    Release(ConnId),
 }
 
 /// Deadlines in order.

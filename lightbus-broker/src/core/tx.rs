@@ -64,7 +64,7 @@ impl Core {
             self.send_routed(at, &routed);
         }
         for (taken, verdict) in done.settled {
-            self.settle_all(taken, verdict);
+            self.settle_all(at, taken, verdict);
         }
         if let Some(channel) = self.channel_mut(at) {
             channel.tx = Some(Tx::default());

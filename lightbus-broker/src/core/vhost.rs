@@ -1,7 +1,7 @@
 //! A virtual host: a name space of exchanges and queues, and the way of a message through it.
 
 use super::{
-    exchange::{Declaration, Exchange, Kind, Target},
+    exchange::{Counted, Declaration, Exchange, Kind, Target},
     ids::{ExchangeId, IdMap, QueueId},
     message::{Headers, Message},
 };
@@ -18,12 +18,23 @@ const PREDECLARED: [(&str, Kind, bool); 6] = [
     ("amq.rabbitmq.trace", Kind::Topic, true),
 ];
 
+/// Where a message goes.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    /// The queues, each once.
+    pub(crate) queues: Vec<QueueId>,
+    /// The alternate exchanges on the way.
+    pub(crate) alternates: Vec<ExchangeId>,
+}
+
 /// A virtual host.
 #[derive(Debug)]
 pub(crate) struct VHost {
     pub(crate) exchanges: IdMap<ExchangeId, Exchange>,
     pub(crate) exchange_names: HashMap<Arc<str>, ExchangeId>,
     pub(crate) queue_names: HashMap<Arc<str>, QueueId>,
+    /// What the default exchange counted.
+    pub(crate) counters: Counted,
     next_exchange: u64,
 }
 
@@ -33,6 +44,7 @@ impl VHost {
             exchanges: IdMap::default(),
             exchange_names: HashMap::new(),
             queue_names: HashMap::new(),
+            counters: Counted::default(),
             next_exchange: 0,
         };
         for (name, kind, internal) in PREDECLARED {
@@ -64,29 +76,37 @@ impl VHost {
         self.exchanges.get_mut(self.exchange_names.get(name)?)
     }
 
-    /// The queues a message goes to, each once.
-    pub(crate) fn route(&self, message: &Message, found: &mut Vec<QueueId>) {
+    /// Where a message goes.
+    pub(crate) fn route(&self, message: &Message) -> Route {
+        let mut route = Route::default();
+        let counters = self.find(message, &mut route);
+        if route.queues.len() > 1 {
+            route.queues.sort_unstable();
+            route.queues.dedup();
+        }
+        if let Some(counters) = counters {
+            counters.count(route.queues.len());
+        }
+        route
+    }
+
+    /// Collects where a message goes. Returns the counters of the exchange it came to first.
+    fn find(&self, message: &Message, route: &mut Route) -> Option<&Counted> {
         let keys = || std::iter::once(&message.routing_key).chain(&*message.copies);
         if message.exchange.is_empty() {
-            found.extend(keys().filter_map(|key| self.queue_names.get(key)));
-        } else if let Some(first) = self.exchange_names.get(&message.exchange) {
-            let headers = Headers::of(&message.properties);
-            keys().for_each(|key| self.follow(*first, key, &headers, found));
+            let found = keys().filter_map(|key| self.queue_names.get(key));
+            route.queues.extend(found);
+            return Some(&self.counters);
         }
-        if found.len() > 1 {
-            found.sort_unstable();
-            found.dedup();
-        }
+        let first = self.exchange_names.get(&message.exchange)?;
+        let headers = Headers::of(&message.properties);
+        keys().for_each(|key| self.follow(*first, key, &headers, route));
+        Some(&self.exchanges.get(first)?.counters)
     }
 
     /// Walks from an exchange through those bound to it; one that leads nowhere leads to its alternate.
-    fn follow(
-        &self,
-        first: ExchangeId,
-        key: &str,
-        headers: &Headers<'_>,
-        found: &mut Vec<QueueId>,
-    ) {
+    fn follow(&self, first: ExchangeId, key: &str, headers: &Headers<'_>, route: &mut Route) {
+        let found = &mut route.queues;
         let mut seen = vec![first];
         let mut at = 0;
         while let Some(exchange) = seen.get(at).and_then(|id| self.exchanges.get(id)) {
@@ -98,12 +118,9 @@ impl VHost {
                 Target::Exchange(next) => further.push(next),
             });
             if found.len() == before && further.is_empty() {
-                further.extend(
-                    exchange
-                        .alternate
-                        .as_ref()
-                        .and_then(|name| self.exchange_names.get(name)),
-                );
+                let alternate = exchange.alternate.as_ref();
+                further.extend(alternate.and_then(|name| self.exchange_names.get(name)));
+                route.alternates.extend(&further);
             }
             further.retain(|next| !seen.contains(next) && self.exchanges.contains_key(next));
             seen.extend(further);

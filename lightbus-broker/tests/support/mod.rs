@@ -207,12 +207,17 @@ impl Raw {
     }
 
     pub async fn greet(&mut self, mechanism: &str, response: &[u8]) {
+        let capability = b"\x0ccapabilitiesF\x00\x00\x00\x1f\x1cauthentication_failure_closet\x01";
+        self.greet_as(capability, mechanism, response).await;
+    }
+
+    /// Greets with these client properties.
+    async fn greet_as(&mut self, properties: &[u8], mechanism: &str, response: &[u8]) {
         self.write(b"AMQP\x00\x00\x09\x01").await;
         self.frame().await.expect("connection.start");
-        let capability = b"\x0ccapabilitiesF\x00\x00\x00\x1f\x1cauthentication_failure_closet\x01";
         let mut start_ok = vec![0, 10, 0, 11];
-        start_ok.extend_from_slice(&(capability.len() as u32).to_be_bytes());
-        start_ok.extend_from_slice(capability);
+        start_ok.extend_from_slice(&(properties.len() as u32).to_be_bytes());
+        start_ok.extend_from_slice(properties);
         start_ok.push(mechanism.len() as u8);
         start_ok.extend_from_slice(mechanism.as_bytes());
         start_ok.extend_from_slice(&(response.len() as u32).to_be_bytes());
@@ -226,8 +231,21 @@ impl Raw {
         self.open_with_heartbeat(0).await;
     }
 
+    /// Gets as far as an open channel 1, under a name.
+    pub async fn open_named(&mut self, name: &str) {
+        let mut property = b"\x0fconnection_nameS".to_vec();
+        property.extend_from_slice(&(name.len() as u32).to_be_bytes());
+        property.extend_from_slice(name.as_bytes());
+        self.greet_as(&property, "PLAIN", b"\0guest\0guest").await;
+        self.tune(0).await;
+    }
+
     pub async fn open_with_heartbeat(&mut self, seconds: u8) {
         self.greet("PLAIN", b"\0guest\0guest").await;
+        self.tune(seconds).await;
+    }
+
+    async fn tune(&mut self, seconds: u8) {
         self.frame().await.expect("connection.tune");
         self.send(0, [0, 10, 0, 31, 0, 10, 0, 2, 0, 0, 0, seconds])
             .await;

@@ -458,7 +458,7 @@ impl Bench {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.core.snapshot()
+        self.core.snapshot(self.now)
     }
 
     pub(crate) fn ready(&self, queue: &str) -> usize {
