@@ -1,23 +1,37 @@
 //! Deliveries that nobody settles: a channel whose oldest one has waited for too long is closed.
 //!
-//! Each channel that takes messages has at most a few alarms set, none of them for a delivery: one that rings too early
-//! sets the next.
+//! One alarm is set for all channels together, and none for a single delivery: an alarm that finds nothing overdue sets the
+//! next, for the first moment at which something could be.
 
 use super::{
     Core,
+    channel::Channel,
     errors::precondition_failed,
     ids::{At, QueueId},
     timers::Alarm,
 };
 use std::time::{Duration, Instant};
 
-/// How long a channel may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// The least that any of its queues allows.
-    least: Duration,
-    /// The alarm that is set.
-    alarm: Instant,
+/// The least by which a delivery is late.
+const LATE: Duration = Duration::from_millis(1);
+
+/// When to look for deliveries that are overdue.
+#[derive(Debug, Default)]
+pub(crate) struct AckWatch {
+    /// The least that any queue has allowed so far.
+    least: Option<Duration>,
+    alarm: Option<Instant>,
+}
+
+/// How a channel stands.
+enum Standing {
+    /// Nothing is under way, and nothing will be.
+    Idle,
+    /// Something may come, or has all the time in the world.
+    Quiet,
+    Due(Instant),
+    /// Its queue allows this much.
+    Overdue(Duration),
 }
 
 impl Core {
@@ -30,57 +44,71 @@ impl Core {
         own.unwrap_or(self.settings.consumer_timeout)
     }
 
-    /// A channel starts to take messages from a queue.
-    pub(super) fn watch_acks(&mut self, at: At, queue: QueueId) {
-        let (now, patience) = (self.now.instant, self.patience(queue));
-        let Some(alarm) = now.checked_add(patience) else {
-            return;
-        };
-        let Some(channel) = self.channel_mut(at) else {
-            return;
-        };
-        let before = channel.patience;
-        channel.patience = Some(Patience {
-            least: before.map_or(patience, |before| before.least.min(patience)),
-            alarm: before.map_or(alarm, |before| before.alarm.min(alarm)),
-        });
-        if before.is_none_or(|before| alarm < before.alarm) {
-            self.timers.set(alarm, Alarm::Unsettled(at));
+    /// Somebody starts to take messages from a queue.
+    pub(super) fn watch_acks(&mut self, queue: QueueId) {
+        let patience = self.patience(queue);
+        let least = &mut self.ack_watch.least;
+        *least = Some(least.map_or(patience, |least| least.min(patience)));
+        self.set_ack_alarm(self.now.instant.checked_add(patience));
+    }
+
+    /// Sets the alarm, unless it rings before that anyway.
+    fn set_ack_alarm(&mut self, at: Option<Instant>) {
+        let alarm = &mut self.ack_watch.alarm;
+        if let Some(at) = at
+            && alarm.is_none_or(|set| at < set)
+        {
+            *alarm = Some(at);
+            self.timers.set(at, Alarm::Unsettled);
         }
     }
 
-    /// The oldest delivery of a channel may have waited for too long.
-    pub(super) fn ack_alarm(&mut self, at: At) {
+    /// Closes the channels whose oldest delivery is overdue.
+    pub(super) fn ack_alarm(&mut self) {
         let now = self.now.instant;
-        let Some(channel) = self.channel_mut(at) else {
-            return;
-        };
-        let Some(patience) = channel.patience.filter(|patience| patience.alarm <= now) else {
-            return;
-        };
-        let oldest = channel
-            .unacked
-            .front()
-            .map(|front| (front.queue, front.since));
-        if oldest.is_none() && channel.consumers.is_empty() {
-            channel.patience = None;
+        // An alarm that was replaced by an earlier one rings all the same.
+        if self.ack_watch.alarm.is_none_or(|alarm| alarm > now) {
             return;
         }
-        let mut alarm = now.checked_add(patience.least);
-        if let Some((queue, since)) = oldest {
-            let limit = self.patience(queue);
-            match since.checked_add(limit) {
-                Some(deadline) if deadline < now => return self.give_up(at, limit),
-                // The deadline itself is still in time.
-                deadline => {
-                    let after = deadline.map(|deadline| deadline + Duration::from_millis(1));
-                    alarm = alarm.into_iter().chain(after).min();
+        self.ack_watch.alarm = None;
+        let mut overdue = Vec::new();
+        let mut next = Vec::new();
+        for (conn, connection) in &self.conns {
+            for (number, channel) in &connection.channels {
+                let (conn, channel_number) = (*conn, *number);
+                match self.standing(channel) {
+                    Standing::Idle => {}
+                    Standing::Quiet => next.push(self.ack_watch.least),
+                    Standing::Due(at) => next.push(Some(at.saturating_duration_since(now))),
+                    Standing::Overdue(limit) => overdue.push((
+                        At {
+                            conn,
+                            channel: channel_number,
+                        },
+                        limit,
+                    )),
                 }
             }
         }
-        if let (Some(alarm), Some(channel)) = (alarm, self.channel_mut(at)) {
-            channel.patience = Some(Patience { alarm, ..patience });
-            self.timers.set(alarm, Alarm::Unsettled(at));
+        let soonest = next.into_iter().flatten().min();
+        self.set_ack_alarm(soonest.and_then(|wait| now.checked_add(wait)));
+        for (at, limit) in overdue {
+            self.give_up(at, limit);
+        }
+    }
+
+    fn standing(&self, channel: &Channel) -> Standing {
+        let Some(oldest) = channel.unacked.front() else {
+            return match channel.consumers.is_empty() {
+                true => Standing::Idle,
+                false => Standing::Quiet,
+            };
+        };
+        let limit = self.patience(oldest.queue);
+        match oldest.since.checked_add(limit) {
+            None => Standing::Quiet,
+            Some(deadline) if deadline < self.now.instant => Standing::Overdue(limit),
+            Some(deadline) => Standing::Due(deadline + LATE),
         }
     }
 

@@ -1,7 +1,6 @@
 //! One channel of a connection: its consumers, what they have not settled, what is being published.
 
 use super::{
-    ack_timeout::Patience,
     ids::{ConsumerId, QueueId},
     message::Charge,
     properties::Index,
@@ -138,8 +137,6 @@ pub(crate) struct Channel {
     pub(crate) last_queue: Option<Arc<str>>,
     pub(crate) replies: Option<ReplyConsumer>,
     pub(crate) tx: Option<Tx>,
-    /// How long its deliveries may go unsettled, once it takes any.
-    pub(crate) patience: Option<Patience>,
     next_tag: u64,
 }
 
@@ -158,7 +155,6 @@ impl Channel {
             last_queue: None,
             replies: None,
             tx: None,
-            patience: None,
             next_tag: 0,
         }
     }

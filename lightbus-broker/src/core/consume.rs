@@ -59,7 +59,7 @@ impl Core {
         if let Some(stream) = &mut queue.stream {
             stream.attach(consumer_id, subscription.start, subscription.filter);
         }
-        self.watch_acks(at, id);
+        self.watch_acks(id);
         if let Some(channel) = self.channel_mut(at) {
             channel.consumers.insert(tag.clone(), (id, consumer_id));
         }

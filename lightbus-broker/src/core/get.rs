@@ -21,7 +21,7 @@ impl Core {
             assert_fetchable(queue)?;
         }
         if !get.no_ack {
-            self.watch_acks(at, id);
+            self.watch_acks(id);
         }
         // What has expired goes first.
         self.serve(id);

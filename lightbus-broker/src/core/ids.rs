@@ -22,7 +22,7 @@ pub(crate) struct ConsumerId(pub(crate) u64);
 pub(crate) struct ExchangeId(pub(crate) u64);
 
 /// The place a frame came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct At {
     pub(crate) conn: ConnId,
     pub(crate) channel: u16,

@@ -70,6 +70,7 @@ pub use self::{
 };
 
 use self::{
+    ack_timeout::AckWatch,
     connection::{Connection, Phase},
     errors::{Fault, Scope, connection_forced, frame_error, internal_error, reply_text},
     ids::{ConsumerId, QueueId},
@@ -120,6 +121,7 @@ pub(crate) struct Core {
     queues: IdMap<QueueId, Queue>,
     conns: IdMap<ConnId, Connection>,
     timers: Timers,
+    ack_watch: AckWatch,
     jobs: VecDeque<Job>,
     /// Connections with bytes to hand over.
     output: Vec<ConnId>,
@@ -159,6 +161,7 @@ impl Core {
             queues: IdMap::default(),
             conns: IdMap::default(),
             timers: Timers::default(),
+            ack_watch: AckWatch::default(),
             jobs: VecDeque::new(),
             output: Vec::new(),
             resumed: Vec::new(),
@@ -285,7 +288,7 @@ impl Core {
                 Alarm::Message(queue) => self.message_alarm(queue),
                 Alarm::Unused(queue) => self.unused_alarm(queue),
                 Alarm::Held(queue) => self.held_alarm(queue),
-                Alarm::Unsettled(at) => self.ack_alarm(at),
+                Alarm::Unsettled => self.ack_alarm(),
                 Alarm::Release(conn) => self.release_delayed(conn),
             }
             self.run_jobs();

@@ -1,6 +1,6 @@
 //! What is to happen later. Entries are hints: whoever is woken checks whether it is really due.
 
-use super::ids::{At, ConnId, QueueId};
+use super::ids::{ConnId, QueueId};
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 /// A reason to wake.
@@ -10,8 +10,8 @@ pub(crate) enum Alarm {
     Message(QueueId),
     /// A queue may have gone unused for too long.
     Unused(QueueId),
-    /// A delivery on a channel may have gone unsettled for too long.
-    Unsettled(At),
+    /// A delivery may have gone unsettled for too long.
+    Unsettled,
     /// A queue holds dead letters to be tried again.
     Held(QueueId),
     /// What a connection is to be sent was held for long enough.

@@ -99,3 +99,34 @@ fn a_channel_that_is_done_is_not_watched_any_more() {
     bench.pass(30 * MINUTE);
     assert_eq!(bench.wakes_in(), None);
 }
+
+#[test]
+fn one_alarm_is_enough_for_all_channels() {
+    let (mut bench, mut first) = consuming(&[]);
+    bench.pass(MINUTE);
+    let mut second = bench.client();
+    bench.consume(&mut second, "q", "c", 1);
+    for body in ["a", "b", "c"] {
+        bench.publish(&mut first, "", "q", body);
+    }
+    assert_eq!(
+        (
+            bench.bodies(&mut first).len(),
+            bench.bodies(&mut second).len()
+        ),
+        (2, 1)
+    );
+    bench.pass(20 * MINUTE);
+    bench.ack(&mut second, 1, false);
+    bench.publish(&mut first, "", "q", "d");
+    // Whoever's turn it is, the first one's oldest delivery is the one that is late.
+    let more = bench.bodies(&mut first).len() + bench.bodies(&mut second).len();
+    assert_eq!(more, 1);
+    bench.pass(10 * MINUTE + 1);
+    assert_eq!(bench.closed(&mut first).0, 406);
+    bench.bodies(&mut second);
+    bench.pass(31 * MINUTE);
+    assert_eq!(bench.closed(&mut second).0, 406);
+    assert_eq!(bench.ready("q"), 3);
+    assert_eq!(bench.wakes_in(), None);
+}
