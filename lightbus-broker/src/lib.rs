@@ -50,7 +50,7 @@
 //! | `immediate`, `prefetch_size`, `recover(requeue = false)` | refused with 540, as RabbitMQ does |
 //! | Permissions | every user may do everything in every virtual host |
 //! | Dead-lettering | synchronous; at least once, what is not taken is tried again every second |
-//! | Quorum queues | one replica, whatever group size is asked for; every return of a message counts towards `x-delivery-limit`; one that refuses does so until it is below its limit again, not until 80 % of it; no `x-acquired-count` |
+//! | Quorum queues | one replica, whatever group size is asked for; every return of a message counts towards `x-delivery-limit`; no `x-acquired-count` |
 //! | Field tables | nested more than 64 deep: refused with 502, because such a message kills clients whose decoders recurse |
 //! | Names and routing keys | must be UTF-8: 502 |
 //! | Memory | publishers are blocked above a limit on what messages hold, not on what the process uses |

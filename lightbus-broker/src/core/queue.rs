@@ -19,6 +19,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How much of a limit is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Share {
+    All,
+    /// What a quorum queue that refuses must get down to.
+    FourFifths,
+}
+
+impl Share {
+    fn of(self, limit: usize) -> usize {
+        match self {
+            Self::All => limit,
+            Self::FourFifths => limit / 5 * 4 + limit % 5 * 4 / 5,
+        }
+    }
+}
+
 /// A queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -49,6 +66,8 @@ pub(crate) struct Queue {
     /// A test wants nothing delivered.
     pub(crate) paused: bool,
     pub(crate) counters: QueueCounters,
+    /// It was too full, and is not empty enough yet.
+    refusing: bool,
     next_seq: u64,
 }
 
@@ -92,6 +111,7 @@ impl Queue {
             stalled: false,
             paused: false,
             counters: QueueCounters::default(),
+            refusing: false,
             next_seq: 0,
         }
     }
@@ -123,22 +143,32 @@ impl Queue {
         subject(&self.name, &self.vhost)
     }
 
-    /// Whether it refuses one more message. A quorum queue lets one past its limit, and refuses from then on.
-    pub(crate) fn refuses(&self, message: &Message) -> bool {
+    /// Whether it refuses one more message. A quorum queue lets one past its limit, and from then on refuses until it is at most
+    /// four fifths full.
+    pub(crate) fn refuses(&mut self, message: &Message) -> bool {
         match (self.arguments.overflow, self.arguments.kind) {
             (Overflow::DropHead, _) => false,
-            (_, QueueType::Quorum) => self.overflows(0, 0),
-            _ => self.overflows(1, message.size()),
+            (_, QueueType::Quorum) => {
+                let share = match self.refusing {
+                    true => Share::FourFifths,
+                    false => Share::All,
+                };
+                self.refusing = self.exceeds(share, 0, 0);
+                self.refusing
+            }
+            _ => self.exceeds(Share::All, 1, message.size()),
         }
     }
 
     /// Whether it holds more than it may and drops its head for that.
     pub(crate) fn is_spilling(&self) -> bool {
-        self.arguments.overflow == Overflow::DropHead && self.overflows(0, 0)
+        self.arguments.overflow == Overflow::DropHead && self.exceeds(Share::All, 0, 0)
     }
 
-    fn overflows(&self, more: usize, bytes: usize) -> bool {
-        let over = |limit: Option<usize>, value: usize| limit.is_some_and(|limit| value > limit);
+    /// Whether it holds, with so much more, above this share of what it may.
+    fn exceeds(&self, share: Share, more: usize, bytes: usize) -> bool {
+        let over =
+            |limit: Option<usize>, value: usize| limit.is_some_and(|limit| value > share.of(limit));
         over(
             self.arguments.max_length,
             self.ready.len() + self.held.len() + more,

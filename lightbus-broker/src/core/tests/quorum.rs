@@ -114,7 +114,7 @@ fn the_limit_of_deliveries_is_twenty_unless_it_is_none() {
 }
 
 #[test]
-fn a_full_one_takes_one_more_before_it_refuses() {
+fn a_full_one_takes_one_more_and_then_none_until_it_is_empty_enough() {
     let (mut bench, mut client) = quorum(&[
         ("x-max-length", int(2)),
         ("x-overflow", text("reject-publish")),
@@ -128,7 +128,16 @@ fn a_full_one_takes_one_more_before_it_refuses() {
         answers.push(matches!(answer, Basic::Ack(_)));
     }
     assert_eq!(answers, [true, true, true, false]);
-    assert_eq!(bench.drain(&mut client, "q"), ["a", "b", "c"]);
+    for taken in [true, false] {
+        bench.get(&mut client, "q").unwrap();
+        bench.publish(&mut client, "", "q", "e");
+        let refused = matches!(
+            bench.next(&mut client),
+            Some(AMQPClass::Basic(Basic::Nack(_)))
+        );
+        assert_eq!(refused, taken);
+    }
+    assert_eq!(bench.drain(&mut client, "q"), ["c", "e"]);
 }
 
 #[test]
