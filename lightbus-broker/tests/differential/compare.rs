@@ -51,7 +51,7 @@ impl Pair {
         });
         let theirs = theirs.unwrap_or_else(|_| Err(Lost::because("a panic in the client")));
         let theirs = self.reference.adjust(theirs.map_err(Broken::Reference)?);
-        let ours = ours.map_err(Broken::Ours)?;
+        let ours = self.reference.adjust(ours.map_err(Broken::Ours)?);
         let same = |at: usize| match (theirs.get(at), ours.get(at)) {
             (Some(theirs), Some(ours)) => {
                 theirs.operation == ours.operation && theirs.lines == ours.lines

@@ -178,7 +178,12 @@ impl World {
             for incoming in came {
                 channels.entry(incoming.channel).or_default().push(incoming);
             }
-            for (at, came) in channels {
+            let closed = channels.contains_key(&0);
+            for (at, mut came) in channels {
+                if closed {
+                    // Whether one channel still gets what another one gives back is left to chance.
+                    came.retain(|incoming| !is_delivery(&incoming.method));
+                }
                 lines.extend(self.write_channel(number, at, &came));
             }
             let confirmed = std::mem::take(&mut self.connections[number].confirmed);
@@ -206,7 +211,7 @@ impl World {
 
     /// What came on one channel: answers in their order, then deliveries, ordered within each consumer alone.
     fn write_channel(&mut self, number: usize, at: u16, came: &[Incoming]) -> Vec<String> {
-        let (mut lines, mut deliveries) = (Vec::new(), Vec::new());
+        let (mut lines, mut deliveries, mut cancels) = (Vec::new(), Vec::new(), Vec::new());
         let last_answer = came.iter().rposition(is_answer);
         for (position, incoming) in came.iter().enumerate() {
             let early = last_answer.is_some_and(|answer| position < answer);
@@ -215,11 +220,16 @@ impl World {
             if is_delivery(&incoming.method) {
                 let mark = if early { " (before the answer)" } else { "" };
                 deliveries.push((shown + mark, incoming));
+            } else if is_cancel(&incoming.method) {
+                cancels.push(format!("{number}/{at}: {shown}"));
             } else {
                 lines.push(format!("{number}/{at}: {shown}"));
                 self.note_unsettled(number, at, incoming);
             }
         }
+        // Which of a queue's consumers hears first of its end is left to chance.
+        cancels.sort();
+        lines.append(&mut cancels);
         let consumer = |line: &str| line.split(" from ").next().map(str::to_owned);
         deliveries.sort_by_key(|(line, _)| consumer(line));
         for (line, incoming) in deliveries {
@@ -249,6 +259,10 @@ impl World {
             channel.unsettled.push(Unsettled { tag, step });
         }
     }
+}
+
+fn is_cancel(method: &AMQPClass) -> bool {
+    matches!(method, AMQPClass::Basic(basic::AMQPMethod::Cancel(_)))
 }
 
 fn is_delivery(method: &AMQPClass) -> bool {

@@ -1,6 +1,14 @@
-//! What is known to differ between versions of RabbitMQ, and why. RabbitMQ 4 is the model.
+//! What is known to differ between versions of RabbitMQ, and why. RabbitMQ 4 is the model; what an older one does otherwise is
+//! left out of the sequences, or out of both transcripts.
 
-use super::world::Step;
+use super::{
+    operation::{Operation, Publish},
+    world::Step,
+};
+use amq_protocol::{
+    protocol::{AMQPClass, exchange, queue},
+    types::{AMQPValue, FieldTable},
+};
 
 /// The broker that ours is compared with.
 #[derive(Clone, Debug)]
@@ -11,8 +19,77 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// The transcript of an older version as the model would have it.
-    pub(crate) fn adjust(&self, steps: Vec<Step>) -> Vec<Step> {
+    fn is_old(&self) -> bool {
+        self.version.starts_with("3.")
+    }
+
+    /// The operations on which this version agrees with RabbitMQ 4.
+    pub(crate) fn fit(&self, operations: Vec<Operation>) -> Vec<Operation> {
+        if !self.is_old() {
+            return operations;
+        }
+        operations.into_iter().filter(is_ageless).collect()
+    }
+
+    /// The transcript without what this version does not say, or says in vain.
+    pub(crate) fn adjust(&self, mut steps: Vec<Step>) -> Vec<Step> {
+        if self.is_old() {
+            for line in steps.iter_mut().flat_map(|step| &mut step.lines) {
+                // A first delivery is not counted since 4.0.
+                *line = without(line, "x-delivery-count: LongLongInt(0)");
+                // Since 3.13, the last death is told beside the first.
+                for what in ["exchange", "queue", "reason"] {
+                    *line = without_text(line, &format!("x-last-death-{what}: "));
+                }
+            }
+        }
         steps
     }
+}
+
+fn is_ageless(operation: &Operation) -> bool {
+    match operation {
+        Operation::Publish(_, publish) => is_ageless_message(publish),
+        Operation::Call(_, AMQPClass::Exchange(method)) => match method {
+            // An unknown type ended the connection before 4.0.
+            exchange::AMQPMethod::Declare(declare) => declare.kind.as_str() != "nonsense",
+            exchange::AMQPMethod::Bind(bind) => is_exact(&bind.arguments),
+            _ => true,
+        },
+        Operation::Call(_, AMQPClass::Queue(queue::AMQPMethod::Bind(bind))) => {
+            is_exact(&bind.arguments)
+        }
+        _ => true,
+    }
+}
+
+fn is_ageless_message(publish: &Publish) -> bool {
+    let properties = &publish.properties;
+    // Since 3.13, any delivery mode will do, and an expiration is spelled anew.
+    let mode = matches!(properties.delivery_mode(), None | Some(1 | 2));
+    let expiration = properties.expiration().as_ref();
+    mode && expiration.is_none_or(|text| !text.as_str().starts_with('+'))
+        && properties.headers().as_ref().is_none_or(is_exact)
+}
+
+/// Before 4.0 a headers exchange took 1 and 1.0 for the same.
+fn is_exact(headers: &FieldTable) -> bool {
+    let real = |value: &AMQPValue| matches!(value, AMQPValue::Double(_));
+    !headers.inner().values().any(real)
+}
+
+/// The line without an entry of a table.
+fn without(line: &str, entry: &str) -> String {
+    let line = line.replace(&format!(", {entry}"), "");
+    line.replace(&format!("{entry}, "), "").replace(entry, "")
+}
+
+/// The line without an entry whose value is a text.
+fn without_text(line: &str, name: &str) -> String {
+    let Some(from) = line.find(name) else {
+        return line.to_owned();
+    };
+    let value = &line[from + name.len()..];
+    let end = value.match_indices('"').nth(1).map_or(value.len(), |(at, _)| at + 1);
+    without(line, &format!("{name}{}", &value[..end]))
 }

@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | `LIGHTBUS_URL` | the broker to compare with | a second embedded one |
 //! | `LIGHTBUS_DIFFERENTIAL_SEED` | of the first sequence; those after it count up | 1 |
-//! | `LIGHTBUS_DIFFERENTIAL_SEQUENCES` | how many sequences | 200, without a URL 40 |
+//! | `LIGHTBUS_DIFFERENTIAL_SEQUENCES` | how many sequences | 200, without a URL 24 |
 //! | `LIGHTBUS_DIFFERENTIAL_WORKERS` | how many at once | 8 |
 //! | `LIGHTBUS_DIFFERENTIAL_DIFFERENCES` | after how many different differences to stop | 1 |
 //!
@@ -24,8 +24,11 @@
 mod channel;
 mod client;
 mod compare;
+mod declarations;
+mod ending;
 mod hearing;
 mod known;
+mod messages;
 mod normalise;
 mod operation;
 mod quiet;
@@ -33,7 +36,7 @@ mod report;
 mod strategy;
 mod world;
 
-use compare::{Broken, Outcome, Pair};
+use compare::{Broken, Difference, Outcome, Pair};
 use known::Reference;
 use lightbus_broker::Broker;
 use operation::Operation;
@@ -77,7 +80,7 @@ impl Settings {
         };
         Self {
             seed: number("SEED", 1),
-            sequences: number("SEQUENCES", if url.is_some() { 200 } else { 40 }),
+            sequences: number("SEQUENCES", if url.is_some() { 200 } else { 24 }),
             workers: number("WORKERS", 8),
             differences: number("DIFFERENCES", 1) as usize,
             url,
@@ -142,12 +145,12 @@ fn work(settings: &Settings, next: &AtomicU64, findings: &Mutex<Findings>) {
 
 fn try_sequence(pair: &Pair, seed: u64, findings: &Mutex<Findings>) {
     let prefix = format!("d{seed:08x}-");
-    let operations = generate(&prefix, seed);
+    let operations = pair.reference.fit(generate(&prefix, seed));
     match pair.run(&prefix, &operations, Pace::Brisk) {
         Ok(Outcome::Same(steps)) => findings.lock().unwrap().counts.add(&steps),
         Ok(Outcome::Differs(difference)) => {
             findings.lock().unwrap().counts.add(&difference.ours);
-            look_closer(pair, &prefix, seed, &operations, findings);
+            look_closer(pair, &prefix, seed, &operations, &difference, findings);
         }
         Err(broken) => note_broken(seed, &broken, findings),
     }
@@ -158,17 +161,21 @@ fn look_closer(
     prefix: &str,
     seed: u64,
     operations: &[Operation],
+    first: &Difference,
     findings: &Mutex<Findings>,
 ) {
     match pair.confirm(prefix, operations) {
         Ok(None) => {
             findings.lock().unwrap().counts.fleeting += 1;
-            say(&format!(
-                "seed {seed}: a difference that was gone the second time\n"
-            ));
+            let signature = first.signature();
+            say(&format!("seed {seed}: gone the second time: {signature}\n"));
         }
         Ok(Some(difference)) => {
             let found = pair.shrink(prefix, difference, SHRINKING);
+            if !matches!(pair.confirm(prefix, &found.operations), Ok(Some(_))) {
+                findings.lock().unwrap().counts.fleeting += 1;
+                return;
+            }
             let mut findings = findings.lock().unwrap();
             if findings.signatures.insert(found.signature()) {
                 let report = format!(

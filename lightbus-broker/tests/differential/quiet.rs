@@ -1,7 +1,7 @@
 //! Waiting until a broker has done all it is going to do.
 
 use super::{
-    channel::PING,
+    channel::{Channel, PING},
     client::{self, Lost},
     world::{Connection, Pace, Probe, World},
 };
@@ -66,6 +66,8 @@ impl World {
 
     /// Hears from every open channel.
     fn ping(&mut self, deadline: Instant) -> Result<(), Lost> {
+        // A channel that commits must not be asked anything.
+        self.hear(deadline, |channel| channel.due > 0)?;
         for connection in &mut self.connections {
             if connection.lost.is_some() || connection.closing {
                 continue;
@@ -81,13 +83,15 @@ impl World {
             // If it cannot be sent, what was said before is still to be read.
             let _ = connection.client.send_all(pings);
         }
+        self.hear(deadline, |channel| channel.pings > 0 || channel.due > 0)
+    }
+
+    /// Takes in what comes while channels are `waiting`, or connections are being closed.
+    fn hear(&mut self, deadline: Instant, waiting: impl Fn(&Channel) -> bool) -> Result<(), Lost> {
         for number in 0..self.connections.len() {
             while self.connections[number].lost.is_none()
                 && (self.connections[number].closing
-                    || self.connections[number]
-                        .channels
-                        .values()
-                        .any(|channel| channel.pings > 0 || channel.due > 0))
+                    || self.connections[number].channels.values().any(&waiting))
                 && Instant::now() < deadline
             {
                 self.absorb_one(number)?;
@@ -100,7 +104,8 @@ impl World {
     fn probe(&mut self, deadline: Instant) -> Result<(), Lost> {
         for (name, queue) in &mut self.queues {
             let connection = &mut self.connections[queue.connection];
-            if connection.lost.is_some() {
+            // What is gone is asked again when it is declared again.
+            if connection.lost.is_some() || queue.now == Probe::Refused(404) {
                 continue;
             }
             if !queue.open {

@@ -24,7 +24,7 @@ use std::{
 /// The first of the channels on which queues are asked how they are.
 pub(crate) const PROBES: u16 = 100;
 /// The channel for taking the world apart.
-const CLEANER: u16 = 90;
+pub(crate) const CLEANER: u16 = 90;
 /// One connection has to cut bodies into more frames than the other.
 const FRAME_MAX: [u32; 2] = [131_072, 4096];
 
@@ -33,6 +33,15 @@ const FRAME_MAX: [u32; 2] = [131_072, 4096];
 pub(crate) enum Pace {
     Brisk,
     Careful,
+}
+
+impl Pace {
+    fn of_disks(self) -> Duration {
+        match self {
+            Self::Brisk => Duration::from_millis(15),
+            Self::Careful => Duration::from_millis(80),
+        }
+    }
 }
 
 /// What came of one operation.
@@ -160,7 +169,11 @@ impl World {
         self.step += 1;
         self.expiring |= operation.expires_soon();
         self.act(operation)?;
-        self.settle()?;
+        if operation.moves_messages() {
+            self.settle_all()?;
+        } else {
+            self.settle()?;
+        }
         if self.expiring && operation.moves_messages() {
             std::thread::sleep(Duration::from_millis(u64::from(SOON) * 2));
             self.settle()?;
@@ -182,7 +195,10 @@ impl World {
                 verdict,
             } => self.settle_wrong(*place, *wrong, *verdict),
             Operation::Cancel { pick, nowait } => self.cancel(*pick, *nowait),
-            Operation::Reconnect(connection) => self.close_connection(*connection),
+            Operation::Reconnect(connection) => {
+                self.close_channels(*connection, 1)?;
+                self.close_connection(*connection)
+            }
             Operation::Wait => {
                 std::thread::sleep(Duration::from_millis(1100));
                 Ok(())
@@ -208,7 +224,7 @@ impl World {
             .ok_or_else(|| Lost::because("a fresh channel was closed"))
     }
 
-    fn call(&mut self, place: Place, mut class: AMQPClass) -> Result<(), Lost> {
+    pub(crate) fn call(&mut self, place: Place, mut class: AMQPClass) -> Result<(), Lost> {
         if let Some(name) = operation::queue_mut(&mut class)
             && name.as_str() == operation::NAMED_BY_BROKER
         {
@@ -385,13 +401,16 @@ impl World {
     }
 
     fn cancel(&mut self, pick: usize, nowait: bool) -> Result<(), Lost> {
-        let all: Vec<_> = self
-            .open_channels()
-            .flat_map(|(place, channel)| {
-                let tags = channel.consumers.keys().cloned();
-                tags.map(move |tag| (place, tag))
-            })
-            .collect();
+        let of_all = self.open_channels().flat_map(|(place, channel)| {
+            let tags = channel.consumers.keys().cloned();
+            tags.map(move |tag| (place, tag))
+        });
+        let mut all: Vec<_> = of_all.collect();
+        // Tags that the broker made up have an order only once they are numbered.
+        all.sort_by_key(|(place, tag)| {
+            let place = (place.connection, place.channel);
+            (place, self.normaliser.text(tag))
+        });
         if all.is_empty() {
             self.notes.push("nobody to cancel".to_owned());
             return Ok(());
@@ -408,7 +427,7 @@ impl World {
         self.call(place, AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)))
     }
 
-    fn close_connection(&mut self, number: usize) -> Result<(), Lost> {
+    pub(crate) fn close_connection(&mut self, number: usize) -> Result<(), Lost> {
         let close = connection::Close {
             reply_code: 200,
             reply_text: "done".into(),
@@ -423,50 +442,18 @@ impl World {
         )
     }
 
-    // ---- the end -----------------------------------------------------------------------------------------------
-
-    /// Closes every channel, and looks what is left in the queues.
-    fn finish(&mut self) -> Result<Vec<Step>, Lost> {
-        let mut steps = Vec::new();
-        let open: Vec<_> = self.open_channels().map(|(place, _)| place).collect();
-        for place in open {
-            self.call(place, close_channel())?;
-        }
+    /// Waits until all is quiet, on disks as well.
+    pub(crate) fn settle_all(&mut self) -> Result<(), Lost> {
         self.settle()?;
-        steps.push(self.write_down("close all channels", "the end".to_owned()));
-        for name in self.queues.keys().cloned().collect::<Vec<_>>() {
-            if let Probe::There { messages, .. } = self.queues[&name].now
-                && messages > 0
-            {
-                self.drain(&name)?;
-                steps.push(self.write_down(&format!("drain {name}"), "the end".to_owned()));
-            }
+        if !self.quorum.is_empty() {
+            // What a quorum queue is still writing to disk shows nowhere.
+            std::thread::sleep(self.pace.of_disks());
+            self.settle()?;
         }
-        Ok(steps)
+        Ok(())
     }
 
-    fn drain(&mut self, name: &str) -> Result<(), Lost> {
-        let place = Place {
-            connection: self.queues[name].connection,
-            channel: CLEANER,
-        };
-        let get = basic::Get {
-            queue: name.into(),
-            no_ack: true,
-        };
-        let get = AMQPClass::Basic(basic::AMQPMethod::Get(get));
-        loop {
-            self.call(place, get.clone())?;
-            self.await_answer(place)?;
-            let last = self.connections[place.connection].came.last();
-            let got = last.is_some_and(|incoming| incoming.content.is_some());
-            if !got {
-                return self.settle();
-            }
-        }
-    }
-
-    fn await_answer(&mut self, place: Place) -> Result<(), Lost> {
+    pub(crate) fn await_answer(&mut self, place: Place) -> Result<(), Lost> {
         let deadline = Instant::now() + PATIENCE;
         while self.connections[place.connection]
             .channels
@@ -479,52 +466,7 @@ impl World {
         Ok(())
     }
 
-    /// Deletes all that the sequence may have left. What is refused was somebody else's.
-    fn clean(&mut self) {
-        let made_up = self
-            .queues
-            .iter()
-            .map(|(name, queue)| (queue.connection, name.clone()));
-        let mut queues: BTreeMap<_, _> = made_up
-            .map(|(connection, name)| (name, connection))
-            .collect();
-        for name in self.names.queues() {
-            queues.entry(name).or_insert(0);
-        }
-        for (name, connection) in queues {
-            let delete = queue::Delete {
-                queue: name.into(),
-                if_unused: false,
-                if_empty: false,
-                nowait: false,
-            };
-            let delete = AMQPClass::Queue(queue::AMQPMethod::Delete(delete));
-            let _ = self.call_and_wait(connection, delete);
-        }
-        for name in self.names.exchanges() {
-            let delete = exchange::Delete {
-                exchange: name.into(),
-                if_unused: false,
-                nowait: false,
-            };
-            let delete = AMQPClass::Exchange(exchange::AMQPMethod::Delete(delete));
-            let _ = self.call_and_wait(0, delete);
-        }
-        for number in 0..self.connections.len() {
-            let _ = self.close_connection(number);
-        }
-    }
-
-    fn call_and_wait(&mut self, connection: usize, class: AMQPClass) -> Result<(), Lost> {
-        let place = Place {
-            connection,
-            channel: CLEANER,
-        };
-        self.call(place, class)?;
-        self.await_answer(place)
-    }
-
-    fn open_channels(&self) -> impl Iterator<Item = (Place, &Channel)> {
+    pub(crate) fn open_channels(&self) -> impl Iterator<Item = (Place, &Channel)> {
         self.connections
             .iter()
             .enumerate()
@@ -540,7 +482,7 @@ impl World {
     }
 }
 
-fn close_channel() -> AMQPClass {
+pub(crate) fn close_channel() -> AMQPClass {
     AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
         reply_code: 200,
         reply_text: "done".into(),
