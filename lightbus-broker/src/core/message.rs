@@ -88,10 +88,19 @@ pub struct Message {
 }
 
 impl Message {
-    /// The keys anybody is to see: its own, and those of `CC`.
+    /// The keys anybody is to see: its own, and those of `CC`. As in RabbitMQ each key of `BCC` hides the first that is
+    /// the same, whosever it is.
     pub(crate) fn shown_keys(&self) -> impl Iterator<Item = &Arc<str>> {
-        let shown = self.copies.iter().take(self.shown_copies as usize);
-        std::iter::once(&self.routing_key).chain(shown)
+        let hidden = self.copies.iter().skip(self.shown_copies as usize);
+        let mut hidden: Vec<_> = hidden.collect();
+        let all = std::iter::once(&self.routing_key).chain(&self.copies);
+        all.filter(move |key| match hidden.iter().position(|other| other == key) {
+            Some(at) => {
+                hidden.swap_remove(at);
+                false
+            }
+            None => true,
+        })
     }
 
     /// What it counts towards `x-max-length-bytes`.
