@@ -91,17 +91,17 @@ impl Core {
         }
     }
 
-    fn takes(&self, id: QueueId, message: &Message) -> bool {
+    fn takes(&mut self, id: QueueId, message: &Message) -> bool {
         self.queues
-            .get(&id)
+            .get_mut(&id)
             .is_some_and(|queue| !queue.refuses(message))
     }
 
     /// Gives a letter to the queues that do not have it; says whether it is safe now. It is not while it leads nowhere.
     fn pass_on(&mut self, vhost: &str, letter: &mut Letter) -> bool {
         let targets = self.targets_of_letter(vhost, &letter.message, letter.automatic);
-        let fresh = |id: &QueueId| !letter.taken.contains(id) && self.takes(*id, &letter.message);
-        let fresh: Vec<_> = targets.iter().copied().filter(fresh).collect();
+        let mut fresh = targets.clone();
+        fresh.retain(|id| !letter.taken.contains(id) && self.takes(*id, &letter.message));
         if !fresh.is_empty() {
             self.note_dead_letter(vhost, &letter.message, &fresh);
         }

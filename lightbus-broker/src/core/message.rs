@@ -94,13 +94,15 @@ impl Message {
         let hidden = self.copies.iter().skip(self.shown_copies as usize);
         let mut hidden: Vec<_> = hidden.collect();
         let all = std::iter::once(&self.routing_key).chain(&self.copies);
-        all.filter(move |key| match hidden.iter().position(|other| other == key) {
-            Some(at) => {
-                hidden.swap_remove(at);
-                false
-            }
-            None => true,
-        })
+        all.filter(
+            move |key| match hidden.iter().position(|other| other == key) {
+                Some(at) => {
+                    hidden.swap_remove(at);
+                    false
+                }
+                None => true,
+            },
+        )
     }
 
     /// What it counts towards `x-max-length-bytes`.

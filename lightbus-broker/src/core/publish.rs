@@ -40,6 +40,12 @@ pub(crate) struct Routed {
     returned: bool,
 }
 
+impl Routed {
+    pub(super) fn queues(&self) -> &[QueueId] {
+        &self.route.queues
+    }
+}
+
 impl Core {
     /// `basic.publish`: the content follows.
     pub(super) fn basic_publish(&mut self, at: At, arguments: &[u8]) -> Outcome {
@@ -148,9 +154,11 @@ impl Core {
         let vhost = self.vhost_of(at.conn);
         self.check_exchange(&vhost, &partial.publish.exchange)?;
         self.address_reply(at, &mut partial)?;
-        self.check_user(at.conn, &partial)?;
+        // Whose name it carries is looked at last.
+        let user = self.check_user(at.conn, &partial);
         let mandatory = partial.publish.mandatory;
         let message = Arc::new(understand(partial, self.published.published + 1)?);
+        user?;
         self.published.published += 1;
         self.note(|core| EventKind::Published {
             message: message.clone(),
@@ -172,13 +180,15 @@ impl Core {
         };
         match self.channel_mut(at).and_then(|channel| channel.tx.as_mut()) {
             Some(tx) => tx.published.push(routed),
-            None => self.send_routed(at, &routed),
+            None => {
+                self.send_routed(at, &routed);
+            }
         }
         Ok(())
     }
 
-    /// Puts a message where it goes, and tells its publisher.
-    pub(super) fn send_routed(&mut self, at: At, routed: &Routed) {
+    /// Puts a message where it goes, and tells its publisher; `false` if a queue refused it.
+    pub(super) fn send_routed(&mut self, at: At, routed: &Routed) -> bool {
         let number = self.next_confirm(at);
         if !routed.replied {
             self.book_route(at, routed);
@@ -191,6 +201,7 @@ impl Core {
         if let Some(number) = number {
             self.confirm(at, number, refused, routed.returned);
         }
+        !refused
     }
 
     /// What the confirm of the next message carries, where the channel asked for confirms.

@@ -60,11 +60,20 @@ impl Core {
         let Some(done) = self.channel_mut(at).map(take).transpose()? else {
             return Ok(());
         };
+        let mut complete = true;
         for routed in done.published {
-            self.send_routed(at, &routed);
+            // A queue may be gone since the message was published.
+            complete &= routed
+                .queues()
+                .iter()
+                .all(|id| self.queues.contains_key(id));
+            complete &= self.send_routed(at, &routed);
         }
         for (taken, verdict) in done.settled {
             self.settle_all(at, taken, verdict);
+        }
+        if !complete {
+            return Err(precondition_failed("partial tx completion"));
         }
         if let Some(channel) = self.channel_mut(at) {
             channel.tx = Some(Tx::default());

@@ -90,6 +90,9 @@ fn without_text(line: &str, name: &str) -> String {
         return line.to_owned();
     };
     let value = &line[from + name.len()..];
-    let end = value.match_indices('"').nth(1).map_or(value.len(), |(at, _)| at + 1);
+    let end = value
+        .match_indices('"')
+        .nth(1)
+        .map_or(value.len(), |(at, _)| at + 1);
     without(line, &format!("{name}{}", &value[..end]))
 }

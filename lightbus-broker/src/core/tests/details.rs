@@ -174,6 +174,18 @@ fn a_missing_exchange_is_reported_before_a_missing_reply_consumer() {
 }
 
 #[test]
+fn a_wrong_expiration_is_reported_before_a_wrong_user() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    let properties = AMQPProperties::default()
+        .with_user_id("other".into())
+        .with_expiration("never".into());
+    bench.publish_with(&mut client, "", "q", "m", properties);
+    let (_, text) = bench.closed(&mut client);
+    assert!(text.contains("expiration"), "{text}");
+}
+
+#[test]
 fn a_transaction_routes_and_checks_when_it_is_published_to() {
     let mut bench = Bench::new();
     let mut client = bench.client();
@@ -260,4 +272,65 @@ fn an_expiration_is_spelled_as_a_number() {
         let got = bench.get(&mut client, "q").expect("a message");
         assert_eq!(*got.properties.expiration(), Some(seen.into()));
     }
+}
+
+#[test]
+fn a_commit_that_a_queue_refuses_is_partial() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    let full = [
+        ("x-max-length", int(0)),
+        ("x-overflow", text("reject-publish")),
+    ];
+    for gone in [true, false] {
+        bench.declare(&mut client, "q", if gone { &[] } else { &full });
+        let select = tx::AMQPMethod::Select(tx::Select {});
+        bench.method(&mut client, 1, AMQPClass::Tx(select));
+        bench.next(&mut client);
+        bench.publish(&mut client, "", "q", "m");
+        if gone {
+            let delete = queue::Delete {
+                queue: "q".into(),
+                ..queue::Delete::default()
+            };
+            bench.queue(&mut client, Queue::Delete(delete));
+            bench.next(&mut client);
+        }
+        let commit = tx::AMQPMethod::Commit(tx::Commit {});
+        let closed = refused(&mut bench, &mut client, AMQPClass::Tx(commit));
+        let wanted = "PRECONDITION_FAILED - partial tx completion";
+        assert_eq!(closed, (406, wanted.to_owned()));
+    }
+}
+
+#[test]
+fn a_hidden_key_hides_the_first_that_is_the_same() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    let to_grave = [
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text("grave")),
+        ("x-message-ttl", int(0)),
+    ];
+    bench.declare(&mut client, "q", &to_grave);
+    bench.declare(&mut client, "grave", &[]);
+    let list = |keys: &[&str]| {
+        let keys: Vec<_> = keys.iter().map(|key| text(key)).collect();
+        AMQPValue::FieldArray(keys.into())
+    };
+    let headers = table(&[("CC", list(&["q", "a"])), ("BCC", list(&["q"]))]);
+    let properties = AMQPProperties::default().with_headers(headers);
+    bench.publish_with(&mut client, "", "q", "m", properties);
+    let got = bench.get(&mut client, "grave").expect("a dead letter");
+    let headers = got.properties.headers().clone().expect("headers");
+    let Some(AMQPValue::FieldArray(deaths)) = headers.inner().get("x-death") else {
+        panic!("no deaths in {headers:?}")
+    };
+    let AMQPValue::FieldTable(death) = &deaths.as_slice()[0] else {
+        panic!("no death in {deaths:?}")
+    };
+    assert_eq!(
+        death.inner().get("routing-keys"),
+        Some(&list(&["q", "a", "q"]))
+    );
 }
