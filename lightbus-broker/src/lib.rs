@@ -30,7 +30,7 @@
 //! | Area | Supported |
 //! |---|---|
 //! | Connections | PLAIN and AMQPLAIN, users, virtual hosts, negotiated limits, heartbeats, `connection.blocked`, `update-secret` |
-//! | Channels | open, close, flow; an error closes its channel only |
+//! | Channels | open, close; an error closes its channel only |
 //! | Exchanges | direct, fanout, topic, headers; durable, auto-delete, internal, passive; alternate exchanges; bindings between exchanges; the default exchange and `amq.*` |
 //! | Queues | classic, quorum and stream; durable, exclusive, auto-delete, passive, named by the broker; the arguments of each type checked, and redeclaration compared argument by argument |
 //! | Queue arguments | `x-expires`, `x-message-ttl`, `x-max-length`, `x-max-length-bytes`, `x-overflow` (`drop-head`, `reject-publish`, `reject-publish-dlx`), `x-max-priority`, `x-single-active-consumer`, `x-dead-letter-exchange`, `x-dead-letter-routing-key`, `x-dead-letter-strategy`, `x-delivery-limit`, `x-consumer-timeout`, `x-max-age`, `x-stream-max-segment-size-bytes`, `x-queue-type` |

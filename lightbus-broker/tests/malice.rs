@@ -23,13 +23,23 @@ async fn no_amqp_at_all() {
     for greeting in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],
         b"AMQP\x00\x01\x00\x00",
-        b"AMQP\x01\x01\x00\x09",
+        b"AMQP\x01\x01\x08\x00",
     ] {
         let mut socket = raw(&broker).await;
         socket.write(greeting).await;
         assert_eq!(socket.rest().await, b"AMQP\x00\x00\x09\x01");
     }
     assert_well(&broker).await;
+}
+
+#[tokio::test]
+async fn amqp_0_9_is_taken_for_0_9_1() {
+    let broker = Broker::start().await.unwrap();
+    let mut socket = raw(&broker).await;
+    socket.write(b"AMQP\x01\x01\x00\x09").await;
+    // Instead of the answer to `connection.start`, something that is out of place: so it was understood.
+    socket.write(&[9, 0, 0, 0, 0, 0, 0, 0xCE]).await;
+    assert_eq!(socket.close_code().await, 501);
 }
 
 #[tokio::test]
@@ -46,6 +56,17 @@ async fn silence_ends_the_handshake() {
     assert!(silent.rest().await.is_empty());
     assert!(!halfway.rest().await.is_empty(), "it got connection.start");
     assert!(start.elapsed() < Duration::from_secs(5));
+    assert_well(&broker).await;
+}
+
+#[tokio::test]
+async fn frames_are_small_until_their_size_is_agreed() {
+    let broker = Broker::start().await.unwrap();
+    let mut socket = raw(&broker).await;
+    socket.write(b"AMQP\x00\x00\x09\x01").await;
+    // The head of a frame of 4096 octets and its frame around.
+    socket.write(&[1, 0, 0, 0, 0, 0x10, 0]).await;
+    assert_eq!(socket.close_code().await, 501);
     assert_well(&broker).await;
 }
 

@@ -73,6 +73,11 @@ pub(crate) enum Incoming {
     Method,
     Header(Publish),
     Body(Partial),
+    /// More of a body that is too large to be kept, and how large it is in all.
+    Excess {
+        left: usize,
+        size: usize,
+    },
 }
 
 /// A message on its way in.
@@ -159,7 +164,17 @@ impl Channel {
         }
     }
 
-    /// Whether a consumer of it may get another message that is to be settled.
+    /// The queues that share its prefetch, the one after `last` first: so each has its turn.
+    pub(crate) fn turns(&self, last: Option<QueueId>) -> Vec<QueueId> {
+        let mut queues: Vec<_> = self.consumers.values().map(|(queue, _)| *queue).collect();
+        queues.sort_unstable();
+        queues.dedup();
+        let next = queues.partition_point(|queue| Some(*queue) <= last);
+        queues.rotate_left(next);
+        queues
+    }
+
+    /// Whether a consumer of it may get another message.
     pub(crate) fn has_credit(&self) -> bool {
         self.limit == 0 || self.lent < u32::from(self.limit)
     }

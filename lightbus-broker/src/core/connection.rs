@@ -162,8 +162,9 @@ impl Connection {
     }
 
     /// Whether a consumer of the channel may be given more.
-    pub(crate) fn can_take(&self, channel: u16, settles: bool) -> bool {
-        let willing = |channel: &Channel| !channel.closing && (!settles || channel.has_credit());
+    pub(crate) fn can_take(&self, channel: u16) -> bool {
+        // What is shared holds back those too that settle nothing, as in RabbitMQ.
+        let willing = |channel: &Channel| !channel.closing && channel.has_credit();
         self.phase == Phase::Running
             && !self.is_congested()
             && self.channels.get(&channel).is_some_and(willing)

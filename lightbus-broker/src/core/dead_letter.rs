@@ -101,13 +101,12 @@ fn rewrite(
     let mut deaths = message.deaths.as_deref().cloned().unwrap_or_default();
     deaths.record(death);
     let index = Index::scan(&message.properties).unwrap_or_default();
-    let mut headers = index
+    let headers = index
         .wire(&message.properties, Field::Headers)
         .and_then(tables::decode)
         .unwrap_or_default();
-    deaths.write(&mut headers);
     let changes = [
-        (Field::Headers, Some(tables::encode(&headers))),
+        (Field::Headers, Some(deaths.encode(headers))),
         (Field::Expiration, None),
     ];
     Message {

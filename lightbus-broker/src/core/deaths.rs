@@ -1,7 +1,8 @@
 //! The history of a dead-lettered message, kept by the broker and shown to clients in headers. What clients write there is not believed.
 
-use amq_protocol::types::{AMQPValue, FieldArray, FieldTable, ShortString};
-use std::sync::Arc;
+use super::tables;
+use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Why a message left a queue other than by being consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,22 +37,29 @@ pub(crate) struct Death {
 }
 
 impl Death {
-    fn table(&self) -> AMQPValue {
+    /// Appends its table, in the order in which RabbitMQ writes one: some clients show it.
+    fn encode(&self, wire: &mut Vec<u8>) {
         let keys: Vec<_> = self.keys.iter().map(|key| text(key)).collect();
-        let mut table = FieldTable::default();
-        table.insert("count".into(), AMQPValue::LongLongInt(self.count));
-        table.insert("reason".into(), text(self.reason.name()));
-        table.insert("queue".into(), text(&self.queue));
-        table.insert("time".into(), AMQPValue::Timestamp(self.time));
-        table.insert("exchange".into(), text(&self.exchange));
-        table.insert(
-            "routing-keys".into(),
-            AMQPValue::FieldArray(FieldArray::from(keys)),
-        );
-        if let Some(expiration) = self.expiration {
-            table.insert("original-expiration".into(), text(&expiration.to_string()));
-        }
-        AMQPValue::FieldTable(table)
+        let expiration = self
+            .expiration
+            .map(|expiration| text(&expiration.to_string()));
+        let entries = [
+            ("count", Some(AMQPValue::LongLongInt(self.count))),
+            ("reason", Some(text(self.reason.name()))),
+            ("queue", Some(text(&self.queue))),
+            ("time", Some(AMQPValue::Timestamp(self.time))),
+            ("exchange", Some(text(&self.exchange))),
+            ("routing-keys", Some(AMQPValue::FieldArray(keys.into()))),
+            ("original-expiration", expiration),
+        ];
+        wire.push(b'F');
+        tables::sized(wire, |wire| {
+            for (name, value) in entries {
+                if let Some(value) = value {
+                    tables::entry(wire, name, value);
+                }
+            }
+        });
     }
 }
 
@@ -101,13 +109,33 @@ impl Deaths {
         }
     }
 
-    /// Writes the history into a message's headers.
-    pub(crate) fn write(&self, headers: &mut FieldTable) {
-        let list: Vec<_> = self.list.iter().map(Death::table).collect();
-        headers.insert(
-            "x-death".into(),
-            AMQPValue::FieldArray(FieldArray::from(list)),
-        );
+    /// A message's headers as bytes, with the history in them.
+    pub(crate) fn encode(&self, headers: FieldTable) -> Vec<u8> {
+        let mut headers = headers.inner().clone();
+        self.insert_ends(&mut headers);
+        headers.insert("x-death".into(), AMQPValue::Void);
+        let mut wire = Vec::new();
+        tables::sized(&mut wire, |wire| {
+            for (name, value) in headers {
+                if name.as_str() == "x-death" {
+                    self.encode_list(wire);
+                } else {
+                    tables::entry(wire, name.as_str(), value);
+                }
+            }
+        });
+        wire
+    }
+
+    fn encode_list(&self, wire: &mut Vec<u8>) {
+        wire.extend_from_slice(b"\x07x-deathA");
+        tables::sized(wire, |wire| {
+            self.list.iter().for_each(|death| death.encode(wire));
+        });
+    }
+
+    /// The headers that tell of the first and of the last death.
+    fn insert_ends(&self, headers: &mut BTreeMap<ShortString, AMQPValue>) {
         for (which, death) in [("first", &self.first), ("last", &self.last)] {
             if let Some((queue, reason, exchange)) = death {
                 headers.insert(name(which, "queue"), text(queue));
@@ -154,10 +182,37 @@ mod tests {
             .map(|death| (&*death.queue, death.count))
             .collect();
         assert_eq!(seen, [("a", 2), ("b", 1)]);
-        let mut headers = FieldTable::default();
-        deaths.write(&mut headers);
+        let headers = tables::decode(&deaths.encode(FieldTable::default())).unwrap_or_default();
         assert_eq!(headers.inner().get("x-first-death-queue"), Some(&text("a")));
         assert_eq!(headers.inner().get("x-last-death-queue"), Some(&text("a")));
+    }
+
+    #[test]
+    fn a_death_is_told_in_rabbitmqs_order() {
+        let mut deaths = Deaths::default();
+        deaths.record(Death {
+            expiration: Some(5),
+            ..death("q", Reason::Expired)
+        });
+        let mut headers = FieldTable::default();
+        headers.insert("z".into(), AMQPValue::Boolean(true));
+        let wire = deaths.encode(headers);
+        let shown = String::from_utf8_lossy(&wire);
+        let places: Vec<_> = [
+            "count",
+            "reason",
+            "queue",
+            "time",
+            "exchange",
+            "routing-keys",
+            "original-expiration",
+        ]
+        .iter()
+        .map(|name| shown.find(name))
+        .collect();
+        assert!(places[0].is_some() && places.is_sorted(), "{shown}");
+        let read = tables::decode(&wire).unwrap_or_default();
+        assert_eq!(read.inner().len(), 8, "x-death, its two ends, z");
     }
 
     #[test]

@@ -124,9 +124,8 @@ impl Core {
                 continue;
             }
             let willing = |consumer: &Consumer| {
-                let (channel, settles) = (consumer.at.channel, !consumer.no_ack);
                 let connection = conns.get(&consumer.at.conn);
-                consumer.has_credit() && connection.is_some_and(|c| c.can_take(channel, settles))
+                consumer.has_credit() && connection.is_some_and(|c| c.can_take(consumer.at.channel))
             };
             let Some(consumer) = queue.consumers.next(single, willing) else {
                 queue.stalled = !relieved(queue, conns);

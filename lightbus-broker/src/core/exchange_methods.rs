@@ -8,6 +8,7 @@ use super::{
     exchange::{Declaration, Exchange, Kind, Target, subject},
     headers,
     ids::{At, ExchangeId},
+    names::one_line,
     queue_checks::wrong_type,
 };
 use amq_protocol::{
@@ -20,7 +21,8 @@ use amq_protocol::{
 use std::sync::Arc;
 
 impl Core {
-    pub(super) fn exchange_declare(&mut self, at: At, declare: exchange::Declare) -> Outcome {
+    pub(super) fn exchange_declare(&mut self, at: At, mut declare: exchange::Declare) -> Outcome {
+        declare.exchange = one_line(declare.exchange);
         let nowait = declare.nowait;
         let name = declare.exchange.as_str();
         let vhost = self.vhost_of(at.conn);
@@ -90,7 +92,8 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn exchange_delete(&mut self, at: At, delete: &exchange::Delete) -> Outcome {
+    pub(super) fn exchange_delete(&mut self, at: At, mut delete: exchange::Delete) -> Outcome {
+        delete.exchange = one_line(delete.exchange);
         let name = delete.exchange.as_str();
         let vhost = self.vhost_of(at.conn);
         if name.is_empty() {
@@ -164,6 +167,7 @@ impl Core {
         Ok(())
     }
 
+    /// Ends a binding. Where it or one of its ends is not there, there is nothing to do.
     pub(super) fn exchange_unbind(&mut self, at: At, unbind: &exchange::Unbind) -> Outcome {
         let vhost = self.vhost_of(at.conn);
         match self.ends(&vhost, unbind.source.as_str(), unbind.destination.as_str()) {
@@ -173,10 +177,8 @@ impl Core {
             Err(fault) => return Err(fault),
         }
         if !unbind.nowait {
-            self.send(
-                at,
-                AMQPClass::Exchange(AMQPMethod::UnbindOk(exchange::UnbindOk {})),
-            );
+            let ok = AMQPMethod::UnbindOk(exchange::UnbindOk {});
+            self.send(at, AMQPClass::Exchange(ok));
         }
         Ok(())
     }

@@ -31,14 +31,17 @@ const CAPABILITIES: [&str; 8] = [
     "per_consumer_qos",
 ];
 
+/// How AMQP 0-9 begins. RabbitMQ takes it for 0-9-1, and some clients count on that.
+const PROTOCOL_0_9: [u8; 8] = *b"AMQP\x01\x01\x00\x09";
+
 /// The least frame size a client may ask for.
-const LEAST_FRAME: u32 = 4096;
+pub(super) const LEAST_FRAME: u32 = 4096;
 
 impl Core {
     /// The first eight bytes of a connection.
     pub(crate) fn greet(&mut self, conn: ConnId, header: [u8; 8]) {
         let at = At { conn, channel: 0 };
-        if header != PROTOCOL {
+        if header != PROTOCOL && header != PROTOCOL_0_9 {
             if let Some(out) = self.out(conn) {
                 out.extend_from_slice(&PROTOCOL);
             }

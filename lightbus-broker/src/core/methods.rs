@@ -33,8 +33,17 @@ impl Core {
         #[cfg(test)]
         assert!(!std::mem::take(&mut self.trap), "a test's trap");
         match frame.kind {
-            HEARTBEAT if at.channel == 0 => Ok(()),
-            HEARTBEAT => Err(frame_error("a heartbeat belongs to channel 0")),
+            HEARTBEAT if at.channel == 0 => match frame.payload {
+                [] => Ok(()),
+                payload => Err(frame_error(format!(
+                    "{}: unknown_frame",
+                    shown(HEARTBEAT, payload)
+                ))),
+            },
+            HEARTBEAT => Err(unexpected_frame(shown(HEARTBEAT, frame.payload))),
+            HEADER | BODY if at.channel == 0 => {
+                Err(unexpected_frame(shown(frame.kind, frame.payload)))
+            }
             HEADER => self.content_header(at, frame.payload),
             BODY => self.content_body(at, frame.payload),
             _ => self.method(at, frame.payload),
@@ -59,7 +68,10 @@ impl Core {
             (BASIC, 40) => self.basic_publish(at, arguments),
             (BASIC, 80) => self.basic_ack(at, arguments),
             (BASIC, 10) if arguments.first_chunk() != Some(&[0; 4]) => {
-                Err(not_implemented("prefetch_size!=0"))
+                let size = arguments
+                    .first_chunk()
+                    .map_or(0, |size| u32::from_be_bytes(*size));
+                Err(not_implemented(format!("prefetch_size!=0 ({size})")))
             }
             _ => {
                 let class = parse(class, method, payload, arguments)?;
@@ -76,7 +88,7 @@ impl Core {
         arguments: &[u8],
     ) -> Outcome {
         if at.channel != 0 {
-            return Err(command_invalid("the connection class belongs to channel 0"));
+            return Err(command_invalid("unimplemented method"));
         }
         match parse(CONNECTION, method, payload, arguments)? {
             AMQPClass::Connection(method) => self.connection_method(at, method),
@@ -99,9 +111,9 @@ impl Core {
             }
         }
         if at.channel == 0 {
-            return Err(command_invalid(format!(
-                "class {class} does not belong to channel 0"
-            )));
+            return Err(channel_error(
+                "unexpected method in connection state running",
+            ));
         }
         let opens = (class, method) == (CHANNEL, 10);
         match connection.channels.get(&at.channel) {
@@ -168,9 +180,9 @@ impl Core {
         match method {
             Declare(declare) => self.queue_declare(at, declare),
             Bind(bind) => self.queue_bind(at, bind),
-            Unbind(unbind) => self.queue_unbind(at, &unbind),
+            Unbind(unbind) => self.queue_unbind(at, unbind),
             Purge(purge) => self.queue_purge(at, &purge),
-            Delete(delete) => self.queue_delete(at, &delete),
+            Delete(delete) => self.queue_delete(at, delete),
             _ => Err(command_invalid("a method that only the broker sends")),
         }
     }
@@ -179,7 +191,7 @@ impl Core {
         use exchange::AMQPMethod::{Bind, Declare, Delete, Unbind};
         match method {
             Declare(declare) => self.exchange_declare(at, declare),
-            Delete(delete) => self.exchange_delete(at, &delete),
+            Delete(delete) => self.exchange_delete(at, delete),
             Bind(bind) => self.exchange_bind(at, bind),
             Unbind(unbind) => self.exchange_unbind(at, &unbind),
             _ => Err(command_invalid("a method that only the broker sends")),
@@ -219,11 +231,11 @@ impl Core {
         let Some(connection) = self.conns.get_mut(&at.conn) else {
             return Ok(());
         };
-        if at.channel > connection.channel_max {
-            let max = connection.channel_max;
+        // It limits how many there are, whatever their numbers.
+        let (open, max) = (connection.channels.len(), connection.channel_max);
+        if open >= usize::from(max) {
             return Err(not_allowed(format!(
-                "channel number {} is higher than the negotiated channel_max ({max})",
-                at.channel
+                "number of channels opened ({open}) has reached the negotiated channel_max ({max})"
             )));
         }
         connection.channels.insert(at.channel, Channel::new());
@@ -254,6 +266,18 @@ impl Core {
     pub(super) fn channel_mut(&mut self, at: At) -> Option<&mut Channel> {
         self.conns.get_mut(&at.conn)?.channels.get_mut(&at.channel)
     }
+}
+
+/// A frame in Erlang's notation, as RabbitMQ shows it; the beginning is enough.
+fn shown(kind: u8, payload: &[u8]) -> String {
+    let start = &payload[..payload.len().min(64)];
+    let octets = if start.is_empty() || !start.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        let numbers: Vec<_> = start.iter().map(u8::to_string).collect();
+        numbers.join(",")
+    } else {
+        format!("\"{}\"", String::from_utf8_lossy(start))
+    };
+    format!("type {kind}, all octets = <<{octets}>>")
 }
 
 /// Decodes a method, once its table was found fit for a decoder that recurses.

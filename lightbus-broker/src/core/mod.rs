@@ -29,6 +29,7 @@ mod memory;
 mod message;
 mod message_view;
 mod methods;
+mod names;
 mod notes;
 mod operator;
 mod properties;
@@ -73,6 +74,7 @@ use self::{
     ack_timeout::AckWatch,
     connection::{Connection, Phase},
     errors::{Fault, Scope, connection_forced, frame_error, internal_error, reply_text},
+    handshake::LEAST_FRAME,
     ids::{ConsumerId, QueueId},
     jobs::Job,
     memory::Pressure,
@@ -186,7 +188,7 @@ impl Core {
         self.next_id += 1;
         let id = ConnId(self.next_id);
         self.conns
-            .insert(id, Connection::new(peer, self.settings.frame_max, meter));
+            .insert(id, Connection::new(peer, LEAST_FRAME, meter));
         id
     }
 

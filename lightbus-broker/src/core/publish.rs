@@ -6,7 +6,7 @@ use super::{
     channel::{Incoming, Partial, Publish},
     connection::Phase,
     errors::{
-        Outcome, access_refused, channel_error, frame_error, not_found, not_implemented,
+        Fault, Outcome, access_refused, channel_error, frame_error, not_found, not_implemented,
         precondition_failed, syntax_error, unexpected_frame,
     },
     event::EventKind,
@@ -89,7 +89,11 @@ impl Core {
         let publish = match self.expected(at)? {
             None => return Ok(()),
             Some(Incoming::Header(publish)) => publish,
-            Some(_) => return Err(unexpected_frame("expected no content header")),
+            Some(_) => {
+                return Err(unexpected_frame(
+                    "expected method frame, got non method frame instead",
+                ));
+            }
         };
         let Some((head, properties)) = payload.split_first_chunk::<12>() else {
             return Err(syntax_error("a content header is cut short"));
@@ -101,11 +105,11 @@ impl Core {
         let index = Index::scan(properties)
             .map_err(|error| table_fault(error, "a message's properties"))?;
         let size = usize::try_from(u64::from_be_bytes(size)).unwrap_or(usize::MAX);
-        let max = self.settings.max_message_size;
-        if size > max {
-            return Err(precondition_failed(format!(
-                "message size {size} is larger than configured max size {max}"
-            )));
+        if size > self.settings.max_message_size {
+            if let Some(channel) = self.channel_mut(at) {
+                channel.incoming = Incoming::Excess { left: size, size };
+            }
+            return Ok(());
         }
         let mut charge = self.gauge.charge();
         charge.grow(properties.len());
@@ -127,14 +131,36 @@ impl Core {
         let mut partial = match self.expected(at)? {
             None => return Ok(()),
             Some(Incoming::Body(partial)) => partial,
-            Some(_) => return Err(unexpected_frame("expected no content body")),
+            Some(Incoming::Excess { left, size }) => {
+                return self.skip_body(at, payload.len(), left, size);
+            }
+            Some(_) => {
+                return Err(unexpected_frame(
+                    "expected method frame, got non method frame instead",
+                ));
+            }
         };
         if payload.len() > partial.size - partial.body.len() {
-            return Err(frame_error("a content body is larger than its header said"));
+            return Err(body_too_large());
         }
         partial.charge.grow(payload.len());
         partial.body.extend_from_slice(payload);
         self.proceed(at, partial)
+    }
+
+    /// Skips a body that is too large. It is refused at its end, as by RabbitMQ: clients listen only then.
+    fn skip_body(&mut self, at: At, len: usize, left: usize, size: usize) -> Outcome {
+        let left = left.checked_sub(len).ok_or_else(body_too_large)?;
+        if left == 0 {
+            let max = self.settings.max_message_size;
+            return Err(precondition_failed(format!(
+                "message size {size} is larger than configured max size {max}"
+            )));
+        }
+        if let Some(channel) = self.channel_mut(at) {
+            channel.incoming = Incoming::Excess { left, size };
+        }
+        Ok(())
     }
 
     /// Waits for more of a message, or publishes it.
@@ -369,6 +395,10 @@ impl Core {
             connection.confirming = channels;
         }
     }
+}
+
+fn body_too_large() -> Fault {
+    frame_error("a content body is larger than its header said")
 }
 
 /// Exchange, routing key and flags of `basic.publish`.

@@ -10,6 +10,7 @@ use super::{
     exchange::Target,
     ids::{At, ConnId, QueueId},
     jobs::Job,
+    names::one_line,
     queue::{Declaration, Queue, subject},
     queue_arguments::QueueArguments,
     queue_checks,
@@ -38,7 +39,8 @@ fn locked(queue: &Queue) -> Fault {
 }
 
 impl Core {
-    pub(super) fn queue_declare(&mut self, at: At, declare: queue::Declare) -> Outcome {
+    pub(super) fn queue_declare(&mut self, at: At, mut declare: queue::Declare) -> Outcome {
+        declare.queue = one_line(declare.queue);
         if declare.queue.as_str().starts_with(PSEUDO_QUEUE) {
             return self.declare_reply_queue(at, &declare);
         }
@@ -142,7 +144,9 @@ impl Core {
         id
     }
 
-    pub(super) fn queue_bind(&mut self, at: At, bind: queue::Bind) -> Outcome {
+    pub(super) fn queue_bind(&mut self, at: At, mut bind: queue::Bind) -> Outcome {
+        bind.queue = one_line(bind.queue);
+        bind.exchange = one_line(bind.exchange);
         let queue = self.queue_name(at, bind.queue.as_str())?;
         let key = self.binding_key(at, bind.queue.as_str(), bind.routing_key.as_str());
         let vhost = self.vhost_of(at.conn);
@@ -194,7 +198,9 @@ impl Core {
         }
     }
 
-    pub(super) fn queue_unbind(&mut self, at: At, unbind: &queue::Unbind) -> Outcome {
+    pub(super) fn queue_unbind(&mut self, at: At, mut unbind: queue::Unbind) -> Outcome {
+        unbind.queue = one_line(unbind.queue);
+        unbind.exchange = one_line(unbind.exchange);
         let queue = self.queue_name(at, unbind.queue.as_str())?;
         let key = self.binding_key(at, unbind.queue.as_str(), unbind.routing_key.as_str());
         let vhost = self.vhost_of(at.conn);
@@ -281,7 +287,8 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn queue_delete(&mut self, at: At, delete: &queue::Delete) -> Outcome {
+    pub(super) fn queue_delete(&mut self, at: At, mut delete: queue::Delete) -> Outcome {
+        delete.queue = one_line(delete.queue);
         let name = self.queue_name(at, delete.queue.as_str())?;
         let vhost = self.vhost_of(at.conn);
         let id = self
@@ -293,7 +300,7 @@ impl Core {
         // Deleting what is not there is no error.
         if let Some(queue) = id.and_then(|id| self.queues.get(&id)) {
             assert_access(queue, at.conn)?;
-            assert_deletable(queue, delete)?;
+            assert_deletable(queue, &delete)?;
             message_count = queue.ready.len() as u32;
             let id = queue.id;
             self.delete_queue(id, DeleteReason::Client);
@@ -347,18 +354,6 @@ impl Core {
         self.conns
             .get(&conn)
             .map_or_else(|| Arc::from("/"), |connection| connection.vhost.clone())
-    }
-
-    /// A name that nothing had before.
-    pub(super) fn fresh_name(&mut self, prefix: &str) -> Arc<str> {
-        let mut state = self.settings.seed ^ self.number().wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mut word = || {
-            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            mixed ^ (mixed >> 31)
-        };
-        Arc::from(format!("{prefix}{:016x}{:016x}", word(), word()))
     }
 }
 

@@ -38,7 +38,10 @@ impl Core {
         if !consume.no_ack {
             return Err(precondition_failed("reply consumer cannot acknowledge"));
         }
-        let address = self.fresh_name("amq.rabbitmq.reply-to.");
+        // In the form of RabbitMQ's, which is where and who in Base64: clients show and split it.
+        let place = self.fresh_name("amq.rabbitmq.reply-to.");
+        let address = self.fresh_name(&format!("{place}."));
+        let address: Arc<str> = format!("{address}==").into();
         let Some(channel) = self.channel_mut(at) else {
             return Ok(());
         };

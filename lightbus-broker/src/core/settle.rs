@@ -74,18 +74,11 @@ impl Core {
             tx.settled.push((taken, verdict));
             return Ok(());
         }
-        let limited = channel.limit != 0;
-        let shared: Vec<_> = if limited {
-            channel
-                .consumers
-                .values()
-                .map(|(queue, _)| *queue)
-                .collect()
-        } else {
-            Vec::new()
-        };
+        if channel.limit != 0 {
+            let turns = channel.turns(taken.last().map(|unacked| unacked.queue));
+            turns.into_iter().for_each(|queue| self.wake(queue));
+        }
         self.settle_all(at, taken, verdict);
-        shared.into_iter().for_each(|queue| self.wake(queue));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use amq_protocol::{
     frame::WriteContext,
-    types::{FieldTable, generation::gen_field_table, parsing::parse_field_table},
+    types::{AMQPValue, FieldTable, generation::gen_field_table, parsing::parse_field_table},
 };
 
 /// How deep tables and arrays may nest. Deeper ones crash clients whose decoders recurse.
@@ -118,6 +118,24 @@ pub(crate) fn encode(table: &FieldTable) -> Vec<u8> {
         Ok(context) => context.into_inner().0,
         // A table that cannot be written is one with a key that is too long; none such was ever accepted.
         Err(_) => vec![0; 4],
+    }
+}
+
+/// Appends one entry of a table.
+pub(crate) fn entry(wire: &mut Vec<u8>, name: &str, value: AMQPValue) {
+    let mut one = FieldTable::default();
+    one.insert(name.into(), value);
+    wire.extend_from_slice(encode(&one).get(4..).unwrap_or_default());
+}
+
+/// Appends what `write` appends, its length first.
+pub(crate) fn sized(wire: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let at = wire.len();
+    wire.extend_from_slice(&[0; 4]);
+    write(wire);
+    let len = (wire.len() - at - 4) as u32;
+    if let Some(head) = wire.get_mut(at..at + 4) {
+        head.copy_from_slice(&len.to_be_bytes());
     }
 }
 

@@ -92,20 +92,27 @@ impl VHost {
 
     /// Collects where a message goes. Returns the counters of the exchange it came to first.
     fn find(&self, message: &Message, route: &mut Route) -> Option<&Counted> {
-        let keys = || std::iter::once(&message.routing_key).chain(&*message.copies);
+        let keys = std::iter::once(&message.routing_key).chain(&*message.copies);
         if message.exchange.is_empty() {
-            let found = keys().filter_map(|key| self.queue_names.get(key));
+            let found = keys.filter_map(|key| self.queue_names.get(key));
             route.queues.extend(found);
             return Some(&self.counters);
         }
         let first = self.exchange_names.get(&message.exchange)?;
         let headers = Headers::of(&message.properties);
-        keys().for_each(|key| self.follow(*first, key, &headers, route));
+        self.follow(*first, &keys, &headers, route);
         Some(&self.exchanges.get(first)?.counters)
     }
 
-    /// Walks from an exchange through those bound to it; one that leads nowhere leads to its alternate.
-    fn follow(&self, first: ExchangeId, key: &str, headers: &Headers<'_>, route: &mut Route) {
+    /// Walks from an exchange through those bound to it, each with all the keys; one that leads nowhere leads to its
+    /// alternate.
+    fn follow<'a>(
+        &self,
+        first: ExchangeId,
+        keys: &(impl Iterator<Item = &'a Arc<str>> + Clone),
+        headers: &Headers<'_>,
+        route: &mut Route,
+    ) {
         let found = &mut route.queues;
         let mut seen = vec![first];
         let mut at = 0;
@@ -113,10 +120,12 @@ impl VHost {
             at += 1;
             let mut further = Vec::new();
             let before = found.len();
-            exchange.route(key, headers, |target| match target {
-                Target::Queue(queue) => found.push(queue),
-                Target::Exchange(next) => further.push(next),
-            });
+            for key in keys.clone() {
+                exchange.route(key, headers, |target| match target {
+                    Target::Queue(queue) => found.push(queue),
+                    Target::Exchange(next) => further.push(next),
+                });
+            }
             if found.len() == before && further.is_empty() {
                 let alternate = exchange.alternate.as_ref();
                 further.extend(alternate.and_then(|name| self.exchange_names.get(name)));

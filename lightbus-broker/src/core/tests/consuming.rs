@@ -52,6 +52,68 @@ fn a_global_prefetch_is_shared() {
     assert_eq!(rest, ["c", "o"]);
 }
 
+/// One message at a time, for the whole channel.
+fn one_at_a_time(bench: &mut Bench, client: &mut super::bench::Client) {
+    let qos = basic::Qos {
+        prefetch_count: 1,
+        global: true,
+    };
+    bench.basic(client, AMQPMethod::Qos(qos));
+    bench.next(client);
+}
+
+#[test]
+fn queues_take_turns_in_a_shared_prefetch() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    one_at_a_time(&mut bench, &mut client);
+    for queue in ["a", "b", "c"] {
+        bench.declare(&mut client, queue, &[]);
+        for _ in 0..3 {
+            bench.publish(&mut client, "", queue, queue);
+        }
+    }
+    for queue in ["a", "b", "c"] {
+        let consume = basic::Consume {
+            queue: queue.into(),
+            nowait: true,
+            ..basic::Consume::default()
+        };
+        bench.basic(&mut client, AMQPMethod::Consume(consume));
+    }
+    let served: Vec<_> = (1..=9)
+        .flat_map(|tag| {
+            let bodies = bench.bodies(&mut client);
+            bench.ack(&mut client, tag, false);
+            bodies
+        })
+        .collect();
+    assert_eq!(served.concat(), "abcabcabc");
+}
+
+#[test]
+fn a_shared_prefetch_holds_back_who_does_not_acknowledge_too() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    one_at_a_time(&mut bench, &mut client);
+    bench.declare(&mut client, "acked", &[]);
+    bench.declare(&mut client, "free", &[]);
+    bench.consume(&mut client, "acked", "c1", 0);
+    let consume = basic::Consume {
+        queue: "free".into(),
+        no_ack: true,
+        nowait: true,
+        ..basic::Consume::default()
+    };
+    bench.basic(&mut client, AMQPMethod::Consume(consume));
+    bench.publish(&mut client, "", "acked", "1");
+    bench.publish(&mut client, "", "free", "2");
+    bench.publish(&mut client, "", "free", "3");
+    assert_eq!(bench.bodies(&mut client), ["1"]);
+    bench.ack(&mut client, 1, false);
+    assert_eq!(bench.bodies(&mut client), ["2", "3"]);
+}
+
 #[test]
 fn what_is_requeued_goes_back_to_its_place() {
     let mut bench = Bench::new();
@@ -340,6 +402,7 @@ fn tags_are_made_up_and_not_used_twice() {
         panic!("not consuming")
     };
     assert!(ok.consumer_tag.as_str().starts_with("amq.ctag-"));
+    assert_eq!(ok.consumer_tag.as_str().len(), 31, "{}", ok.consumer_tag);
     bench.basic(&mut client, consume(ok.consumer_tag.as_str()));
     assert_eq!(bench.closed(&mut client).0, 530);
     assert!(bench.snapshot().connections.is_empty());

@@ -71,6 +71,35 @@ fn another_declaration_is_refused_and_says_why() {
 }
 
 #[test]
+fn an_exclusive_queue_and_another_of_its_name_are_not_the_same() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    for (name, exclusive) in [("mine", true), ("everybodys", false)] {
+        for exclusive in [exclusive, !exclusive] {
+            let declaration = queue::Declare {
+                exclusive,
+                nowait: true,
+                ..declare(name, &[])
+            };
+            bench.queue(&mut client, Queue::Declare(declaration));
+        }
+        assert_eq!(bench.closed(&mut client).0, 405, "{name}");
+        bench.reopen(&mut client);
+    }
+}
+
+#[test]
+fn names_lose_their_line_breaks() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "two\r\nlines\n", &[]);
+    bench.declare_exchange(&mut client, "\nx\r", "fanout", &[]);
+    bench.bind(&mut client, "two\nlines", "x\n", "", &[]);
+    bench.publish(&mut client, "x", "", "m");
+    assert_eq!(bench.drain(&mut client, "twolines"), ["m"]);
+}
+
+#[test]
 fn exchanges_are_compared_too() {
     let mut bench = Bench::new();
     let mut client = bench.client();
@@ -122,6 +151,7 @@ fn the_broker_names_queues_and_the_channel_remembers() {
         panic!("not declared")
     };
     assert!(ok.queue.as_str().starts_with("amq.gen-"));
+    assert_eq!(ok.queue.as_str().len(), 30, "{}", ok.queue);
     bench.bind(&mut client, "", "amq.direct", "", &[]);
     bench.publish(&mut client, "amq.direct", ok.queue.as_str(), "m");
     assert_eq!(bench.drain(&mut client, ""), ["m"]);

@@ -4,9 +4,7 @@ use crate::{
     frames::{self, BODY, BadFrame, HEADER, HEARTBEAT, METHOD},
 };
 use amq_protocol::protocol::{
-    AMQPClass,
-    basic::AMQPProperties,
-    channel,
+    AMQPClass, channel,
     connection::{self, AMQPMethod},
 };
 use std::sync::Arc;
@@ -50,13 +48,8 @@ fn faults_have_their_codes() {
         "no such channel"
     );
     assert_eq!(
-        verdict(METHOD, 11, &[0, 20, 0, 10, 0]),
-        530,
-        "channel_max is 10"
-    );
-    assert_eq!(
         verdict(METHOD, 0, &[0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 1, 0]),
-        503,
+        504,
         "channel 0"
     );
     assert_eq!(
@@ -66,7 +59,25 @@ fn faults_have_their_codes() {
     );
     assert_eq!(verdict(HEADER, 1, &[0; 14]), 505, "no publish");
     assert_eq!(verdict(BODY, 1, &[1]), 505, "no header");
-    assert_eq!(verdict(HEARTBEAT, 1, &[]), 501, "heartbeat on a channel");
+    assert_eq!(verdict(HEADER, 0, &[0; 14]), 505, "content on channel 0");
+    assert_eq!(verdict(HEARTBEAT, 1, &[]), 505, "heartbeat on a channel");
+    assert_eq!(verdict(HEARTBEAT, 0, &[1]), 501, "heartbeat with a payload");
+}
+
+#[test]
+fn channels_are_counted_whatever_their_numbers() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    // One is open; ten were agreed.
+    for channel in 1000..1009 {
+        bench.frame(&mut client, METHOD, channel, &[0, 20, 0, 10, 0]);
+        assert!(matches!(
+            bench.next(&mut client),
+            Some(AMQPClass::Channel(channel::AMQPMethod::OpenOk(_)))
+        ));
+    }
+    bench.frame(&mut client, METHOD, 2, &[0, 20, 0, 10, 0]);
+    assert_eq!(bench.closed(&mut client).0, 530);
 }
 
 #[test]
@@ -238,22 +249,21 @@ fn a_wrong_password_is_refused() {
 }
 
 #[test]
-fn too_large_messages_close_the_channel_before_they_are_sent() {
+fn too_large_messages_are_skipped_and_close_the_channel() {
     let settings = crate::config::Settings {
         max_message_size: 10,
         ..crate::config::Settings::default()
     };
     let mut bench = Bench::with(settings);
     let mut client = bench.client();
-    bench.declare(&mut client, "q", &[]);
-    bench.publish(&mut client, "", "q", "0123456789");
-    bench.publish_with(
-        &mut client,
-        "",
-        "q",
-        "0123456789x",
-        AMQPProperties::default(),
-    );
+    let publish = [0, 60, 0, 40, 0, 0, 0, 1, b'q', 0];
+    bench.frame(&mut client, METHOD, 1, &publish);
+    let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0];
+    bench.frame(&mut client, HEADER, 1, &header);
+    bench.frame(&mut client, BODY, 1, b"0123456789");
+    assert!(bench.next(&mut client).is_none(), "not while it is sent");
+    assert_eq!(bench.snapshot().message_bytes, 0, "nothing is kept");
+    bench.frame(&mut client, BODY, 1, b"x");
     let text =
         "PRECONDITION_FAILED - message size 11 is larger than configured max size 10".to_owned();
     assert_eq!(bench.closed(&mut client), (406, text));

@@ -45,7 +45,12 @@ fn replies_go_straight_to_the_channel_that_asked() {
     bench.declare(&mut asks, "q", &[]);
     listen(&mut bench, &mut asks);
     let address = request(&mut bench, &mut asks);
-    assert!(address.starts_with("amq.rabbitmq.reply-to."));
+    let parts: Vec<_> = address
+        .strip_prefix("amq.rabbitmq.reply-to.")
+        .map(|rest| rest.split('.').collect())
+        .unwrap_or_default();
+    assert_eq!(parts.len(), 2, "{address}");
+    assert!(parts[1].len() == 24 && address.ends_with("=="), "{address}");
     let reply = publication("", &address, "answer", &AMQPProperties::default(), true);
     bench.raw(&mut answers, &reply);
     assert!(bench.next(&mut answers).is_none(), "it is not returned");

@@ -138,6 +138,58 @@ fn copies_go_where_headers_say_and_hidden_ones_stay_hidden() {
 }
 
 #[test]
+fn copies_go_on_through_bound_exchanges() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    let bind = exchange::Bind {
+        source: "amq.direct".into(),
+        destination: "amq.topic".into(),
+        routing_key: "first".into(),
+        nowait: true,
+        ..exchange::Bind::default()
+    };
+    bench.exchange(&mut client, AMQPMethod::Bind(bind));
+    bench.declare(&mut client, "q", &[]);
+    bench.bind(&mut client, "q", "amq.topic", "second", &[]);
+    let list = |name: &str| AMQPValue::FieldArray(FieldArray::from(vec![text(name)]));
+    let headers = table(&[("CC", list("first")), ("BCC", list("second"))]);
+    let properties = AMQPProperties::default().with_headers(headers);
+    bench.publish_with(&mut client, "amq.direct", "", "m", properties);
+    assert_eq!(bench.drain(&mut client, "q"), ["m"]);
+}
+
+#[test]
+fn unbinding_what_is_not_there_is_no_error() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    for (queue, exchange) in [("none", "amq.direct"), ("q", "none"), ("q", "amq.direct")] {
+        let unbind = queue::Unbind {
+            queue: queue.into(),
+            exchange: exchange.into(),
+            ..queue::Unbind::default()
+        };
+        bench.queue(&mut client, queue::AMQPMethod::Unbind(unbind));
+        assert!(matches!(
+            bench.next(&mut client),
+            Some(AMQPClass::Queue(queue::AMQPMethod::UnbindOk(_)))
+        ));
+    }
+    for (source, destination) in [("none", "amq.direct"), ("amq.direct", "none")] {
+        let unbind = exchange::Unbind {
+            source: source.into(),
+            destination: destination.into(),
+            ..exchange::Unbind::default()
+        };
+        bench.exchange(&mut client, AMQPMethod::Unbind(unbind));
+        assert!(matches!(
+            bench.next(&mut client),
+            Some(AMQPClass::Exchange(AMQPMethod::UnbindOk(_)))
+        ));
+    }
+}
+
+#[test]
 fn auto_delete_exchanges_go_with_their_last_binding() {
     let mut bench = Bench::new();
     let mut client = bench.client();
