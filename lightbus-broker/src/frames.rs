@@ -47,7 +47,8 @@ pub(crate) fn next(bytes: &[u8], frame_max: usize) -> Result<Option<(Frame<'_>, 
         return Err(BadFrame::Kind(kind));
     }
     let size = u32::from_be_bytes([s3, s2, s1, s0]) as usize;
-    if size + OVERHEAD > frame_max {
+    // Some clients take the limit for that of the payload alone, and RabbitMQ lets them.
+    if size > frame_max {
         return Err(BadFrame::TooLarge {
             size,
             limit: frame_max - OVERHEAD,
@@ -233,6 +234,11 @@ mod tests {
     #[test]
     fn refuses_what_is_no_frame() {
         assert_eq!(next(b"GET / HTTP/1.1", 4096), Err(BadFrame::Kind(b'G')));
+        assert_eq!(
+            next(&[METHOD, 0, 1, 0, 0, 0x10, 0], 4096),
+            Ok(None),
+            "a payload of 4096"
+        );
         assert_eq!(
             next(&[METHOD, 0, 1, 0xFF, 0, 0, 0], 4096),
             Err(BadFrame::TooLarge {

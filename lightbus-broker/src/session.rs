@@ -199,7 +199,7 @@ impl Reader {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        let largest = LARGEST_BUFFER.max(self.agreed.frame_max);
+        let largest = LARGEST_BUFFER.max(self.agreed.frame_max + frames::OVERHEAD);
         if self.end == self.buffer.len() {
             self.buffer.resize((self.buffer.len() * 2).min(largest), 0);
         }

@@ -64,8 +64,8 @@ async fn frames_are_small_until_their_size_is_agreed() {
     let broker = Broker::start().await.unwrap();
     let mut socket = raw(&broker).await;
     socket.write(b"AMQP\x00\x00\x09\x01").await;
-    // The head of a frame of 4096 octets and its frame around.
-    socket.write(&[1, 0, 0, 0, 0, 0x10, 0]).await;
+    // The head of a frame of 4097 octets.
+    socket.write(&[1, 0, 0, 0, 0, 0x10, 1]).await;
     assert_eq!(socket.close_code().await, 501);
     assert_well(&broker).await;
 }

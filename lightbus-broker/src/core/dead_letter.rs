@@ -106,7 +106,7 @@ fn rewrite(
         .and_then(tables::decode)
         .unwrap_or_default();
     let changes = [
-        (Field::Headers, Some(deaths.encode(headers))),
+        (Field::Headers, Some(deaths.encode(&headers))),
         (Field::Expiration, None),
     ];
     Message {

@@ -110,7 +110,7 @@ impl Deaths {
     }
 
     /// A message's headers as bytes, with the history in them.
-    pub(crate) fn encode(&self, headers: FieldTable) -> Vec<u8> {
+    pub(crate) fn encode(&self, headers: &FieldTable) -> Vec<u8> {
         let mut headers = headers.inner().clone();
         self.insert_ends(&mut headers);
         headers.insert("x-death".into(), AMQPValue::Void);
@@ -182,7 +182,7 @@ mod tests {
             .map(|death| (&*death.queue, death.count))
             .collect();
         assert_eq!(seen, [("a", 2), ("b", 1)]);
-        let headers = tables::decode(&deaths.encode(FieldTable::default())).unwrap_or_default();
+        let headers = tables::decode(&deaths.encode(&FieldTable::default())).unwrap_or_default();
         assert_eq!(headers.inner().get("x-first-death-queue"), Some(&text("a")));
         assert_eq!(headers.inner().get("x-last-death-queue"), Some(&text("a")));
     }
@@ -196,7 +196,7 @@ mod tests {
         });
         let mut headers = FieldTable::default();
         headers.insert("z".into(), AMQPValue::Boolean(true));
-        let wire = deaths.encode(headers);
+        let wire = deaths.encode(&headers);
         let shown = String::from_utf8_lossy(&wire);
         let places: Vec<_> = [
             "count",
