@@ -19,11 +19,12 @@ FIXED_PORT = 5672
 
 @contextmanager
 def network(suite: Suite) -> Iterator[tuple[str, ...]]:
-    """The command that enters a network namespace with a loopback of its own, for suites that fix the port."""
-    if not suite.fixed_port:
+    """The command that enters a network namespace with a loopback of its own, for suites that need one."""
+    root = os.geteuid() == 0
+    if not suite.fixed_port and not (suite.alone and root):
         yield ()
         return
-    if os.geteuid() != 0:
+    if not root:
         raise Failed("its tests fix the port 5672: needs root, for a network namespace")
     holder = subprocess.Popen(
         ["unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep infinity"],
@@ -45,13 +46,15 @@ class Ours:
     label: str = "lightbus-broker"
 
     def build(self, cache: Path) -> str:
+        log = cache / "build.txt"
+        log.unlink(missing_ok=True)
         command = ["cargo", "build", "--release", "--package", "lightbus-broker", "--example", "serve"]
-        must("cargo build", command, REPOSITORY, cache / "broker.txt", limit=1800)
-        # A copy, so that what is edited and built meanwhile does not change what is measured.
-        told = output([*command, "--quiet", "--message-format=json"], REPOSITORY).splitlines()
-        built = [line for line in map(json.loads, told) if line.get("executable")]
+        must("cargo build", [*command, "--message-format=json-render-diagnostics"], REPOSITORY, log, limit=1800)
+        told = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+        built = [line for line in told if line.get("executable")]
         if not built:
-            raise Failed(f"cargo built no broker (log: {cache / 'broker.txt'})")
+            raise Failed(f"cargo built no broker (log: {log})")
+        # A copy, so that what is edited and built meanwhile does not change what is measured.
         shutil.copy2(built[-1]["executable"], cache / "serve.new")
         (cache / "serve.new").replace(cache / "serve")
         return self.label
@@ -65,7 +68,7 @@ class Ours:
                 options += ["--user", user]
             for vhost in suite.vhosts:
                 options += ["--vhost", vhost]
-            port = FIXED_PORT if suite.fixed_port else 0
+            port = FIXED_PORT if inside else 0
             command = [*inside, cache / "serve", f"127.0.0.1:{port}", *options]
             process = subprocess.Popen(
                 command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
@@ -104,7 +107,7 @@ class RabbitMq:
     def start(self, suite: Suite, cache: Path) -> Iterator[Broker]:
         with network(suite) as inside:
             env = {"LIGHTBUS_RABBITMQ_VERSION": self.version}
-            if suite.fixed_port:
+            if inside:
                 env["LIGHTBUS_RABBITMQ_PORT"] = str(FIXED_PORT)
                 env["LIGHTBUS_RABBITMQ_DIR"] = str(cache / suite.name / "node")
             script, log = [*inside, REPOSITORY / "scripts" / "rabbitmq"], cache / "rabbitmq.txt"

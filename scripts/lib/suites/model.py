@@ -97,6 +97,8 @@ class Suite:
     run: Callable[[Run], Outcome]
     # The tests name 127.0.0.1:5672 themselves: they and the broker get a network of their own.
     fixed_port: bool = False
+    # A test counts on a port where nobody listens: they get a network of their own where this is run as root.
+    alone: bool = False
     # What must exist beside `guest` and `/`: "name:password", and virtual hosts.
     users: tuple[str, ...] = ()
     vhosts: tuple[str, ...] = ()

@@ -35,6 +35,6 @@ def suite(name: str, env: Callable[[Broker], dict[str, str]], *arguments: str, *
 
 
 SUITES = [
-    suite("lapin", lambda broker: {"AMQP_ADDR": broker.full_url()}),
+    suite("lapin", lambda broker: {"AMQP_ADDR": broker.full_url()}, alone=True),
     suite("amqprs", lambda broker: {}, "--all-targets", fixed_port=True, users=("user:bitnami",)),
 ]
