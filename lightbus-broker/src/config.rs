@@ -27,6 +27,9 @@ pub(crate) struct Settings {
     pub(crate) default_queue_type: QueueType,
     /// How many events wait for those who watch.
     pub(crate) event_buffer: usize,
+    /// In each virtual host.
+    pub(crate) max_queues: usize,
+    pub(crate) max_vhost_connections: usize,
     /// Makes generated names differ from one broker to the next.
     pub(crate) seed: u64,
 }
@@ -54,6 +57,8 @@ impl Default for Settings {
             consumer_timeout: Duration::from_secs(30 * 60),
             default_queue_type: QueueType::Classic,
             event_buffer: 16_384,
+            max_queues: usize::MAX,
+            max_vhost_connections: usize::MAX,
             seed: RandomState::new().hash_one(0),
         }
     }
@@ -251,6 +256,28 @@ impl BrokerBuilder {
     /// ```
     pub fn default_queue_type(mut self, kind: QueueType) -> Self {
         self.settings.default_queue_type = kind;
+        self
+    }
+
+    /// How many queues there may be in each virtual host; declaring one more is refused with 406. Default: no limit.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().max_queues(100);
+    /// # drop(builder);
+    /// ```
+    pub fn max_queues(mut self, count: usize) -> Self {
+        self.settings.max_queues = count;
+        self
+    }
+
+    /// How many connections may be open in each virtual host; one more is refused with 530. Default: no limit.
+    ///
+    /// ```
+    /// let builder = lightbus_broker::Broker::builder().max_vhost_connections(10);
+    /// # drop(builder);
+    /// ```
+    pub fn max_vhost_connections(mut self, count: usize) -> Self {
+        self.settings.max_vhost_connections = count;
         self
     }
 

@@ -72,6 +72,9 @@ mod events;
 mod faults;
 mod flush;
 mod frames;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod link;
 mod outage;

@@ -160,6 +160,8 @@ impl Shared {
     pub(crate) fn guarded(&self, act: impl FnOnce(&mut Core, Now)) {
         if catch_unwind(AssertUnwindSafe(|| self.with(act))).is_err() {
             tracing::error!("the broker's core panicked");
+            // What it had said until then still goes out, and the clock is set again.
+            self.with(|_, _| ());
         }
     }
 
@@ -177,6 +179,7 @@ impl Shared {
     pub(crate) fn disconnect(&self, id: ConnId) {
         self.lock().links.remove(&id);
         self.guarded(|core, now| core.disconnect(id, now));
+        self.guarded(|core, _| core.forget(id));
     }
 
     /// Says goodbye to all connections. Clients that can answer do, and close; nobody waits for the others.
@@ -258,5 +261,50 @@ fn accept(shared: &Arc<Shared>, tasks: &mut JoinSet<()>, stream: TcpStream, peer
             tasks.spawn(session::run(shared.clone(), id, link, stream));
         }
         None => tracing::warn!("too many connections"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Settings, frames::PROTOCOL};
+
+    fn shared() -> (Shared, [ConnId; 2]) {
+        let limits = Limits {
+            connections: 2,
+            handshake: Duration::ZERO,
+            manual_clock: false,
+        };
+        let shared = Shared::new(Settings::default(), limits);
+        let ids = [(); 2].map(|()| shared.connect("test".into(), &Arc::default()));
+        (shared, ids.map(|id| id.unwrap_or(ConnId(0))))
+    }
+
+    #[test]
+    fn a_panic_while_a_connection_ends_leaves_nothing_of_it() {
+        let (shared, [gone, left]) = shared();
+        shared.with(|core, _| core.trap = true);
+        shared.disconnect(gone);
+        assert_eq!(shared.with(|core, _| core.connections()), [left]);
+        shared.with(|core, _| core.greet(left, PROTOCOL));
+        assert_eq!(shared.with(|core, _| core.directive(left)), Directive::Read);
+    }
+
+    #[test]
+    fn a_panic_of_a_timer_stops_no_other() {
+        let (shared, _) = shared();
+        let now = shared.lock().clock.now();
+        let soon = now.instant + Duration::from_secs(1);
+        shared.with(|core, _| {
+            core.trap = true;
+            core.set_alarms(&[soon, soon + Duration::from_secs(1)]);
+        });
+        shared.lock().alarm = None;
+        let due = Now {
+            instant: soon,
+            ..now
+        };
+        shared.guarded(|core, _| core.tick(due));
+        assert_eq!(shared.lock().alarm, Some(soon + Duration::from_secs(1)));
     }
 }

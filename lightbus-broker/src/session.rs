@@ -24,6 +24,8 @@ use tokio::{
 
 const FIRST_BUFFER: usize = 16 << 10;
 const LARGEST_BUFFER: usize = 256 << 10;
+/// Somebody who sends this much at once probably has more.
+const FLOOD: usize = 64 << 10;
 /// How long a client may take to confirm that it was closed.
 const CLOSE: Duration = Duration::from_secs(5);
 /// How long a client may take to close its socket after that. Closing first would cut off what it is still sending.
@@ -163,7 +165,12 @@ impl Reader {
                 Directive::Close => return Ok(()),
             }
             self.link.gate.passed().await;
+            let flooded = self.end - self.start > FLOOD;
             directive = self.handle();
+            if flooded {
+                // A client that keeps the buffer full must not keep the thread: it is everybody else's turn.
+                tokio::task::yield_now().await;
+            }
         }
     }
 

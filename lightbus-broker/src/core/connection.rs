@@ -1,7 +1,7 @@
 //! One connection as the core sees it: how far its negotiation is, its channels, and the bytes it is to be sent.
 
 use super::{
-    channel::Channel,
+    channel::{Channel, Incoming},
     delay::Delayed,
     ids::{IdMap, QueueId},
     message::Message,
@@ -104,6 +104,8 @@ pub(crate) struct Connection {
     pub(crate) publishes: bool,
     /// It was told that it is blocked.
     pub(crate) blocked: bool,
+    /// How much it may still send when it is blocked in the midst of a message.
+    pub(crate) grace: usize,
     /// Bytes not yet handed to the writer.
     pub(crate) out: Vec<u8>,
     /// It is listed among the connections with bytes to hand over.
@@ -131,6 +133,7 @@ impl Connection {
             exclusive: Vec::new(),
             publishes: false,
             blocked: false,
+            grace: 0,
             out: Vec::new(),
             listed: false,
             delayed: Delayed::default(),
@@ -149,6 +152,12 @@ impl Connection {
             &message.body.bytes,
             frame_max,
         );
+    }
+
+    /// Whether part of a message has come, and the rest may.
+    pub(crate) fn is_midway(&self) -> bool {
+        let midway = |channel: &Channel| matches!(channel.incoming, Incoming::Body(_));
+        self.grace > 0 && self.channels.values().any(midway)
     }
 
     /// The bytes the client has not been sent yet.

@@ -91,17 +91,21 @@ impl Consumers {
         }
     }
 
+    /// Whether a consumer's turn can come; with a single active one, only its own can.
+    pub(crate) fn may_take(&self, single: bool, consumer: &Consumer) -> bool {
+        !single || self.active == Some(consumer.id)
+    }
+
     /// The next consumer that is `willing`; it goes behind the others of its priority.
     pub(crate) fn next(
         &mut self,
         single: bool,
         willing: impl Fn(&Consumer) -> bool,
     ) -> Option<&mut Consumer> {
-        let active = self.active;
         let at = self
             .list
             .iter()
-            .position(|c| (!single || active == Some(c.id)) && willing(c))?;
+            .position(|c| self.may_take(single, c) && willing(c))?;
         let priority = self.list.get(at)?.priority;
         let end = at
             + self

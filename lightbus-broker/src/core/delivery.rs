@@ -69,14 +69,20 @@ impl Core {
         {
             dead.push((entry, Reason::Expired));
         }
-        if let Some(at) = queue.ready.next_expiry()
+        self.arm_expiry(id);
+        for (entry, reason) in dead {
+            self.bury(id, &entry, reason);
+        }
+    }
+
+    /// Sees to it that the message at the head of a queue expires in time.
+    pub(super) fn arm_expiry(&mut self, id: QueueId) {
+        if let Some(queue) = self.queues.get_mut(&id)
+            && let Some(at) = queue.ready.next_expiry()
             && queue.message_alarm.is_none_or(|set| at < set)
         {
             queue.message_alarm = Some(at);
             self.timers.set(at, Alarm::Message(id));
-        }
-        for (entry, reason) in dead {
-            self.bury(id, &entry, reason);
         }
     }
 

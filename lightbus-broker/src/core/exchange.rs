@@ -47,11 +47,15 @@ pub(crate) enum Target {
     Exchange(ExchangeId),
 }
 
+/// The bindings of one target: the arguments of each, by key.
+type Keys = HashMap<Arc<str>, Vec<FieldTable>>;
+
 /// The bindings, laid out for routing. A target stands in it once for each binding.
 #[derive(Debug)]
 enum Router {
     Direct(HashMap<Arc<str>, Vec<Target>>),
-    Fanout(Vec<Target>),
+    /// To whatever is bound.
+    Fanout,
     Topic(Topics<Target>),
     Headers(Vec<(FieldTable, Target)>),
 }
@@ -89,7 +93,7 @@ pub(crate) struct Exchange {
     /// The exchanges that have, or had, bindings to it.
     pub(crate) sources: Vec<ExchangeId>,
     pub(crate) counters: Counted,
-    bindings: HashMap<(Target, Arc<str>), Vec<FieldTable>>,
+    bindings: HashMap<Target, Keys>,
     router: Router,
 }
 
@@ -121,7 +125,7 @@ impl Exchange {
             bindings: HashMap::new(),
             router: match of.kind {
                 Kind::Direct => Router::Direct(HashMap::new()),
-                Kind::Fanout => Router::Fanout(Vec::new()),
+                Kind::Fanout => Router::Fanout,
                 Kind::Topic => Router::Topic(Topics::default()),
                 Kind::Headers => Router::Headers(Vec::new()),
             },
@@ -138,26 +142,29 @@ impl Exchange {
         key: &Arc<str>,
         arguments: &FieldTable,
     ) -> bool {
-        let same = self.bindings.get(&(target, key.clone()));
+        let same = self.bindings.get(&target).and_then(|keys| keys.get(key));
         same.is_some_and(|same| same.contains(arguments))
     }
 
     /// Every binding: where to, key, arguments.
     pub(crate) fn bindings(&self) -> impl Iterator<Item = (Target, &Arc<str>, &FieldTable)> {
-        self.bindings.iter().flat_map(|((target, key), all)| {
-            all.iter().map(move |arguments| (*target, key, arguments))
+        self.bindings.iter().flat_map(|(target, keys)| {
+            keys.iter().flat_map(move |(key, all)| {
+                all.iter().map(move |arguments| (*target, key, arguments))
+            })
         })
     }
 
     /// Adds a binding, unless it is there already; says whether it was not.
     pub(crate) fn bind(&mut self, target: Target, key: &Arc<str>, arguments: FieldTable) -> bool {
-        let same = self.bindings.entry((target, key.clone())).or_default();
+        let keys = self.bindings.entry(target).or_default();
+        let same = keys.entry(key.clone()).or_default();
         if same.contains(&arguments) {
             return false;
         }
         match &mut self.router {
             Router::Direct(keys) => keys.entry(key.clone()).or_default().push(target),
-            Router::Fanout(targets) => targets.push(target),
+            Router::Fanout => {}
             Router::Topic(topics) => topics.insert(key, target),
             Router::Headers(list) => list.push((arguments.clone(), target)),
         }
@@ -172,8 +179,10 @@ impl Exchange {
         key: &Arc<str>,
         arguments: &FieldTable,
     ) -> bool {
-        let slot = (target, key.clone());
-        let Some(same) = self.bindings.get_mut(&slot) else {
+        let Some(keys) = self.bindings.get_mut(&target) else {
+            return false;
+        };
+        let Some(same) = keys.get_mut(key) else {
             return false;
         };
         let Some(at) = same.iter().position(|other| other == arguments) else {
@@ -181,7 +190,10 @@ impl Exchange {
         };
         same.swap_remove(at);
         if same.is_empty() {
-            self.bindings.remove(&slot);
+            keys.remove(key);
+        }
+        if keys.is_empty() {
+            self.bindings.remove(&target);
         }
         self.unroute(target, key, arguments);
         true
@@ -189,19 +201,15 @@ impl Exchange {
 
     /// Removes every binding to a target; says whether there were any.
     pub(crate) fn unbind_all(&mut self, target: Target) -> bool {
-        let keys: Vec<_> = self
-            .bindings
-            .keys()
-            .filter(|(to, _)| *to == target)
-            .cloned()
-            .collect();
-        let any = !keys.is_empty();
-        for slot in keys {
-            for arguments in self.bindings.remove(&slot).unwrap_or_default() {
-                self.unroute(target, &slot.1, &arguments);
+        let Some(keys) = self.bindings.remove(&target) else {
+            return false;
+        };
+        for (key, all) in keys {
+            for arguments in all {
+                self.unroute(target, &key, &arguments);
             }
         }
-        any
+        true
     }
 
     fn unroute(&mut self, target: Target, key: &Arc<str>, arguments: &FieldTable) {
@@ -214,7 +222,7 @@ impl Exchange {
                     }
                 }
             }
-            Router::Fanout(targets) => forget(targets, |other| *other == target),
+            Router::Fanout => {}
             Router::Topic(topics) => topics.remove(key, target),
             Router::Headers(list) => forget(list, |(a, to)| *to == target && a == arguments),
         }
@@ -233,7 +241,7 @@ impl Exchange {
                 .into_iter()
                 .flatten()
                 .for_each(|target| found(*target)),
-            Router::Fanout(targets) => targets.iter().for_each(|target| found(*target)),
+            Router::Fanout => self.bindings.keys().for_each(|target| found(*target)),
             Router::Topic(topics) => topics.matches(key, found),
             Router::Headers(list) => {
                 let fitting = list

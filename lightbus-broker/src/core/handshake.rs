@@ -183,6 +183,7 @@ impl Core {
             return Err(not_allowed(format!("vhost {vhost} not found")));
         };
         let name: Arc<str> = name.clone();
+        self.assert_admits_one_more(at, vhost)?;
         if let Some(connection) = self.conns.get_mut(&at.conn) {
             connection.vhost = name;
             connection.phase = Phase::Running;
@@ -200,6 +201,28 @@ impl Core {
             AMQPClass::Connection(AMQPMethod::OpenOk(connection::OpenOk {})),
         );
         Ok(())
+    }
+
+    /// Refuses a connection beyond the limit of its virtual host.
+    fn assert_admits_one_more(&self, at: At, vhost: &str) -> Outcome {
+        let limit = self.settings.max_vhost_connections;
+        if limit == usize::MAX {
+            return Ok(());
+        }
+        let open = self
+            .conns
+            .values()
+            .filter(|other| other.phase == Phase::Running && *other.vhost == *vhost);
+        if open.count() < limit {
+            return Ok(());
+        }
+        let user = self
+            .conns
+            .get(&at.conn)
+            .map_or("", |connection| &*connection.user);
+        Err(not_allowed(format!(
+            "access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached"
+        )))
     }
 }
 

@@ -35,6 +35,12 @@ impl Held {
         self.bytes
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let letters = self.fresh.iter().chain(&self.waiting);
+        letters.map(|letter| &letter.message)
+    }
+
     fn push(&mut self, letter: Letter) {
         self.bytes += letter.message.size();
         self.fresh.push(letter);

@@ -36,8 +36,10 @@ impl Core {
         self.apply_pressure();
     }
 
+    /// Whether a connection is not to be read. One in the midst of a message may finish it: if several could not, none of them
+    /// would ever let go of what it has.
     pub(super) fn is_blocked(&self, connection: &Connection) -> bool {
-        connection.publishes && self.pressure.reason().is_some()
+        connection.publishes && self.pressure.reason().is_some() && !connection.is_midway()
     }
 
     /// Compares what messages hold with the limit. Clears somewhat below it, so as not to flutter.
@@ -75,6 +77,7 @@ impl Core {
     /// Tells a connection that it is blocked now, or no longer.
     fn tell_pressure(&mut self, id: ConnId) {
         let reason = self.pressure.reason().map(str::to_owned);
+        let grace = self.settings.max_message_size;
         let Some(connection) = self.conns.get_mut(&id) else {
             return;
         };
@@ -85,6 +88,7 @@ impl Core {
             return;
         }
         connection.blocked = reason.is_some();
+        connection.grace = grace;
         let tell = connection.client.blocked_notify;
         self.note(|core| {
             let connection = core.connection_name(id);

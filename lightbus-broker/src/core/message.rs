@@ -45,6 +45,11 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn grow(&mut self, bytes: usize) {
         self.bytes += bytes;
         self.gauge.0.fetch_add(bytes, Ordering::Relaxed);

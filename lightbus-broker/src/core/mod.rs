@@ -7,6 +7,8 @@ mod ack_timeout;
 mod arguments;
 mod channel;
 mod connection;
+#[cfg(any(test, fuzzing))]
+mod consistency;
 mod consume;
 mod consumer;
 mod dead_letter;
@@ -143,7 +145,7 @@ pub(crate) struct Core {
     gone: QueueCounters,
     now: Now,
     next_id: u64,
-    /// Makes the next heartbeat a disaster.
+    /// Makes the next frame, alarm or disconnect a disaster.
     #[cfg(test)]
     pub(crate) trap: bool,
 }
@@ -276,16 +278,39 @@ impl Core {
     pub(crate) fn disconnect(&mut self, conn: ConnId, now: Now) {
         self.now = now;
         self.note_closed(conn, || CloseReason::Lost);
+        self.spring_trap();
         self.tear_down(conn);
         self.conns.remove(&conn);
         self.run_jobs();
         self.weigh_memory();
     }
 
+    /// Nothing of a connection is to stay, even where taking it down went wrong.
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        if self.conns.contains_key(&conn) {
+            self.tear_down(conn);
+            self.conns.remove(&conn);
+        }
+        self.run_jobs();
+    }
+
+    /// Where a test wants a disaster, here it is.
+    fn spring_trap(&mut self) {
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut self.trap), "a test's trap");
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_alarms(&mut self, at: &[Instant]) {
+        at.iter()
+            .for_each(|at| self.timers.set(*at, Alarm::Unused(QueueId(0))));
+    }
+
     /// Time passed.
     pub(crate) fn tick(&mut self, now: Now) {
         self.now = now;
         while let Some(alarm) = self.timers.due(now.instant) {
+            self.spring_trap();
             match alarm {
                 Alarm::Message(queue) => self.message_alarm(queue),
                 Alarm::Unused(queue) => self.unused_alarm(queue),

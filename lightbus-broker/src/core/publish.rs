@@ -44,6 +44,11 @@ impl Routed {
     pub(super) fn queues(&self) -> &[QueueId] {
         &self.route.queues
     }
+
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn message(&self) -> &Arc<Message> {
+        &self.message
+    }
 }
 
 impl Core {
@@ -68,8 +73,8 @@ impl Core {
         Ok(())
     }
 
-    /// What the channel is waiting for; `None` where a content frame is to be ignored.
-    fn expected(&mut self, at: At) -> Outcome<Option<Incoming>> {
+    /// What the channel is waiting for, now that so many bytes of content came; `None` where they are to be ignored.
+    fn expected(&mut self, at: At, bytes: usize) -> Outcome<Option<Incoming>> {
         let Some(connection) = self.conns.get_mut(&at.conn) else {
             return Ok(None);
         };
@@ -78,6 +83,7 @@ impl Core {
             Phase::Closing => return Ok(None),
             _ => return Err(unexpected_frame("content before the connection is open")),
         }
+        connection.grace = connection.grace.saturating_sub(bytes);
         match connection.channels.get_mut(&at.channel) {
             None => Err(channel_error("expected 'channel.open'")),
             Some(channel) if channel.closing => Ok(None),
@@ -86,7 +92,7 @@ impl Core {
     }
 
     pub(super) fn content_header(&mut self, at: At, payload: &[u8]) -> Outcome {
-        let publish = match self.expected(at)? {
+        let publish = match self.expected(at, payload.len())? {
             None => return Ok(()),
             Some(Incoming::Header(publish)) => publish,
             Some(_) => {
@@ -128,7 +134,7 @@ impl Core {
     }
 
     pub(super) fn content_body(&mut self, at: At, payload: &[u8]) -> Outcome {
-        let mut partial = match self.expected(at)? {
+        let mut partial = match self.expected(at, payload.len())? {
             None => return Ok(()),
             Some(Incoming::Body(partial)) => partial,
             Some(Incoming::Excess { left, size }) => {

@@ -15,6 +15,7 @@ use super::{
     queue_arguments::QueueArguments,
     queue_checks,
     reply_to::PSEUDO_QUEUE,
+    timers::Alarm,
 };
 use crate::queue_type::QueueType;
 use amq_protocol::{
@@ -103,6 +104,7 @@ impl Core {
         let kind = queue_checks::named_type(&declare.arguments, &subject)?.unwrap_or(kind);
         let arguments = QueueArguments::read(&declare.arguments, kind, &subject)?;
         assert_properties(&declare, kind, &subject)?;
+        self.assert_room(&name, &vhost)?;
         Ok(self.create_queue(Declaration {
             name,
             vhost,
@@ -122,6 +124,17 @@ impl Core {
             None if plain => self.settings.default_queue_type,
             None => QueueType::Classic,
             Some(name) => name.and_then(QueueType::named).unwrap_or_default(),
+        }
+    }
+
+    /// Refuses a queue beyond the limit of its virtual host.
+    fn assert_room(&self, name: &str, vhost: &str) -> Outcome {
+        let limit = self.settings.max_queues;
+        match self.vhosts.get(vhost) {
+            Some(full) if full.queue_names.len() >= limit => Err(precondition_failed(format!(
+                "cannot declare queue '{name}': queue limit in vhost '{vhost}' ({limit}) is reached"
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -330,6 +343,11 @@ impl Core {
         if let Some(connection) = queue.owner.and_then(|owner| self.conns.get_mut(&owner)) {
             connection.exclusive.retain(|other| *other != id);
         }
+        let queues = &self.queues;
+        self.timers.tidy(|alarm| match alarm {
+            Alarm::Message(id) | Alarm::Unused(id) | Alarm::Held(id) => queues.contains_key(id),
+            Alarm::Unsettled | Alarm::Release(_) => true,
+        });
         for consumer in queue.consumers.drain() {
             if let Some(channel) = self.channel_mut(consumer.at) {
                 channel.consumers.remove(&consumer.tag);

@@ -177,6 +177,26 @@ impl Ready {
         }
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.levels.iter().flatten()
+    }
+
+    /// Panics where a message is lost, or lies in the wrong place.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn assert_consistent(&self) {
+        assert_eq!(self.len, self.iter().count());
+        let bytes: usize = self.iter().map(|entry| entry.message.size()).sum();
+        assert_eq!(self.bytes, bytes);
+        let ordered = match self.discipline {
+            Discipline::Strict => self.levels.len(),
+            Discipline::Quorum { .. } => RETURNED,
+        };
+        for level in self.levels.iter().take(ordered) {
+            assert!(level.iter().is_sorted_by(|a, b| a.seq < b.seq));
+        }
+    }
+
     /// Removes everything; says how many there were.
     pub(crate) fn clear(&mut self) -> usize {
         let count = self.len;

@@ -67,19 +67,31 @@ impl Core {
         let Some(channel) = self.channel_mut(at) else {
             return Ok(());
         };
-        let Some(taken) = channel.take(tag, multiple) else {
+        let taken = if channel.tx.is_some() {
+            channel.take_aside(tag, multiple)
+        } else {
+            channel.take(tag, multiple)
+        };
+        let Some(taken) = taken else {
             return Err(precondition_failed(format!("unknown delivery tag {tag}")));
         };
         if let Some(tx) = &mut channel.tx {
             tx.settled.push((taken, verdict));
             return Ok(());
         }
-        if channel.limit != 0 {
-            let turns = channel.turns(taken.last().map(|unacked| unacked.queue));
-            turns.into_iter().for_each(|queue| self.wake(queue));
-        }
+        let last = taken.last().map(|unacked| unacked.queue);
+        self.wake_sharers(at, last);
         self.settle_all(at, taken, verdict);
         Ok(())
+    }
+
+    /// Where the consumers of a channel share a limit, one's credit is every other's; the turn after `last` comes first.
+    pub(super) fn wake_sharers(&mut self, at: At, last: Option<QueueId>) {
+        let Some(channel) = self.channel_mut(at).filter(|channel| channel.limit != 0) else {
+            return;
+        };
+        let turns = channel.turns(last);
+        turns.into_iter().for_each(|queue| self.wake(queue));
     }
 
     /// Puts back what a client had and will not settle any more.

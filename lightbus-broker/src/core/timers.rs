@@ -18,18 +18,25 @@ pub(crate) enum Alarm {
     Release(ConnId),
 }
 
+/// Fewer entries than this are not worth tidying.
+const FEW: usize = 1024;
+
 /// Deadlines in order.
 #[derive(Debug, Default)]
-pub(crate) struct Timers(BinaryHeap<Reverse<(Instant, Alarm)>>);
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, Alarm)>>,
+    /// How many there were when those that concern nothing any more were last thrown out.
+    tidied: usize,
+}
 
 impl Timers {
     pub(crate) fn set(&mut self, at: Instant, alarm: Alarm) {
-        self.0.push(Reverse((at, alarm)));
+        self.heap.push(Reverse((at, alarm)));
     }
 
     /// The next deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.0.peek().map(|Reverse((at, _))| *at)
+        self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
     /// Takes the next alarm that is due.
@@ -37,7 +44,21 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.0.pop().map(|Reverse((_, alarm))| alarm)
+        self.heap.pop().map(|Reverse((_, alarm))| alarm)
+    }
+
+    /// Now and then, throws out the alarms that nobody needs: queues that come and go must not pile them up until they are due.
+    pub(crate) fn tidy(&mut self, needed: impl Fn(&Alarm) -> bool) {
+        if self.heap.len() > FEW.max(2 * self.tidied) {
+            self.heap.retain(|Reverse((_, alarm))| needed(alarm));
+            self.heap.shrink_to(2 * self.heap.len());
+            self.tidied = self.heap.len();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Topic patterns as a trie over words. A key is matched against all patterns at once, in time bounded by the words of
 //! the key times the nodes of the trie: no pattern makes it backtrack.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 type Node = usize;
 const ROOT: Node = 0;
@@ -35,6 +35,42 @@ impl<T> Branch<T> {
             && self.star.is_none()
             && self.hash.is_none()
             && self.targets.is_empty()
+    }
+}
+
+/// The nodes that a key has led to so far. There are few, unless somebody made patterns to the contrary.
+#[derive(Debug, Default)]
+struct Places {
+    list: Vec<Node>,
+    /// The same, once looking through the list takes long.
+    index: HashSet<Node>,
+}
+
+impl Places {
+    /// How many are looked through one by one.
+    const FEW: usize = 32;
+
+    /// Adds a node; says whether it is new.
+    fn add(&mut self, node: Node) -> bool {
+        if self.list.len() < Self::FEW {
+            if self.list.contains(&node) {
+                return false;
+            }
+        } else {
+            if self.index.is_empty() {
+                self.index.extend(&self.list);
+            }
+            if !self.index.insert(node) {
+                return false;
+            }
+        }
+        self.list.push(node);
+        true
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.index.clear();
     }
 }
 
@@ -103,12 +139,12 @@ impl<T: Copy + PartialEq> Topics<T> {
 
     /// Calls `found` with the targets of every pattern that matches; a target may come more than once.
     pub(crate) fn matches(&self, key: &str, mut found: impl FnMut(T)) {
-        let mut at = Vec::with_capacity(8);
+        let mut at = Places::default();
         self.enter(ROOT, &mut at);
-        let mut next = Vec::with_capacity(8);
+        let mut next = Places::default();
         for word in words(key) {
             next.clear();
-            for &node in &at {
+            for &node in &at.list {
                 let branch = &self.nodes[node];
                 if branch.absorbs {
                     self.enter(node, &mut next);
@@ -123,17 +159,17 @@ impl<T: Copy + PartialEq> Topics<T> {
             }
             std::mem::swap(&mut at, &mut next);
         }
-        at.iter()
+        at.list
+            .iter()
             .flat_map(|node| &self.nodes[*node].targets)
             .for_each(|target| found(*target));
     }
 
     /// Adds a node, and the one behind its `#`, which needs no word.
-    fn enter(&self, node: Node, set: &mut Vec<Node>) {
-        if set.contains(&node) {
+    fn enter(&self, node: Node, set: &mut Places) {
+        if !set.add(node) {
             return;
         }
-        set.push(node);
         if let Some(hash) = self.nodes[node].hash {
             self.enter(hash, set);
         }
@@ -299,5 +335,19 @@ mod tests {
         let start = std::time::Instant::now();
         assert!(!matches(&pattern, &key));
         assert!(start.elapsed() < std::time::Duration::from_secs(1));
+    }
+
+    #[test]
+    fn many_open_ended_patterns_are_matched_without_comparing_all_with_all() {
+        let mut topics = Topics::default();
+        for number in 0..1000 {
+            let pattern = format!("#.{}{number}", "a.#.".repeat(30));
+            topics.insert(&pattern, number);
+        }
+        let mut found = Vec::new();
+        let key = format!("{}7", "a.".repeat(40));
+        topics.matches(&key, |number| found.push(number));
+        found.dedup();
+        assert_eq!(found, [7]);
     }
 }

@@ -70,11 +70,15 @@ impl Core {
             complete &= self.send_routed(at, &routed);
         }
         for (taken, verdict) in done.settled {
+            if let Some(channel) = self.channel_mut(at) {
+                channel.credit(&taken);
+            }
             self.settle_all(at, taken, verdict);
         }
         if !complete {
             return Err(precondition_failed("partial tx completion"));
         }
+        self.wake_sharers(at, None);
         if let Some(channel) = self.channel_mut(at) {
             channel.tx = Some(Tx::default());
         }
@@ -86,7 +90,7 @@ impl Core {
             return Ok(());
         };
         let undone = take(channel)?;
-        undone.unsettled().for_each(|unacked| channel.keep(unacked));
+        channel.unacked.extend(undone.unsettled());
         channel
             .unacked
             .make_contiguous()

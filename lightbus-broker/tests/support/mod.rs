@@ -161,7 +161,135 @@ pub fn frame(kind: u8, channel: u16, payload: impl IntoIterator<Item = u8>) -> V
     bytes
 }
 
+/// A table, its length first, that holds a table that holds a table, and so on; with `arrays`, arrays in a table.
+pub fn bomb(levels: usize, arrays: bool) -> Vec<u8> {
+    let mut inner = Vec::new();
+    for level in 0..levels {
+        let outermost = level + 1 == levels;
+        let mut outer = if outermost || !arrays {
+            vec![1, b'k']
+        } else {
+            Vec::new()
+        };
+        outer.push(if arrays { b'A' } else { b'F' });
+        outer.extend((inner.len() as u32).to_be_bytes());
+        // Appending the inner to each outer would take long: it is built from the inside out, back to front.
+        outer.reverse();
+        inner.extend(outer);
+    }
+    inner.reverse();
+    let mut bytes = (inner.len() as u32).to_be_bytes().to_vec();
+    bytes.extend(inner);
+    bytes
+}
+
+/// A client that keeps to the rules and wants to be served whatever others do.
+pub struct Witness(Raw);
+
+impl Witness {
+    pub async fn new(broker: &Broker) -> Self {
+        let mut raw = raw(broker).await;
+        raw.open().await;
+        raw.send(1, queue_declare("witness", 0)).await;
+        raw.frame().await.expect("queue.declare-ok");
+        Self(raw)
+    }
+
+    /// Asks for its queue, and is answered.
+    pub async fn calls(&mut self) {
+        self.0.send(1, queue_declare("witness", 1)).await;
+        let (_, channel, payload) = self.0.frame().await.expect("queue.declare-ok");
+        assert_eq!((channel, &payload[..4]), (1, &[0, 50, 0, 11][..]));
+    }
+}
+
+fn short(text: &str) -> Vec<u8> {
+    let mut bytes = vec![text.len() as u8];
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+/// `queue.declare`; of the flags, 1 is passive, 16 is no-wait.
+pub fn queue_declare(name: &str, flags: u8) -> Vec<u8> {
+    [
+        &[0, 50, 0, 10, 0, 0][..],
+        &short(name),
+        &[flags, 0, 0, 0, 0],
+    ]
+    .concat()
+}
+
+/// `queue.delete` without an answer.
+pub fn queue_delete(name: &str) -> Vec<u8> {
+    [&[0, 50, 0, 40, 0, 0][..], &short(name), &[4]].concat()
+}
+
+/// `queue.bind` without an answer.
+pub fn queue_bind(name: &str, exchange: &str, key: &str) -> Vec<u8> {
+    [
+        &[0, 50, 0, 20, 0, 0][..],
+        &short(name),
+        &short(exchange),
+        &short(key),
+        &[1, 0, 0, 0, 0],
+    ]
+    .concat()
+}
+
+/// `basic.consume`.
+pub fn basic_consume(queue: &str, no_ack: bool) -> Vec<u8> {
+    [
+        &[0, 60, 0, 20, 0, 0][..],
+        &short(queue),
+        &short("tag"),
+        &[u8::from(no_ack) << 1, 0, 0, 0, 0],
+    ]
+    .concat()
+}
+
+/// `basic.publish`.
+pub fn basic_publish(exchange: &str, key: &str) -> Vec<u8> {
+    [
+        &[0, 60, 0, 40, 0, 0][..],
+        &short(exchange),
+        &short(key),
+        &[0],
+    ]
+    .concat()
+}
+
+/// A content header without properties.
+pub fn content_header(size: u64) -> Vec<u8> {
+    [&[0, 60, 0, 0][..], &size.to_be_bytes(), &[0, 0]].concat()
+}
+
+/// All frames of a small message on channel 1.
+pub fn publication(exchange: &str, key: &str, body: &[u8]) -> Vec<u8> {
+    [
+        frame(1, 1, basic_publish(exchange, key)),
+        frame(2, 1, content_header(body.len() as u64)),
+        frame(3, 1, body.iter().copied()),
+    ]
+    .concat()
+}
+
 impl Raw {
+    /// Writes to a broker that may have closed.
+    pub async fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_all(bytes).await
+    }
+
+    /// Waits until the broker has handled everything that was sent on channel 1.
+    pub async fn sync(&mut self) {
+        self.send(1, queue_declare("", 4)).await;
+        loop {
+            let (_, _, payload) = self.frame().await.expect("queue.declare-ok");
+            if payload.starts_with(&[0, 50, 0, 11]) {
+                return;
+            }
+        }
+    }
+
     pub async fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
     }

@@ -190,3 +190,68 @@ fn the_head_behind_a_fetched_one_expires_too() {
     bench.pass(100);
     assert_eq!(bench.ready("q"), 0);
 }
+
+#[test]
+fn queues_that_come_and_go_leave_no_alarms_behind() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    let hour = [
+        ("x-expires", int(3_600_000)),
+        ("x-message-ttl", int(3_600_000)),
+    ];
+    bench.declare(&mut client, "stays", &hour);
+    for _ in 0..5000 {
+        bench.declare(&mut client, "goes", &hour);
+        bench.publish(&mut client, "", "goes", "m");
+        let delete = queue::Delete {
+            queue: "goes".into(),
+            nowait: true,
+            ..queue::Delete::default()
+        };
+        bench.queue(&mut client, queue::AMQPMethod::Delete(delete));
+    }
+    assert!(
+        bench.core.timers.len() < 2100,
+        "{} alarms",
+        bench.core.timers.len()
+    );
+    bench.pass(3_600_000);
+    assert!(bench.snapshot().queues.is_empty());
+}
+
+#[test]
+fn a_great_many_deadlines_wake_nobody_before_they_are_due() {
+    const QUEUES: usize = 100;
+    // A million where that takes no time.
+    let each = if cfg!(debug_assertions) { 300 } else { 10_000 };
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    for queue in 0..QUEUES {
+        bench.declare(
+            &mut client,
+            &format!("q{queue}"),
+            &[("x-expires", int(60_000)), ("x-message-ttl", int(50_000))],
+        );
+    }
+    for queue in 0..QUEUES {
+        let one = super::bench::publication(
+            "",
+            &format!("q{queue}"),
+            "m",
+            &AMQPProperties::default(),
+            false,
+        );
+        bench.raw(&mut client, &one.repeat(each));
+        bench.pass(1);
+    }
+    assert!(
+        bench.core.timers.len() <= 2 * QUEUES,
+        "one for each head, one for each queue"
+    );
+    assert_eq!(bench.wakes_in(), Some(50_000 - QUEUES as u128));
+    bench.pass(50_000);
+    assert_eq!(bench.snapshot().message_bytes, 0);
+    bench.pass(10_000);
+    assert!(bench.snapshot().queues.is_empty());
+    assert_eq!(bench.wakes_in(), None);
+}

@@ -290,3 +290,58 @@ fn half_a_message_is_paid_back() {
     bench.core.end_channel(at);
     assert_eq!(bench.snapshot().message_bytes, 0);
 }
+
+#[test]
+fn a_virtual_host_takes_no_more_queues_and_connections_than_it_may() {
+    let settings = crate::config::Settings {
+        max_queues: 1,
+        max_vhost_connections: 1,
+        ..crate::config::Settings::default()
+    };
+    let mut bench = Bench::with(settings);
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    bench.declare(&mut client, "q", &[]);
+    let declare = super::bench::declare("r", &[]);
+    bench.queue(
+        &mut client,
+        amq_protocol::protocol::queue::AMQPMethod::Declare(declare),
+    );
+    let text =
+        "PRECONDITION_FAILED - cannot declare queue 'r': queue limit in vhost '/' (1) is reached";
+    assert_eq!(bench.closed(&mut client), (406, text.to_owned()));
+
+    let late = bench.client();
+    assert_eq!(bench.core.conns[&late.id].phase, Phase::Closing);
+    bench.disconnect(&late);
+    bench.disconnect(&client);
+    let next = bench.client();
+    assert_eq!(bench.core.conns[&next.id].phase, Phase::Running);
+}
+
+#[test]
+fn half_messages_over_the_limit_do_not_wait_for_each_other() {
+    let settings = crate::config::Settings {
+        memory_limit: 20_000,
+        ..crate::config::Settings::default()
+    };
+    let mut bench = Bench::with(settings);
+    let mut clients = [bench.client(), bench.client()];
+    bench.declare(&mut clients[0], "q", &[]);
+    for client in &mut clients {
+        bench.publish(client, "", "q", "it publishes");
+    }
+    let header = [0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0x2E, 0xE0, 0, 0];
+    for client in &mut clients {
+        bench.frame(client, METHOD, 1, &[0, 60, 0, 40, 0, 0, 0, 1, b'q', 0]);
+        bench.frame(client, HEADER, 1, &header);
+        bench.frame(client, BODY, 1, &[b'm'; 11_000]);
+    }
+    assert!(bench.snapshot().message_bytes > 20_000);
+    for client in &mut clients {
+        assert_eq!(bench.core.directive(client.id), Directive::Read);
+        bench.frame(client, BODY, 1, &[b'm'; 1000]);
+        assert_eq!(client.directive, Directive::Pause);
+    }
+    assert_eq!(bench.ready("q"), 4);
+}

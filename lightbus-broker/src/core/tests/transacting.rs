@@ -1,5 +1,5 @@
 use super::bench::{Bench, Client};
-use amq_protocol::protocol::{AMQPClass, confirm, tx};
+use amq_protocol::protocol::{AMQPClass, basic, confirm, tx};
 
 fn select(bench: &mut Bench, client: &mut Client) {
     bench.method(
@@ -101,4 +101,28 @@ fn a_channel_is_one_or_the_other() {
             "PRECONDITION_FAILED - cannot switch from tx to confirm mode".to_owned()
         )
     );
+}
+
+#[test]
+fn what_is_settled_gives_credit_when_it_is_committed() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    bench.publish(&mut client, "", "q", "a");
+    let qos = basic::Qos {
+        prefetch_count: 1,
+        global: true,
+    };
+    bench.basic(&mut client, basic::AMQPMethod::Qos(qos));
+    bench.next(&mut client);
+    bench.consume(&mut client, "q", "t", 0);
+    assert_eq!(bench.bodies(&mut client), ["a"]);
+    select(&mut bench, &mut client);
+    bench.ack(&mut client, 1, false);
+    let mut other = bench.client();
+    bench.publish(&mut other, "", "q", "b");
+    assert!(bench.next(&mut client).is_none(), "not committed yet");
+    commit(&mut bench, &mut client);
+    assert_eq!(bench.snapshot().queue("q").unwrap().unacked, 1);
+    bench.core.assert_consistent();
 }
