@@ -91,6 +91,10 @@ impl Core {
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
+        // It is about to be deleted, with all that is in it.
+        if queue.auto_delete && queue.consumers.is_empty() {
+            return;
+        }
         let mut dropped = Vec::new();
         while queue.arguments.kind == QueueType::Classic && queue.is_spilling() {
             match queue.ready.pop() {

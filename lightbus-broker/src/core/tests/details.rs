@@ -334,3 +334,30 @@ fn a_hidden_key_hides_the_first_that_is_the_same() {
         Some(&list(&["q", "a", "q"]))
     );
 }
+
+#[test]
+fn what_comes_back_to_a_queue_that_ends_is_no_dead_letter() {
+    let mut bench = Bench::new();
+    let (mut client, mut other) = (bench.client(), bench.client());
+    bench.declare(&mut client, "grave", &[]);
+    let declare = queue::Declare {
+        queue: "q".into(),
+        auto_delete: true,
+        arguments: table(&[
+            ("x-dead-letter-exchange", text("")),
+            ("x-dead-letter-routing-key", text("grave")),
+            ("x-max-length", int(1)),
+        ]),
+        ..queue::Declare::default()
+    };
+    bench.queue(&mut client, Queue::Declare(declare));
+    bench.next(&mut client);
+    bench.consume(&mut other, "q", "c", 0);
+    for body in ["first", "second"] {
+        bench.publish(&mut client, "", "q", body);
+    }
+    assert_eq!(bench.bodies(&mut other), ["first", "second"]);
+    bench.disconnect(&other);
+    assert!(bench.snapshot().queue("q").is_none());
+    assert_eq!(bench.ready("grave"), 0);
+}
