@@ -97,9 +97,14 @@ fn properties(names: &Names) -> BoxedStrategy<AMQPProperties> {
                 Some(headers) => AMQPProperties::default().with_headers(headers),
                 None => AMQPProperties::default(),
             };
-            chosen
+            let properties = chosen
                 .into_iter()
-                .fold(start, |properties, (set, value)| set(properties, &value))
+                .fold(start, |properties, (set, value)| set(properties, &value));
+            // In a priority queue RabbitMQ overlooks what expires before others, until something else moves it.
+            if properties.expiration().is_some() && properties.priority().is_some() {
+                return properties.with_priority(0);
+            }
+            properties
         })
         .boxed()
 }
