@@ -180,11 +180,11 @@ pub(crate) fn ack(out: &mut Vec<u8>, channel: u16, tag: u64, multiple: bool) {
     });
 }
 
-/// `basic.nack`, as the broker's refusal of one message.
+/// `basic.nack`, as the broker's refusal of one message; RabbitMQ leaves the flag to requeue set, which means nothing here.
 pub(crate) fn nack(out: &mut Vec<u8>, channel: u16, tag: u64) {
     raw_method(out, channel, 60, 120, |out| {
         out.extend_from_slice(&tag.to_be_bytes());
-        out.push(0);
+        out.push(2);
     });
 }
 

@@ -1,11 +1,11 @@
-//! The everyday paths, through lapin.
+//! The everyday paths, through lapin. What every client may rely on, method by method, is in `conformance`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
 use futures_util::StreamExt;
 use lapin::{
-    BasicProperties, Confirmation, ExchangeKind,
+    Confirmation, ExchangeKind,
     options::*,
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::FieldTable,
@@ -38,169 +38,6 @@ async fn publishes_consumes_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn large_bodies_and_all_properties_survive() {
-    let (_broker, _connection, channel) = start().await;
-    declare(&channel, "q", &[]).await;
-    let body: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
-    let properties = BasicProperties::default()
-        .with_content_type("text/plain".into())
-        .with_headers(table(&[("k", text("v")), ("n", int(-1))]))
-        .with_delivery_mode(2)
-        .with_correlation_id("c".into())
-        .with_reply_to("r".into())
-        .with_message_id("m".into())
-        .with_timestamp(12)
-        .with_type("t".into())
-        .with_app_id("a".into());
-    publish_with(&channel, "", "q", &body, properties.clone()).await;
-    publish(&channel, "", "q", b"").await;
-    let got = get(&channel, "q").await.unwrap();
-    assert!(got.data == body);
-    assert_eq!(got.properties, properties);
-    assert_eq!(got.message_count, 1);
-    assert!(get(&channel, "q").await.unwrap().data.is_empty());
-    assert!(get(&channel, "q").await.is_none());
-}
-
-#[tokio::test]
-async fn unroutable_messages_come_back_and_others_do_not() {
-    let (_broker, _connection, channel) = start().await;
-    declare(&channel, "q", &[]).await;
-    let Confirmation::Ack(Some(returned)) = publish(&channel, "", "nowhere", b"lost").await else {
-        panic!("not returned")
-    };
-    assert_eq!(
-        (returned.reply_code, returned.data.as_slice()),
-        (312, &b"lost"[..])
-    );
-    assert!(matches!(
-        publish(&channel, "", "q", b"kept").await,
-        Confirmation::Ack(None)
-    ));
-}
-
-#[tokio::test]
-async fn a_full_queue_says_no() {
-    let (_broker, _connection, channel) = start().await;
-    declare(
-        &channel,
-        "q",
-        &[
-            ("x-max-length", int(1)),
-            ("x-overflow", text("reject-publish")),
-        ],
-    )
-    .await;
-    assert!(publish(&channel, "", "q", b"1").await.is_ack());
-    assert!(publish(&channel, "", "q", b"2").await.is_nack());
-    assert_eq!(get(&channel, "q").await.unwrap().data, b"1");
-    assert!(publish(&channel, "", "q", b"3").await.is_ack());
-}
-
-#[tokio::test]
-async fn rejected_and_expired_messages_reach_their_dead_letter_queue() {
-    let (_broker, _connection, channel) = start().await;
-    let options = ExchangeDeclareOptions {
-        durable: true,
-        ..ExchangeDeclareOptions::default()
-    };
-    channel
-        .exchange_declare(
-            "dead".into(),
-            ExchangeKind::Direct,
-            options,
-            FieldTable::default(),
-        )
-        .await
-        .unwrap();
-    declare(&channel, "q.dead", &[("x-queue-type", text("quorum"))]).await;
-    let bind = channel.queue_bind(
-        "q.dead".into(),
-        "dead".into(),
-        "q".into(),
-        QueueBindOptions::default(),
-        FieldTable::default(),
-    );
-    bind.await.unwrap();
-    let arguments = [
-        ("x-queue-type", text("quorum")),
-        ("x-dead-letter-exchange", text("dead")),
-    ];
-    declare(&channel, "q", &arguments).await;
-    let mut dead = consume(&channel, "q.dead").await;
-
-    let expiring = BasicProperties::default().with_expiration("1".into());
-    publish_with(&channel, "", "q", b"expires", expiring).await;
-    let delivery = dead.next().await.unwrap().unwrap();
-    assert_eq!(delivery.data, b"expires");
-    assert_eq!(
-        header(&delivery, "x-first-death-reason"),
-        Some(text("expired"))
-    );
-
-    let mut consumer = consume(&channel, "q").await;
-    publish(&channel, "", "q", b"rejected").await;
-    let delivery = consumer.next().await.unwrap().unwrap();
-    delivery
-        .reject(BasicRejectOptions { requeue: false })
-        .await
-        .unwrap();
-    let delivery = dead.next().await.unwrap().unwrap();
-    assert_eq!(delivery.data, b"rejected");
-    assert_eq!(
-        header(&delivery, "x-first-death-reason"),
-        Some(text("rejected"))
-    );
-    assert_eq!(header(&delivery, "x-first-death-queue"), Some(text("q")));
-}
-
-#[tokio::test]
-async fn prefetch_and_multiple_acks() {
-    let (broker, _connection, channel) = start().await;
-    declare(&channel, "q", &[]).await;
-    channel
-        .basic_qos(3, BasicQosOptions::default())
-        .await
-        .unwrap();
-    let mut consumer = consume(&channel, "q").await;
-    for n in 0..7_u8 {
-        publish(&channel, "", "q", &[n]).await;
-    }
-    let queue = broker.snapshot().queue("q").cloned().unwrap();
-    assert_eq!((queue.unacked, queue.ready), (3, 4));
-    let mut seen = Vec::new();
-    for n in 0..7 {
-        let delivery = consumer.next().await.unwrap().unwrap();
-        seen.push(delivery.data[0]);
-        if n % 3 == 2 {
-            delivery
-                .ack(BasicAckOptions { multiple: true })
-                .await
-                .unwrap();
-        }
-    }
-    assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6]);
-    until(&broker, "six are acknowledged", |s| {
-        s.queue("q").is_some_and(|q| q.unacked == 1)
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_a_lost_consumer_had_is_redelivered() {
-    let (broker, first, channel) = start().await;
-    declare(&channel, "q", &[]).await;
-    let mut consumer = consume(&channel, "q").await;
-    publish(&channel, "", "q", b"m").await;
-    assert!(!consumer.next().await.unwrap().unwrap().redelivered);
-    first.close(200, "gone".into()).await.unwrap();
-    let second = connect(&broker).await;
-    let channel = second.create_channel().await.unwrap();
-    let mut consumer = consume(&channel, "q").await;
-    assert!(consumer.next().await.unwrap().unwrap().redelivered);
-}
-
-#[tokio::test]
 async fn a_consumers_stream_ends_when_its_queue_is_deleted() {
     let (_broker, connection, channel) = start().await;
     declare(&channel, "q", &[]).await;
@@ -212,17 +49,6 @@ async fn a_consumers_stream_ends_when_its_queue_is_deleted() {
         .unwrap();
     assert!(consumer.next().await.is_none());
     assert!(channel.status().connected());
-}
-
-#[tokio::test]
-async fn an_unused_queue_expires() {
-    let (broker, _connection, channel) = start().await;
-    declare(&channel, "q", &[("x-expires", int(30))]).await;
-    until(&broker, "the queue is gone", |s| s.queue("q").is_none()).await;
-    assert!(matches!(
-        publish(&channel, "", "q", b"m").await,
-        Confirmation::Ack(Some(_))
-    ));
 }
 
 #[tokio::test]

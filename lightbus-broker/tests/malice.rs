@@ -23,7 +23,7 @@ async fn no_amqp_at_all() {
     for greeting in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],
         b"AMQP\x00\x01\x00\x00",
-        b"AMQP\x01\x01\x08\x00",
+        b"AMQP\x09\x09\x09\x09",
     ] {
         let mut socket = raw(&broker).await;
         socket.write(greeting).await;
@@ -77,7 +77,7 @@ async fn broken_frames_close_their_connection() {
         ("end marker", &[8, 0, 0, 0, 0, 0, 0, 0][..], 501),
         ("kind", &[9, 0, 0, 0, 0, 0, 0, 0xCE], 501),
         ("size", &[1, 0, 1, 0x7F, 0xFF, 0xFF, 0xFF], 501),
-        ("method", &[1, 0, 1, 0, 0, 0, 4, 0, 50, 0, 10, 0xCE], 502),
+        ("method", &[1, 0, 1, 0, 0, 0, 4, 0, 50, 0, 10, 0xCE], 501),
         ("content", &[3, 0, 1, 0, 0, 0, 1, 0, 0xCE], 505),
         ("channel", &[1, 0, 9, 0, 0, 0, 4, 0, 60, 0, 100, 0xCE], 504),
     ] {

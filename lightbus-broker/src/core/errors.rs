@@ -13,6 +13,18 @@ pub(crate) struct Fault {
     pub(crate) scope: Scope,
     pub(crate) code: u16,
     pub(crate) text: String,
+    /// The method it is reported against, where that is not the one being handled: class and number.
+    pub(crate) against: Option<(u16, u16)>,
+}
+
+impl Fault {
+    /// Reports it against a method other than the one being handled; `(0, 0)` is none.
+    pub(crate) fn against(self, class: u16, method: u16) -> Self {
+        Self {
+            against: Some((class, method)),
+            ..self
+        }
+    }
 }
 
 /// What a handler returns.
@@ -25,6 +37,7 @@ macro_rules! faults {
                 scope: Scope::$scope,
                 code: $code,
                 text: format!(concat!($prefix, " - {}"), detail.as_ref()),
+                against: None,
             }
         }
     )*};

@@ -2,7 +2,7 @@
 
 use super::{
     Core,
-    arguments::{assert_equal, assert_same, text},
+    arguments::{assert_equal, assert_same, text, without_line_ends},
     errors::{Outcome, access_refused, not_found, precondition_failed},
     event::EventKind,
     exchange::{Declaration, Exchange, Kind, Target, subject},
@@ -24,7 +24,7 @@ impl Core {
     pub(super) fn exchange_declare(&mut self, at: At, mut declare: exchange::Declare) -> Outcome {
         declare.exchange = one_line(declare.exchange);
         let nowait = declare.nowait;
-        let name = declare.exchange.as_str();
+        let name = &without_line_ends(declare.exchange.as_str());
         let vhost = self.vhost_of(at.conn);
         let existing = self
             .vhosts
@@ -53,7 +53,7 @@ impl Core {
     }
 
     fn create_exchange(&mut self, vhost: &str, declare: exchange::Declare) -> Outcome {
-        let name = declare.exchange.as_str();
+        let name = &without_line_ends(declare.exchange.as_str());
         if name.starts_with("amq.") {
             return Err(access_refused(format!(
                 "exchange name '{name}' contains reserved prefix 'amq.*'"
@@ -74,7 +74,7 @@ impl Core {
             },
         };
         let declaration = Declaration {
-            name: Arc::from(name),
+            name: Arc::from(name.as_ref()),
             kind,
             durable: declare.durable,
             auto_delete: declare.auto_delete,

@@ -4,7 +4,7 @@ use super::{
     Core,
     arguments::text,
     connection::{Client, Phase},
-    errors::{Fault, Outcome, command_invalid, login_refused, not_allowed},
+    errors::{Fault, Outcome, channel_error, command_invalid, login_refused, not_allowed},
     event::{CloseReason, EventKind},
     ids::{At, ConnId},
     tables,
@@ -20,7 +20,7 @@ use amq_protocol::{
 use std::sync::Arc;
 
 /// What the broker can do beyond the specification.
-const CAPABILITIES: [&str; 8] = [
+const CAPABILITIES: [&str; 9] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
@@ -29,10 +29,14 @@ const CAPABILITIES: [&str; 8] = [
     "consumer_priorities",
     "authentication_failure_close",
     "per_consumer_qos",
+    "direct_reply_to",
 ];
 
-/// How AMQP 0-9 begins. RabbitMQ takes it for 0-9-1, and some clients count on that.
+/// The header of 0-9, which is served as 0-9-1.
 const PROTOCOL_0_9: [u8; 8] = *b"AMQP\x01\x01\x00\x09";
+
+/// `connection.open`.
+const OPEN: (u16, u16) = (10, 40);
 
 /// The least frame size a client may ask for.
 pub(super) const LEAST_FRAME: u32 = 4096;
@@ -71,6 +75,7 @@ impl Core {
             ("platform", "Rust"),
             ("information", "lightbus-broker: in memory, one node"),
             ("cluster_name", "lightbus-broker"),
+            ("copyright", "The lightbus authors; Apache-2.0 or MIT"),
         ] {
             properties.insert(name.into(), AMQPValue::LongString(value.into()));
         }
@@ -100,12 +105,7 @@ impl Core {
                     )),
                 );
             }
-            (phase, method) => {
-                let id = AMQPClass::Connection(method).get_amqp_method_id();
-                return Err(command_invalid(format!(
-                    "method {id} of class connection does not belong here ({phase:?})"
-                )));
-            }
+            _ => return Err(misplaced()),
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Core {
             let text = format!(
                 "Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
             );
-            return Err(login_refused(text));
+            return Err(login_refused(text).against(0, 0));
         }
         if let Some(connection) = self.conns.get_mut(&at.conn) {
             connection.user = user.into();
@@ -180,7 +180,8 @@ impl Core {
 
     fn open(&mut self, at: At, vhost: &str) -> Outcome {
         let Some((name, _)) = self.vhosts.get_key_value(vhost) else {
-            return Err(not_allowed(format!("vhost {vhost} not found")));
+            let (class, method) = OPEN;
+            return Err(not_allowed(format!("vhost {vhost} not found")).against(class, method));
         };
         let name: Arc<str> = name.clone();
         self.assert_admits_one_more(at, vhost)?;
@@ -224,6 +225,16 @@ impl Core {
             "access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached"
         )))
     }
+}
+
+/// Whether a client that is not logged in yet is told why it is turned away.
+pub(super) fn is_told(fault: &Fault) -> bool {
+    matches!(fault.code, 403 | 541) || fault.against == Some(OPEN)
+}
+
+/// A method that the connection cannot take now, or that belongs to a channel.
+pub(super) fn misplaced() -> Fault {
+    channel_error("unexpected method in connection state running")
 }
 
 fn negotiate(what: &str, least: u32, most: u32, wanted: u32) -> Outcome<u32> {
@@ -278,7 +289,7 @@ fn credentials(mechanism: &str, response: &[u8]) -> Outcome<(String, String)> {
             )));
         }
     };
-    found.ok_or_else(|| -> Fault { login_refused(format!("malformed {mechanism} response")) })
+    found.ok_or_else(|| command_invalid(format!("malformed {mechanism} response")))
 }
 
 fn plain(response: &[u8]) -> Option<(String, String)> {

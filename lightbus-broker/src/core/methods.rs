@@ -8,7 +8,9 @@ use super::{
         Fault, Outcome, channel_error, command_invalid, frame_error, not_allowed, not_implemented,
         precondition_failed, syntax_error, unexpected_frame,
     },
+    handshake::misplaced,
     ids::At,
+    publish::{no_body, no_header},
     tables::{self, TableError},
 };
 use crate::frames::{BODY, Frame, HEADER, HEARTBEAT};
@@ -32,32 +34,26 @@ impl Core {
         }
         self.spring_trap();
         match frame.kind {
-            HEARTBEAT if at.channel == 0 => match frame.payload {
-                [] => Ok(()),
-                payload => Err(frame_error(format!(
-                    "{}: unknown_frame",
-                    shown(HEARTBEAT, payload)
-                ))),
-            },
-            HEARTBEAT => Err(unexpected_frame(shown(HEARTBEAT, frame.payload))),
-            HEADER | BODY if at.channel == 0 => {
-                Err(unexpected_frame(shown(frame.kind, frame.payload)))
-            }
+            HEARTBEAT if at.channel != 0 => Err(stray(frame)),
+            HEARTBEAT if frame.payload.is_empty() => Ok(()),
+            HEARTBEAT => Err(unknown_frame(frame)),
+            HEADER | BODY if at.channel == 0 => Err(stray(frame)),
             HEADER => self.content_header(at, frame.payload),
             BODY => self.content_body(at, frame.payload),
-            _ => self.method(at, frame.payload),
+            _ => self.method(at, frame),
         }
     }
 
-    fn method(&mut self, at: At, payload: &[u8]) -> Outcome {
+    fn method(&mut self, at: At, frame: &Frame<'_>) -> Outcome {
+        let payload = frame.payload;
         let [c1, c0, m1, m0, arguments @ ..] = payload else {
-            return Err(syntax_error("a method without its number"));
+            return Err(unknown_frame(frame));
         };
         let (class, method) = (
             u16::from_be_bytes([*c1, *c0]),
             u16::from_be_bytes([*m1, *m0]),
         );
-        if class == CONNECTION {
+        if class == CONNECTION && at.channel == 0 {
             return self.method_of_connection(at, method, payload, arguments);
         }
         if !self.admits_method(at, class, method)? {
@@ -66,12 +62,10 @@ impl Core {
         match (class, method) {
             (BASIC, 40) => self.basic_publish(at, arguments),
             (BASIC, 80) => self.basic_ack(at, arguments),
-            (BASIC, 10) if arguments.first_chunk() != Some(&[0; 4]) => {
-                let size = arguments
-                    .first_chunk()
-                    .map_or(0, |size| u32::from_be_bytes(*size));
-                Err(not_implemented(format!("prefetch_size!=0 ({size})")))
-            }
+            (BASIC, 10) if prefetch_size(arguments) != 0 => Err(not_implemented(format!(
+                "prefetch_size!=0 ({})",
+                prefetch_size(arguments)
+            ))),
             _ => {
                 let class = parse(class, method, payload, arguments)?;
                 self.dispatch(at, class)
@@ -86,9 +80,6 @@ impl Core {
         payload: &[u8],
         arguments: &[u8],
     ) -> Outcome {
-        if at.channel != 0 {
-            return Err(command_invalid("unimplemented method"));
-        }
         match parse(CONNECTION, method, payload, arguments)? {
             AMQPClass::Connection(method) => self.connection_method(at, method),
             _ => Ok(()),
@@ -103,16 +94,10 @@ impl Core {
         match connection.phase {
             Phase::Running => {}
             Phase::Closing => return Ok(false),
-            phase => {
-                return Err(command_invalid(format!(
-                    "method {method} of class {class} before the connection is open ({phase:?})"
-                )));
-            }
+            _ => return Err(misplaced()),
         }
         if at.channel == 0 {
-            return Err(channel_error(
-                "unexpected method in connection state running",
-            ));
+            return Err(misplaced());
         }
         let opens = (class, method) == (CHANNEL, 10);
         match connection.channels.get(&at.channel) {
@@ -120,10 +105,11 @@ impl Core {
             None => Err(channel_error("expected 'channel.open'")),
             Some(channel) if channel.closing => Ok(class == CHANNEL && matches!(method, 40 | 41)),
             Some(_) if opens => Err(channel_error("second 'channel.open' seen")),
-            Some(channel) if !matches!(channel.incoming, Incoming::Method) => {
-                Err(unexpected_frame("expected content, got a method instead"))
-            }
-            Some(_) => Ok(true),
+            Some(channel) => match channel.incoming {
+                Incoming::Method => Ok(true),
+                Incoming::Header(_) => Err(no_header("non content header frame")),
+                Incoming::Body(_) | Incoming::Excess { .. } => Err(no_body()),
+            },
         }
     }
 
@@ -143,24 +129,20 @@ impl Core {
                 self.send(at, AMQPClass::Access(ok));
                 Ok(())
             }
-            AMQPClass::Access(_) => Err(command_invalid("a method that only the broker sends")),
-            AMQPClass::Confirm(_) | AMQPClass::Connection(_) => {
-                Err(command_invalid("a method that only the broker sends"))
+            AMQPClass::Access(_) | AMQPClass::Confirm(_) | AMQPClass::Connection(_) => {
+                Err(unimplemented())
             }
         }
     }
 
     fn basic(&mut self, at: At, method: basic::AMQPMethod) -> Outcome {
-        use basic::AMQPMethod::{
-            Cancel, CancelOk, Consume, Get, Nack, Qos, Recover, RecoverAsync, Reject,
-        };
+        use basic::AMQPMethod::{Cancel, Consume, Get, Nack, Qos, Recover, RecoverAsync, Reject};
         match method {
             Consume(consume) => self.consume(at, &consume),
             Cancel(cancel) => {
                 self.cancel(at, &cancel);
                 Ok(())
             }
-            CancelOk(_) => Ok(()),
             Get(get) => self.get(at, &get),
             Nack(nack) => self.basic_nack(at, nack.delivery_tag, nack.multiple, nack.requeue),
             Reject(reject) => self.basic_nack(at, reject.delivery_tag, false, reject.requeue),
@@ -170,7 +152,7 @@ impl Core {
             }
             Recover(recover) => self.recover(at, recover.requeue, true),
             RecoverAsync(recover) => self.recover(at, recover.requeue, false),
-            _ => Err(command_invalid("a method that only the broker sends")),
+            _ => Err(unimplemented()),
         }
     }
 
@@ -182,7 +164,7 @@ impl Core {
             Unbind(unbind) => self.queue_unbind(at, unbind),
             Purge(purge) => self.queue_purge(at, &purge),
             Delete(delete) => self.queue_delete(at, delete),
-            _ => Err(command_invalid("a method that only the broker sends")),
+            _ => Err(unimplemented()),
         }
     }
 
@@ -193,24 +175,27 @@ impl Core {
             Delete(delete) => self.exchange_delete(at, delete),
             Bind(bind) => self.exchange_bind(at, bind),
             Unbind(unbind) => self.exchange_unbind(at, &unbind),
-            _ => Err(command_invalid("a method that only the broker sends")),
+            _ => Err(unimplemented()),
         }
     }
 
     fn channel(&mut self, at: At, method: channel::AMQPMethod) -> Outcome {
-        use channel::AMQPMethod::{Close, CloseOk, Flow, FlowOk, Open};
+        use channel::AMQPMethod::{Close, CloseOk, Flow, Open};
         match method {
             Open(_) => self.open_channel(at),
             Close(_) => {
                 self.flush_confirms(at.conn);
-                self.end_channel(at);
+                // Where both sides close at once, the channel still waits for the client's close-ok.
+                if !self.is_closing(at) {
+                    self.end_channel(at);
+                }
                 self.send(
                     at,
                     AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {})),
                 );
                 Ok(())
             }
-            CloseOk(_) => {
+            CloseOk(_) if self.is_closing(at) => {
                 self.confirm_close(at);
                 Ok(())
             }
@@ -221,8 +206,7 @@ impl Core {
                 self.send(at, AMQPClass::Channel(channel::AMQPMethod::FlowOk(ok)));
                 Ok(())
             }
-            FlowOk(_) => Ok(()),
-            _ => Err(command_invalid("a method that only the broker sends")),
+            _ => Err(unimplemented()),
         }
     }
 
@@ -230,12 +214,12 @@ impl Core {
         let Some(connection) = self.conns.get_mut(&at.conn) else {
             return Ok(());
         };
-        // It limits how many there are, whatever their numbers.
-        let (open, max) = (connection.channels.len(), connection.channel_max);
+        let (max, open) = (connection.channel_max, connection.channels.len());
         if open >= usize::from(max) {
             return Err(not_allowed(format!(
                 "number of channels opened ({open}) has reached the negotiated channel_max ({max})"
-            )));
+            ))
+            .against(0, 0));
         }
         connection.channels.insert(at.channel, Channel::new());
         self.send(
@@ -243,6 +227,10 @@ impl Core {
             AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {})),
         );
         Ok(())
+    }
+
+    fn is_closing(&mut self, at: At) -> bool {
+        self.channel_mut(at).is_some_and(|channel| channel.closing)
     }
 
     fn confirm_select(&mut self, at: At, nowait: bool) -> Outcome {
@@ -267,33 +255,61 @@ impl Core {
     }
 }
 
-/// A frame in Erlang's notation, as RabbitMQ shows it; the beginning is enough.
-fn shown(kind: u8, payload: &[u8]) -> String {
-    let start = &payload[..payload.len().min(64)];
-    let octets = if start.is_empty() || !start.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-        let numbers: Vec<_> = start.iter().map(u8::to_string).collect();
-        numbers.join(",")
-    } else {
-        format!("\"{}\"", String::from_utf8_lossy(start))
+/// `basic.qos` gives a size first, which nobody implements.
+fn prefetch_size(arguments: &[u8]) -> u32 {
+    arguments
+        .first_chunk()
+        .map_or(0, |size| u32::from_be_bytes(*size))
+}
+
+fn unimplemented() -> Fault {
+    command_invalid("unimplemented method")
+}
+
+/// A frame on a channel that it does not belong to.
+fn stray(frame: &Frame<'_>) -> Fault {
+    unexpected_frame(shown(frame)).against(0, 0)
+}
+
+fn unknown_frame(frame: &Frame<'_>) -> Fault {
+    frame_error(format!("{}: unknown_frame", shown(frame))).against(0, 0)
+}
+
+/// A frame as errors show it.
+fn shown(frame: &Frame<'_>) -> String {
+    let shown = frame.payload.get(..16).unwrap_or(frame.payload);
+    let octets: Vec<_> = shown.iter().map(u8::to_string).collect();
+    let which = match shown.len() == frame.payload.len() {
+        true => "all",
+        false => "first 16",
     };
-    format!("type {kind}, all octets = <<{octets}>>")
+    let kind = frame.kind;
+    format!("type {kind}, {which} octets = <<{}>>", octets.join(","))
 }
 
 /// Decodes a method, once its table was found fit for a decoder that recurses.
 fn parse(class: u16, method: u16, payload: &[u8], arguments: &[u8]) -> Outcome<AMQPClass> {
     if let Some(at) = tables::offset_in_method(class, method, arguments) {
-        tables::walk(arguments, at, |_| ())
-            .map_err(|error| table_fault(error, "a method's arguments"))?;
+        tables::walk(arguments, at, |_| ()).map_err(|error| match error {
+            TableError::Malformed => undecodable(arguments),
+            TableError::TooDeep => table_fault(error, "a method's arguments"),
+        })?;
     }
     match parse_class(payload) {
-        Ok((_, class)) => Ok(class),
-        Err(_) if is_known(class, method) => Err(syntax_error(format!(
-            "method {method} of class {class} is malformed"
-        ))),
+        Ok(([], class)) => Ok(class),
+        Ok(_) => Err(undecodable(arguments)),
+        Err(_) if is_known(class, method) => Err(undecodable(arguments)),
         Err(_) => Err(not_implemented(format!(
             "unknown method {method} of class {class}"
         ))),
     }
+}
+
+/// The fault of arguments that are not what their method takes.
+pub(super) fn undecodable(arguments: &[u8]) -> Fault {
+    let shown = arguments.get(..40).unwrap_or(arguments);
+    let octets: Vec<_> = shown.iter().map(u8::to_string).collect();
+    frame_error(format!("cannot decode <<{}>>", octets.join(",")))
 }
 
 /// The fault of a malformed table.

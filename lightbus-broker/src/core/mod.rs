@@ -211,11 +211,11 @@ impl Core {
     pub(crate) fn bad_frame(&mut self, conn: ConnId, bad: BadFrame, now: Now) {
         self.now = now;
         let text = match bad {
-            BadFrame::Kind(kind) => format!("unknown frame type {kind}"),
+            BadFrame::Kind(kind) => format!("type {kind}: unknown_frame"),
             BadFrame::TooLarge { size, limit } => {
-                format!("frame_too_large: {size} is larger than {limit}")
+                format!("{{frame_too_large,{size},{limit}}}")
             }
-            BadFrame::End(end) => format!("bad frame end marker {end}"),
+            BadFrame::End(end) => format!("{{invalid_frame_end_marker,{end}}}"),
         };
         self.fail(At { conn, channel: 0 }, &frame_error(text), (0, 0));
         if let Some(connection) = self.conns.get_mut(&conn)
@@ -419,9 +419,11 @@ impl Core {
         let (channel, code, text) = (at.channel, fault.code, &fault.text);
         tracing::debug!(conn = at.conn.0, channel, code, %text, "refused");
         match connection.phase {
-            Phase::Header | Phase::Refused => return self.set_phase(at.conn, Phase::Refused),
             Phase::Closing | Phase::Done => return,
-            Phase::StartOk | Phase::TuneOk | Phase::Open | Phase::Running => {}
+            Phase::Running => {}
+            _ if handshake::is_told(fault) => {}
+            // Whoever cannot even log in by the rules is cut off, as RabbitMQ does.
+            _ => return self.set_phase(at.conn, Phase::Refused),
         }
         let on_channel = fault.scope == Scope::Channel
             && connection.phase == Phase::Running
@@ -448,6 +450,7 @@ impl Core {
         } else {
             At { channel: 0, ..at }
         };
+        let method = fault.against.unwrap_or(method);
         self.send(at, close_method(on_channel, fault, method));
     }
 

@@ -30,6 +30,7 @@ impl Core {
             scope: Scope::Connection,
             code,
             text: text.to_owned(),
+            against: None,
         };
         self.fail(At { conn, channel: 0 }, &fault, (0, 0));
         self.run_jobs();
@@ -45,6 +46,7 @@ impl Core {
             scope: Scope::Channel,
             code,
             text: text.to_owned(),
+            against: None,
         };
         self.fail(at, &fault, (0, 0));
         self.run_jobs();

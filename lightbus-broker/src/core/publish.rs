@@ -6,14 +6,15 @@ use super::{
     channel::{Incoming, Partial, Publish},
     connection::Phase,
     errors::{
-        Fault, Outcome, access_refused, channel_error, frame_error, not_found, not_implemented,
-        precondition_failed, syntax_error, unexpected_frame,
+        Fault, Outcome, access_refused, frame_error, not_found, not_implemented,
+        precondition_failed, unexpected_frame,
     },
     event::EventKind,
     exchange,
+    handshake::misplaced,
     ids::{At, ConnId, QueueId},
     message::{Body, Message},
-    methods::table_fault,
+    methods::{table_fault, undecodable},
     properties::{Field, Index, short_wire},
     queue_checks::expiry,
     tables,
@@ -55,7 +56,7 @@ impl Core {
     /// `basic.publish`: the content follows.
     pub(super) fn basic_publish(&mut self, at: At, arguments: &[u8]) -> Outcome {
         let Some((exchange, routing_key, flags)) = publish_arguments(arguments) else {
-            return Err(syntax_error("method 40 of class 60 is malformed"));
+            return Err(undecodable(arguments));
         };
         if flags & 2 != 0 {
             return Err(not_implemented("immediate=true"));
@@ -81,11 +82,11 @@ impl Core {
         match connection.phase {
             Phase::Running => {}
             Phase::Closing => return Ok(None),
-            _ => return Err(unexpected_frame("content before the connection is open")),
+            _ => return Err(misplaced()),
         }
         connection.grace = connection.grace.saturating_sub(bytes);
         match connection.channels.get_mut(&at.channel) {
-            None => Err(channel_error("expected 'channel.open'")),
+            None => Err(no_method()),
             Some(channel) if channel.closing => Ok(None),
             Some(channel) => Ok(Some(std::mem::take(&mut channel.incoming))),
         }
@@ -95,18 +96,16 @@ impl Core {
         let publish = match self.expected(at, payload.len())? {
             None => return Ok(()),
             Some(Incoming::Header(publish)) => publish,
-            Some(_) => {
-                return Err(unexpected_frame(
-                    "expected method frame, got non method frame instead",
-                ));
-            }
+            Some(Incoming::Body(_) | Incoming::Excess { .. }) => return Err(no_body()),
+            Some(Incoming::Method) => return Err(no_method()),
         };
         let Some((head, properties)) = payload.split_first_chunk::<12>() else {
-            return Err(syntax_error("a content header is cut short"));
+            return Err(frame_error("a content header is cut short").against(0, 0));
         };
         let [c1, c0, _, _, size @ ..] = *head;
-        if [c1, c0] != [0, 60] {
-            return Err(unexpected_frame("expected a content header for class 60"));
+        let class = u16::from_be_bytes([c1, c0]);
+        if class != 60 {
+            return Err(no_header(&format!("one for class {class}")));
         }
         let index = Index::scan(properties)
             .map_err(|error| table_fault(error, "a message's properties"))?;
@@ -140,11 +139,8 @@ impl Core {
             Some(Incoming::Excess { left, size }) => {
                 return self.skip_body(at, payload.len(), left, size);
             }
-            Some(_) => {
-                return Err(unexpected_frame(
-                    "expected method frame, got non method frame instead",
-                ));
-            }
+            Some(Incoming::Header(_)) => return Err(no_header("non content header frame")),
+            Some(Incoming::Method) => return Err(no_method()),
         };
         if payload.len() > partial.size - partial.body.len() {
             return Err(body_too_large());
@@ -205,7 +201,8 @@ impl Core {
         let route = known.map_or_else(Route::default, |vhost| vhost.route(&message));
         let replied = route.queues.is_empty() && self.deliver_reply(&vhost, &message);
         let routed = Routed {
-            returned: route.queues.is_empty() && !replied && mandatory,
+            // A direct reply that arrived was still taken by no queue.
+            returned: route.queues.is_empty() && mandatory,
             message,
             route,
             replied,
@@ -405,6 +402,22 @@ impl Core {
 
 fn body_too_large() -> Fault {
     frame_error("a content body is larger than its header said")
+}
+
+/// Something else than the header of a publication.
+pub(super) fn no_header(got: &str) -> Fault {
+    let text = format!("expected content header for class 60, got {got} instead");
+    unexpected_frame(text).against(60, 40)
+}
+
+/// Something else than the body of a publication.
+pub(super) fn no_body() -> Fault {
+    unexpected_frame("expected content body, got non content body frame instead").against(60, 40)
+}
+
+/// Content that nothing announced.
+fn no_method() -> Fault {
+    unexpected_frame("expected method frame, got non method frame instead").against(0, 0)
 }
 
 /// Exchange, routing key and flags of `basic.publish`.

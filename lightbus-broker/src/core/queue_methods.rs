@@ -2,7 +2,7 @@
 
 use super::{
     Core,
-    arguments::{assert_equal, assert_same, text},
+    arguments::{assert_equal, assert_same, text, without_line_ends},
     errors::{
         Fault, Outcome, access_refused, not_implemented, precondition_failed, resource_locked,
     },
@@ -77,7 +77,7 @@ impl Core {
     }
 
     fn declare_queue(&mut self, at: At, declare: queue::Declare) -> Outcome<QueueId> {
-        let wanted = declare.queue.as_str();
+        let wanted = &without_line_ends(declare.queue.as_str());
         if wanted.starts_with("amq.") {
             return Err(access_refused(format!(
                 "queue name '{wanted}' contains reserved prefix 'amq.*'"
@@ -88,7 +88,7 @@ impl Core {
             assert_nameable(kind)?;
             self.fresh_name("amq.gen-")
         } else {
-            Arc::from(wanted)
+            Arc::from(wanted.as_ref())
         };
         let vhost = self.vhost_of(at.conn);
         let existing = self

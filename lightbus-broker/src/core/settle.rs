@@ -4,8 +4,9 @@ use super::{
     Core,
     channel::Unacked,
     deaths::Reason,
-    errors::{Outcome, not_implemented, precondition_failed, syntax_error},
+    errors::{Outcome, not_implemented, precondition_failed},
     ids::{At, QueueId},
+    methods::undecodable,
 };
 use crate::queue_type::QueueType;
 use amq_protocol::protocol::{AMQPClass, basic};
@@ -25,7 +26,7 @@ impl Core {
             Some((tag, [flags, ..])) => {
                 self.settle(at, u64::from_be_bytes(*tag), flags & 1 != 0, Verdict::Done)
             }
-            _ => Err(syntax_error("method 80 of class 60 is malformed")),
+            _ => Err(undecodable(arguments)),
         }
     }
 

@@ -101,7 +101,7 @@ fn a_full_queue_that_rejects_is_a_nack() {
     let nack = basic::Nack {
         delivery_tag: 3,
         multiple: false,
-        requeue: false,
+        requeue: true,
     };
     assert_eq!(
         bench.next(&mut client),

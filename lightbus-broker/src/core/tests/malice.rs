@@ -32,8 +32,8 @@ fn close_ok(bench: &mut Bench, client: &mut Client) {
 
 #[test]
 fn faults_have_their_codes() {
-    assert_eq!(verdict(METHOD, 1, &[0]), 502, "no method number");
-    assert_eq!(verdict(METHOD, 1, &[0, 50, 0, 10, 0, 0]), 502, "cut short");
+    assert_eq!(verdict(METHOD, 1, &[0]), 501, "no method number");
+    assert_eq!(verdict(METHOD, 1, &[0, 50, 0, 10, 0, 0]), 501, "cut short");
     assert_eq!(verdict(METHOD, 1, &[0, 50, 0, 99]), 540, "unknown method");
     assert_eq!(verdict(METHOD, 1, &[9, 9, 0, 10]), 540, "unknown class");
     assert_eq!(
@@ -54,7 +54,7 @@ fn faults_have_their_codes() {
     );
     assert_eq!(
         verdict(METHOD, 0, &[0, 10, 0, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-        503,
+        504,
         "start-ok again"
     );
     assert_eq!(verdict(HEADER, 1, &[0; 14]), 505, "no publish");
@@ -95,7 +95,7 @@ fn content_must_be_what_was_announced() {
                 (METHOD, publish.to_vec()),
                 (HEADER, header(1)[..9].to_vec()),
             ],
-            502,
+            501,
         ),
         (
             vec![

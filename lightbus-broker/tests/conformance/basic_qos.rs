@@ -1,0 +1,102 @@
+//! Prefetch.
+
+use crate::prelude::*;
+
+async fn fill(wire: &mut Wire, queue: &str, messages: u32) {
+    for n in 0..messages {
+        wire.put(queue, &n.to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn each_consumer_has_its_own_prefetch() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let queue = stage.queue(&mut wire, "q", &[]).await;
+    wire.qos(2, false).await;
+    wire.consume(&queue, "a").await;
+    wire.qos(1, false).await;
+    wire.consume(&queue, "b").await;
+    fill(&mut wire, &queue, 6).await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(wire.message(1).await.delivery().consumer_tag.to_string());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, ["a", "a", "b"]);
+    wire.until_ready(&queue, 3).await;
+    wire.ack(3, true).await;
+    for _ in 0..3 {
+        wire.message(1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_channel_has_a_prefetch_as_a_whole() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let queue = stage.queue(&mut wire, "q", &[]).await;
+    wire.qos(3, true).await;
+    wire.consume(&queue, "a").await;
+    wire.consume(&queue, "b").await;
+    fill(&mut wire, &queue, 6).await;
+    for _ in 0..3 {
+        wire.message(1).await;
+    }
+    wire.until_ready(&queue, 3).await;
+    wire.ack(2, false).await;
+    wire.message(1).await;
+    wire.until_ready(&queue, 2).await;
+    // Zero takes the limit away.
+    wire.qos(0, true).await;
+    for _ in 0..2 {
+        wire.message(1).await;
+    }
+}
+
+#[tokio::test]
+async fn consumers_that_do_not_acknowledge_and_get_know_no_prefetch() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let queue = stage.queue(&mut wire, "q", &[]).await;
+    fill(&mut wire, &queue, 6).await;
+    wire.qos(1, false).await;
+    for n in 0..2 {
+        wire.send(
+            1,
+            basic::Get {
+                queue: queue.as_str().into(),
+                no_ack: false,
+            },
+        )
+        .await;
+        assert_eq!(wire.message(1).await.text(), n.to_string());
+    }
+    let consume = basic::Consume {
+        queue: queue.as_str().into(),
+        consumer_tag: "c".into(),
+        no_ack: true,
+        ..Default::default()
+    };
+    wire.call(
+        1,
+        consume,
+        basic::ConsumeOk {
+            consumer_tag: "c".into(),
+        },
+    )
+    .await;
+    for n in 2..6 {
+        assert_eq!(wire.message(1).await.text(), n.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_size_is_not_implemented() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let qos = [0, 60, 0, 10, 0, 0, 0, 5, 0, 1, 0];
+    wire.write(&crate::support::frame(1, 1, qos)).await;
+    wire.ends(540, "NOT_IMPLEMENTED - prefetch_size!=0 (5)", (60, 10))
+        .await;
+}
