@@ -256,10 +256,9 @@ fn url(address: SocketAddr, settings: &Settings) -> String {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
-    let (user, password) = settings
-        .users
-        .first()
-        .map_or(("", ""), |(user, password)| (user, password));
+    let (user, password) = settings.users.first().map_or(("", ""), |user| {
+        (user.name.as_str(), user.password.as_str())
+    });
     let vhost = settings.vhosts.first().map_or("/", String::as_str);
     format!(
         "amqp://{}:{}@{host}:{}/{}",

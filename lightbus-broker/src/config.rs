@@ -1,6 +1,11 @@
 //! How a broker is set up.
 
-use crate::{broker::Broker, error::StartError, queue_type::QueueType};
+use crate::{
+    broker::Broker,
+    error::StartError,
+    queue_type::QueueType,
+    user::{Account, User},
+};
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
@@ -14,7 +19,7 @@ const LEAST_FRAME: u32 = 4096;
 /// What the core needs to know.
 #[derive(Clone)]
 pub(crate) struct Settings {
-    pub(crate) users: Vec<(String, String)>,
+    pub(crate) users: Vec<Account>,
     pub(crate) vhosts: Vec<String>,
     pub(crate) heartbeat: u16,
     pub(crate) frame_max: u32,
@@ -35,17 +40,18 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn admits(&self, user: &str, password: &str) -> bool {
+    /// The user whose name and password these are.
+    pub(crate) fn admit(&self, name: &str, password: &str) -> Option<&Account> {
         self.users
             .iter()
-            .any(|(name, secret)| name == user && secret == password)
+            .find(|user| user.name == name && user.password == password)
     }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            users: vec![("guest".to_owned(), "guest".to_owned())],
+            users: vec![Account::guest()],
             vhosts: vec!["/".to_owned()],
             heartbeat: 60,
             frame_max: 131_072,
@@ -66,7 +72,7 @@ impl Default for Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let users: Vec<_> = self.users.iter().map(|(name, _)| name).collect();
+        let users: Vec<_> = self.users.iter().map(|user| &user.name).collect();
         f.debug_struct("Settings")
             .field("users", &users)
             .field("vhosts", &self.vhosts)
@@ -109,7 +115,7 @@ pub(crate) struct Limits {
 #[must_use = "a builder does nothing until it is started"]
 pub struct BrokerBuilder {
     listen: SocketAddr,
-    own_users: bool,
+    users: Vec<User>,
     settings: Settings,
     limits: Limits,
 }
@@ -118,7 +124,7 @@ impl Default for BrokerBuilder {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            own_users: false,
+            users: Vec::new(),
             settings: Settings::default(),
             limits: Limits {
                 connections: 1024,
@@ -130,7 +136,8 @@ impl Default for BrokerBuilder {
 }
 
 impl BrokerBuilder {
-    /// Listens here; by default on a free port of the loopback interface. Other interfaces need a [`user`](Self::user).
+    /// Listens here; by default on a free port of the loopback interface. Other interfaces need a
+    /// [`user`](Self::user), and none that everybody knows.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -144,17 +151,30 @@ impl BrokerBuilder {
         self
     }
 
-    /// Admits a user. The first one takes the place of `guest`, and stands in [`Broker::url`].
+    /// Admits a user who may do everything. The first one takes the place of `guest`, and stands in [`Broker::url`].
     ///
     /// ```
     /// let builder = lightbus_broker::Broker::builder().user("ada", "secret").user("bob", "hidden");
     /// assert!(!format!("{builder:?}").contains("secret"));
     /// ```
-    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
-        if !std::mem::replace(&mut self.own_users, true) {
-            self.settings.users.clear();
+    pub fn user(self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.add_user(User::new(name, password))
+    }
+
+    /// Admits a user who may not do everything; one of the same name is replaced.
+    ///
+    /// ```
+    /// use lightbus_broker::{Broker, Permissions, User};
+    ///
+    /// let bob = User::new("bob", "hidden").access("/", Permissions::none().read("^orders$"));
+    /// let builder = Broker::builder().user("ada", "secret").add_user(bob);
+    /// # drop(builder);
+    /// ```
+    pub fn add_user(mut self, user: User) -> Self {
+        match self.users.iter_mut().find(|old| old.name == user.name) {
+            Some(old) => *old = user,
+            None => self.users.push(user),
         }
-        self.settings.users.push((name.into(), password.into()));
         self
     }
 
@@ -332,16 +352,22 @@ impl BrokerBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError::Bind`] where it cannot listen, [`StartError::Open`] where others could reach it without credentials.
+    /// [`StartError::Bind`] where it cannot listen, [`StartError::Open`] where others could reach it with credentials that
+    /// everybody knows, [`StartError::Pattern`] where a permission is no regular expression that it knows.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let broker = lightbus_broker::Broker::builder().start().await?;
     /// # drop(broker); Ok(()) }
     /// ```
-    pub async fn start(self) -> Result<Broker, StartError> {
-        if !self.listen.ip().is_loopback() && !self.own_users {
+    pub async fn start(mut self) -> Result<Broker, StartError> {
+        let known = self.users.is_empty() || self.users.iter().any(User::is_guest);
+        if !self.listen.ip().is_loopback() && known {
             return Err(StartError::Open(self.listen));
+        }
+        if !self.users.is_empty() {
+            let accounts = self.users.into_iter().map(User::admit);
+            self.settings.users = accounts.collect::<Result<_, _>>()?;
         }
         Broker::listen(self.listen, self.settings, self.limits).await
     }

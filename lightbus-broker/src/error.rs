@@ -27,4 +27,12 @@ pub enum StartError {
     /// The address can be reached from other machines, and everybody knows the default credentials.
     #[error("{0} can be reached from other machines: name a user first")]
     Open(SocketAddr),
+    /// A permission is no regular expression that it knows.
+    #[error("'{pattern}' is no pattern for names: {why}")]
+    Pattern {
+        /// The permission.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }

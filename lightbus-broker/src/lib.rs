@@ -85,6 +85,7 @@ mod session;
 mod snapshot;
 mod snapshot_text;
 mod thread;
+mod user;
 
 pub use crate::{
     broker::Broker,
@@ -104,4 +105,5 @@ pub use crate::{
         ArmedFaults, BindingInfo, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo,
         QueueInfo, Snapshot,
     },
+    user::{Permissions, User},
 };

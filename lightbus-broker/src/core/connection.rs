@@ -1,6 +1,7 @@
 //! One connection as the core sees it: how far its negotiation is, its channels, and the bytes it is to be sent.
 
 use super::{
+    access::Rights,
     channel::{Channel, Incoming},
     delay::Delayed,
     ids::{IdMap, QueueId},
@@ -95,6 +96,10 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) user: Arc<str>,
     pub(crate) vhost: Arc<str>,
+    /// What its user may do in the virtual host; none is everything.
+    pub(crate) rights: Option<Arc<Rights>>,
+    /// It may publish in another user's name.
+    pub(crate) impersonates: bool,
     pub(crate) frame_max: u32,
     pub(crate) channel_max: u16,
     pub(crate) heartbeat: u16,
@@ -126,6 +131,8 @@ impl Connection {
             client: Client::default(),
             user: none.clone(),
             vhost: none,
+            rights: None,
+            impersonates: false,
             frame_max,
             channel_max: 0,
             heartbeat: 0,

@@ -1,7 +1,7 @@
 //! Negotiation: protocol header, who the client is, the limits both keep, the virtual host.
 
 use super::{
-    Core,
+    Core, Rights,
     arguments::text,
     connection::{Client, Phase},
     errors::{Fault, Outcome, channel_error, command_invalid, login_refused, not_allowed},
@@ -132,7 +132,8 @@ impl Core {
         }
         let mechanism = start_ok.mechanism.as_str();
         let (user, password) = credentials(mechanism, start_ok.response.as_bytes())?;
-        if self.refuses_logins || !self.settings.admits(&user, &password) {
+        let welcome = !self.refuses_logins;
+        let Some(account) = self.settings.admit(&user, &password).filter(|_| welcome) else {
             tracing::info!(user, "login refused");
             if !tell {
                 self.set_phase(at.conn, Phase::Refused);
@@ -142,9 +143,11 @@ impl Core {
                 "Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
             );
             return Err(login_refused(text).against(0, 0));
-        }
+        };
+        let impersonates = account.impersonates;
         if let Some(connection) = self.conns.get_mut(&at.conn) {
             connection.user = user.into();
+            connection.impersonates = impersonates;
             connection.phase = Phase::TuneOk;
         }
         let tune = connection::Tune {
@@ -178,6 +181,27 @@ impl Core {
         Ok(())
     }
 
+    /// What the user may do in a virtual host; none is everything.
+    fn rights_in(&self, conn: ConnId, vhost: &str) -> Outcome<Option<Arc<Rights>>> {
+        let user = self.conns.get(&conn).map_or("", |conn| &conn.user);
+        let account = self
+            .settings
+            .users
+            .iter()
+            .find(|account| account.name == user);
+        let Some(access) = account.and_then(|account| account.access.as_ref()) else {
+            return Ok(None);
+        };
+        let rights = access.get(vhost).cloned().map(Some);
+        let (class, method) = OPEN;
+        rights.ok_or_else(|| {
+            not_allowed(format!(
+                "access to vhost '{vhost}' refused for user '{user}'"
+            ))
+            .against(class, method)
+        })
+    }
+
     fn open(&mut self, at: At, vhost: &str) -> Outcome {
         let Some((name, _)) = self.vhosts.get_key_value(vhost) else {
             let (class, method) = OPEN;
@@ -185,8 +209,10 @@ impl Core {
         };
         let name: Arc<str> = name.clone();
         self.assert_admits_one_more(at, vhost)?;
+        let rights = self.rights_in(at.conn, vhost)?;
         if let Some(connection) = self.conns.get_mut(&at.conn) {
             connection.vhost = name;
+            connection.rights = rights;
             connection.phase = Phase::Running;
         }
         self.note(|core| EventKind::ConnectionOpened {

@@ -68,6 +68,7 @@ impl Core {
             ))),
             _ => {
                 let class = parse(class, method, payload, arguments)?;
+                self.authorize(at, &class)?;
                 self.dispatch(at, class)
             }
         }

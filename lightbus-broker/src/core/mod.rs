@@ -3,6 +3,7 @@
 //! Whoever owns it calls [`Core::frame`] for each frame read, [`Core::end_batch`] after the frames read at once,
 //! [`Core::tick`] at [`Core::next_deadline`], and hands on what [`Core::take_output`] gives out.
 
+mod access;
 mod ack_timeout;
 mod arguments;
 mod channel;
@@ -34,6 +35,7 @@ mod methods;
 mod names;
 mod notes;
 mod operator;
+mod pattern;
 mod properties;
 mod publish;
 mod queue;
@@ -59,8 +61,10 @@ mod view;
 mod watch;
 
 pub(crate) use self::{
+    access::Rights,
     connection::{Directive, Meter},
     ids::{At, ConnId, IdMap},
+    pattern::Pattern,
     tampering::Tamper,
     watch::WatcherId,
 };

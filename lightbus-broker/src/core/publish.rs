@@ -2,6 +2,7 @@
 
 use super::{
     Core,
+    access::{Resource, Right},
     arguments::{text, type_name},
     channel::{Incoming, Partial, Publish},
     connection::Phase,
@@ -180,7 +181,9 @@ impl Core {
     fn publish(&mut self, at: At, mut partial: Partial) -> Outcome {
         self.note_publisher(at.conn);
         let vhost = self.vhost_of(at.conn);
-        self.check_exchange(&vhost, &partial.publish.exchange)?;
+        let exchange = &partial.publish.exchange;
+        self.permit(at.conn, Right::Write, Resource::Exchange(exchange))?;
+        self.check_exchange(&vhost, exchange)?;
         self.address_reply(at, &mut partial)?;
         // Whose name it carries is looked at last.
         let user = self.check_user(at.conn, &partial);
@@ -264,11 +267,13 @@ impl Core {
             return Ok(());
         };
         match partial.index.short(&partial.properties, Field::UserId) {
-            Some(user) if user != connection.user.as_bytes() => Err(precondition_failed(format!(
-                "user_id property set to '{}' but authenticated user was '{}'",
-                String::from_utf8_lossy(user),
-                connection.user
-            ))),
+            Some(user) if user != connection.user.as_bytes() && !connection.impersonates => {
+                Err(precondition_failed(format!(
+                    "user_id property set to '{}' but authenticated user was '{}'",
+                    String::from_utf8_lossy(user),
+                    connection.user
+                )))
+            }
             _ => Ok(()),
         }
     }
