@@ -22,38 +22,45 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It keeps everything in memory, on one node. For more than that, and for anything that must outlive the process, there
-//! is RabbitMQ.
+//! # In memory, on one node, not for production
 //!
-//! # What it does
+//! It keeps everything in memory, on one node, and nothing of it outlives the process. What must be kept, must not stop
+//! or must grow belongs on RabbitMQ.
 //!
-//! | Area | Supported |
-//! |---|---|
-//! | Connections | PLAIN and AMQPLAIN, users, virtual hosts, negotiated limits, heartbeats, `connection.blocked`, `update-secret` |
-//! | Channels | open, close; an error closes its channel only |
-//! | Exchanges | direct, fanout, topic, headers; durable, auto-delete, internal, passive; alternate exchanges; bindings between exchanges; the default exchange and `amq.*` |
-//! | Queues | classic, quorum and stream; durable, exclusive, auto-delete, passive, named by the broker; the arguments of each type checked, and redeclaration compared argument by argument |
-//! | Queue arguments | `x-expires`, `x-message-ttl`, `x-max-length`, `x-max-length-bytes`, `x-overflow` (`drop-head`, `reject-publish`, `reject-publish-dlx`), `x-max-priority`, `x-single-active-consumer`, `x-dead-letter-exchange`, `x-dead-letter-routing-key`, `x-dead-letter-strategy`, `x-delivery-limit`, `x-consumer-timeout`, `x-max-age`, `x-stream-max-segment-size-bytes`, `x-queue-type` |
-//! | Quorum queues | delivery counts and limit (20), high priorities (5 and above) two to one before the others, what comes back comes first, dead letters at most or at least once, a single active consumer that makes way for a better one |
-//! | Streams | `x-stream-offset` (`first`, `last`, `next`, an offset, a timestamp, an interval such as `5m`), filters, retention by size and age, any number of consumers at their own pace |
-//! | Publishing | `mandatory` and `basic.return`, publisher confirms, transactions, `expiration`, `priority`, `user-id` checked, `CC` and `BCC` |
-//! | Consuming | prefetch for each consumer and for a whole channel, `basic.get`, acknowledgements one by one or many at once, requeueing to the old place, `basic.recover`, exclusive consumers, consumer priorities, cancel notifications, acknowledgement timeouts, direct reply-to |
-//! | Dead letters | reasons `rejected`, `expired`, `maxlen`, `delivery_limit`; `x-death`, `x-first-death-*`, `x-last-death-*`; circles are broken |
-//! | Tests | what is in it ([`Broker::snapshot`]), what happens ([`Broker::events`]), what goes wrong ([`Broker::faults`]), and when ([`Broker::advance`]); [`Broker::drop_connections`], [`Broker::block_publishers`] |
+//! # What it does as RabbitMQ 4 does, and what differs on purpose
 //!
-//! # What it does not, and what differs on purpose
+//! Tests named `conformance::…` run unchanged on RabbitMQ: `LIGHTBUS_URL=amqp://… cargo test --test conformance`.
 //!
-//! | Area | Here |
-//! |---|---|
-//! | Durability | accepted, not kept: everything ends with the process |
-//! | Streams | in memory: each message is a chunk of its own; a segment holds 1 MiB of bodies, or an eighth of `x-max-length-bytes` where that is less, unless the declaration says otherwise; with `x-max-age` it spans no more than that. Segments are removed when one is begun, the one being written never is. Filters are exact |
-//! | `immediate`, `prefetch_size`, `recover(requeue = false)` | refused with 540, as RabbitMQ does |
-//! | Permissions | every user may do everything in every virtual host |
-//! | Dead-lettering | synchronous; at least once, what is not taken is tried again every second |
-//! | Quorum queues | one replica, whatever group size is asked for; every return of a message counts towards `x-delivery-limit`; no `x-acquired-count` |
-//! | Field tables | nested more than 64 deep: refused with 502, because such a message kills clients whose decoders recurse |
-//! | Names and routing keys | must be UTF-8: 502 |
-//! | Memory | publishers are blocked above a limit on what messages hold, not on what the process uses |
+//! | Area | RabbitMQ 4 | Here | Tests |
+//! |---|---|---|---|
+//! | Negotiation | AMQP 0-9-1, and 0-9 as such; PLAIN and AMQPLAIN; limits and heartbeats agreed on; silence before a login, 403 for those who want to be told | the same; AMQP 1.0 is answered with 0-9-1 | `conformance::negotiation` |
+//! | Connections | closed with code, text, class and method; `connection.blocked`; `update-secret` | the same; where RabbitMQ drops a connection without a word (unknown methods, broken tables), 540 or 501 | `conformance::connection` |
+//! | Limits on a client | from its configuration | from [`BrokerBuilder`]; publishers are blocked above a limit on what messages hold, not on what the process uses | `lifecycle`, `malice`, `core::tests::malice` |
+//! | Channels | an error closes its channel only; flow cannot be stopped (540); `access.request` is granted | the same | `conformance::channel` |
+//! | Users | passwords, tags, virtual hosts, permissions by regular expression, topic permissions | the same without topic permissions, and with as much of the regular expressions as [`Permissions`] says; `guest` where nobody else is named | `conformance::permissions` |
+//! | Exchanges | direct, fanout, topic, headers; durable, auto-delete, internal, passive; alternate exchanges; the default exchange and `amq.*` | the same; `x-local-random` and the types that plugins bring are unknown (406) | `conformance::exchange`, `conformance::routing`, `core::tests::routing` |
+//! | Bindings | to queues and between exchanges, with arguments; what is not bound can be unbound | the same | `conformance::queue_bind`, `conformance::exchange_bind` |
+//! | Queues | durable, exclusive, auto-delete, passive, named by the broker | the same | `conformance::queue`, `conformance::queue_delete` |
+//! | Arguments | checked by type of queue; declarations compared argument by argument | the same | `conformance::declarations`, `core::tests::declaring` |
+//! | Classic queues | `x-expires`, `x-message-ttl`, `x-max-length`, `x-max-length-bytes`, `x-overflow`, `x-max-priority`, `x-single-active-consumer` | the same; `x-queue-mode` and `x-queue-version` mean nothing in memory | `conformance::limits`, `core::tests::expiring` |
+//! | Quorum queues | delivery counts and limit (20), two priorities, what comes back comes first, a single active consumer that makes way for a better one | the same on one replica, whatever group size is asked for; every return of a message counts towards `x-delivery-limit`; no `x-acquired-count` | `core::tests::quorum`, `conformance::dead_letters::delivered_too_often` |
+//! | Streams | `x-stream-offset`, filters, retention by size and age, any number of consumers at their own pace | the same in memory: each message is a chunk of its own; a segment holds 1 MiB of bodies, or an eighth of `x-max-length-bytes` where that is less, unless the declaration says otherwise; with `x-max-age` it spans no more than that. Segments are removed when one is begun, the one being written never is. Filters are exact | `streams`, `core::tests::streaming` |
+//! | Publishing | `mandatory` and `basic.return`, `expiration`, `user-id`, `CC` and `BCC`; `immediate` is refused (540) | the same | `conformance::basic_publish` |
+//! | Confirms | gathered; refused by full queues | the same | `conformance::confirm`, `core::tests::confirms` |
+//! | Transactions | what is published, acknowledged and rejected waits for the commit | the same | `conformance::tx`, `core::tests::transacting` |
+//! | Consuming | tags, exclusive and single active consumers, priorities, cancel notifications, `basic.get` | the same | `conformance::basic_consume`, `core::tests::consuming` |
+//! | Prefetch | of each consumer and of a whole channel; sizes are refused (540) | the same | `conformance::basic_qos` |
+//! | Settling | one or many at once, requeued to the old place, `basic.recover`; `requeue = false` is refused (540) | the same | `conformance::basic_acks` |
+//! | Acknowledgement timeouts | by default 30 minutes, looked at once a minute | the same; `x-consumer-timeout` | `core::tests::timing_out` |
+//! | Direct reply-to | with its rules, and as no queue: a mandatory reply comes back as well | the same | `conformance::reply_to`, `core::tests::replying` |
+//! | Dead letters | `rejected`, `expired`, `maxlen`, `delivery_limit`; `x-death`, `x-first-death-*`, `x-last-death-*`; circles are broken; at most or at least once | the same, synchronous; at least once, what is not taken is tried again every second | `conformance::dead_letters`, `dead_letters`, `core::tests::dying` |
+//! | Names and keys | UTF-8 (501), but for the routing key of a message | UTF-8 (501), that key too | `conformance::connection::names_that_are_no_text` |
+//! | Field tables | nested as deep as one likes | nested more than 64 deep: refused with 502, because such a message kills clients whose decoders recurse | `core::tests::malice::nested_tables_are_refused_before_anything_recurses`, `malice` |
+//! | Durability, clusters, federation | yes | durable and persistent are accepted and not kept: one node, in memory; everything ends with the process | `lifecycle::a_dropped_broker_is_gone` |
+//! | Policies, management, event exchange, other protocols | yes | no | `lifecycle` |
+//! | Seeing what happens | the firehose (`amq.rabbitmq.trace`), metrics | [`Broker::snapshot`], [`Broker::events`], counters; nothing is published to `amq.rabbitmq.trace` | `window` |
+//! | Failing on purpose | no | [`Broker::faults`], [`Broker::drop_connections`], [`Broker::block_publishers`] | `faults`, `lifecycle::cut_connections_are_gone_at_once` |
+//! | Time | the machine's | the machine's, or a test's: [`Broker::advance`] | `clock` |
 //!
 //! # Robustness
 //!

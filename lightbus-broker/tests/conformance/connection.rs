@@ -416,3 +416,42 @@ async fn one_connection_blocked_is_one_told() {
     publisher.expect(0, connection::Unblocked {}).await;
     consumer.qos(1, false).await;
 }
+
+#[tokio::test]
+async fn names_that_are_no_text() {
+    let stage = Stage::start().await;
+    for (what, payload) in [
+        (
+            "a queue",
+            &[0, 50, 0, 10, 0, 0, 2, 0xFF, 0xFE, 0, 0, 0, 0, 0][..],
+        ),
+        (
+            "an exchange",
+            &[0, 40, 0, 10, 0, 0, 2, 0xFF, 0xFE, 1, b'x', 0, 0, 0, 0, 0],
+        ),
+        (
+            "a binding's key",
+            &[
+                0, 50, 0, 20, 0, 0, 1, b'q', 1, b'x', 2, 0xFF, 0xFE, 0, 0, 0, 0, 0,
+            ],
+        ),
+        (
+            "a tag",
+            &[0, 60, 0, 20, 0, 0, 1, b'q', 2, 0xFF, 0xFE, 0, 0, 0, 0, 0],
+        ),
+    ] {
+        assert_eq!(
+            closed_for(&stage, &method(1, payload)).await.0,
+            501,
+            "{what}"
+        );
+    }
+    if stage.own().is_some() {
+        let publish = [0, 60, 0, 40, 0, 0, 0, 2, 0xFF, 0xFE, 0];
+        assert_eq!(
+            closed_for(&stage, &method(1, &publish)).await.0,
+            501,
+            "a message's key"
+        );
+    }
+}

@@ -25,6 +25,7 @@ mod queue_bind;
 mod queue_delete;
 mod reply_to;
 mod routing;
+mod table;
 mod tx;
 
 /// What every module needs.
