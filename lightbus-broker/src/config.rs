@@ -20,6 +20,8 @@ const LEAST_FRAME: u32 = 4096;
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) users: Vec<Account>,
+    /// There are users who may not do everything; where there are none, nobody's rights are looked at.
+    pub(crate) guarded: bool,
     pub(crate) vhosts: Vec<String>,
     pub(crate) heartbeat: u16,
     pub(crate) frame_max: u32,
@@ -52,6 +54,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             users: vec![Account::guest()],
+            guarded: false,
             vhosts: vec!["/".to_owned()],
             heartbeat: 60,
             frame_max: 131_072,
@@ -368,6 +371,7 @@ impl BrokerBuilder {
         if !self.users.is_empty() {
             let accounts = self.users.into_iter().map(User::admit);
             self.settings.users = accounts.collect::<Result<_, _>>()?;
+            self.settings.guarded = self.settings.users.iter().any(Account::is_limited);
         }
         Broker::listen(self.listen, self.settings, self.limits).await
     }

@@ -203,6 +203,10 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    pub(crate) fn is_limited(&self) -> bool {
+        self.access.is_some()
+    }
+
     /// Who may log in where nobody else was named.
     pub(crate) fn guest() -> Self {
         Self {

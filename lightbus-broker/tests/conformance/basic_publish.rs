@@ -202,3 +202,18 @@ async fn one_queue_gets_one_copy() {
     wire.publish(1, &exchange, "k", "m").await;
     wire.until_ready(&queue, 1).await;
 }
+
+#[tokio::test]
+async fn messages_have_a_largest_size() {
+    let stage = Stage::start().await;
+    if !stage.is_4() {
+        // It was eight times as much.
+        return;
+    }
+    let mut wire = stage.wire().await;
+    let body = "x".repeat((16 << 20) + 1);
+    wire.publish(1, "", "q", &body).await;
+    let text =
+        "PRECONDITION_FAILED - message size 16777217 is larger than configured max size 16777216";
+    wire.channel_closes(1, 406, text, (60, 40)).await;
+}
