@@ -37,9 +37,8 @@ async fn amqp_0_9_is_taken_for_0_9_1() {
     let broker = Broker::start().await.unwrap();
     let mut socket = raw(&broker).await;
     socket.write(b"AMQP\x01\x01\x00\x09").await;
-    // Instead of the answer to `connection.start`, something that is out of place: so it was understood.
-    socket.write(&[9, 0, 0, 0, 0, 0, 0, 0xCE]).await;
-    assert_eq!(socket.close_code().await, 501);
+    let (_, _, start) = socket.frame().await.expect("connection.start");
+    assert_eq!(start[..4], [0, 10, 0, 10]);
 }
 
 #[tokio::test]
@@ -65,8 +64,10 @@ async fn frames_are_small_until_their_size_is_agreed() {
     let mut socket = raw(&broker).await;
     socket.write(b"AMQP\x00\x00\x09\x01").await;
     // The head of a frame of 4097 octets.
+    socket.frame().await.expect("connection.start");
     socket.write(&[1, 0, 0, 0, 0, 0x10, 1]).await;
-    assert_eq!(socket.close_code().await, 501);
+    // Who has not logged in is cut off, not told.
+    assert!(socket.frame().await.is_none());
     assert_well(&broker).await;
 }
 
