@@ -5,7 +5,7 @@ from .model import Outcome, Run, Source, Suite
 from .obtain import debian, packages
 
 # Needed by tests of what a broker is not asked for here: management over HTTP, a proxy, TLS.
-WITHOUT = ("toxiproxy", "tls_connection", "stress", "issue202")
+WITHOUT = ("toxiproxy", "tls_connection", "stress", "issue202", "connection_recovery")
 FORMATTER = '''
 require "rspec/core/formatters/base_formatter"
 

@@ -65,6 +65,35 @@ fn faults_have_their_codes() {
 }
 
 #[test]
+fn a_channel_may_be_closed_by_both_sides_at_once() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.publish(&mut client, "no such exchange", "k", "m");
+    let close = channel::AMQPMethod::Close(channel::Close {
+        reply_code: 200,
+        reply_text: "".into(),
+        class_id: 0,
+        method_id: 0,
+    });
+    bench.method(&mut client, 1, AMQPClass::Channel(close));
+    let close_ok = channel::AMQPMethod::CloseOk(channel::CloseOk {});
+    bench.method(&mut client, 1, AMQPClass::Channel(close_ok));
+    bench.frame(&mut client, METHOD, 1, &[0, 20, 0, 10, 0]);
+    let answers: Vec<_> = std::iter::from_fn(|| bench.next(&mut client)).collect();
+    assert!(
+        matches!(
+            answers[..],
+            [
+                AMQPClass::Channel(channel::AMQPMethod::Close(_)),
+                AMQPClass::Channel(channel::AMQPMethod::CloseOk(_)),
+                AMQPClass::Channel(channel::AMQPMethod::OpenOk(_)),
+            ]
+        ),
+        "{answers:?}"
+    );
+}
+
+#[test]
 fn channels_are_counted_whatever_their_numbers() {
     let mut bench = Bench::new();
     let mut client = bench.client();
