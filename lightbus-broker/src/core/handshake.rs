@@ -193,19 +193,16 @@ impl Core {
             return Ok(None);
         };
         let rights = access.get(vhost).cloned().map(Some);
-        let (class, method) = OPEN;
         rights.ok_or_else(|| {
-            not_allowed(format!(
+            not_opened(format!(
                 "access to vhost '{vhost}' refused for user '{user}'"
             ))
-            .against(class, method)
         })
     }
 
     fn open(&mut self, at: At, vhost: &str) -> Outcome {
         let Some((name, _)) = self.vhosts.get_key_value(vhost) else {
-            let (class, method) = OPEN;
-            return Err(not_allowed(format!("vhost {vhost} not found")).against(class, method));
+            return Err(not_opened(format!("vhost {vhost} not found")));
         };
         let name: Arc<str> = name.clone();
         self.assert_admits_one_more(at, vhost)?;
@@ -247,10 +244,16 @@ impl Core {
             .conns
             .get(&at.conn)
             .map_or("", |connection| &*connection.user);
-        Err(not_allowed(format!(
+        Err(not_opened(format!(
             "access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached"
         )))
     }
+}
+
+/// Why a virtual host is not opened, which the client is told.
+fn not_opened(why: String) -> Fault {
+    let (class, method) = OPEN;
+    not_allowed(why).against(class, method)
 }
 
 /// Whether a client that is not logged in yet is told why it is turned away.
