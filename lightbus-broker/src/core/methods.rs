@@ -103,8 +103,6 @@ impl Core {
         let opens = (class, method) == (CHANNEL, 10);
         match connection.channels.get(&at.channel) {
             None if opens => Ok(true),
-            // Both sides closed it at once, and the client's close was answered already.
-            None if (class, method) == (CHANNEL, 41) => Ok(false),
             None => Err(channel_error("expected 'channel.open'")),
             Some(channel) if channel.closing => Ok(class == CHANNEL && matches!(method, 40 | 41)),
             Some(_) if opens => Err(channel_error("second 'channel.open' seen")),
