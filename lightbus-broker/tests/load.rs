@@ -127,7 +127,7 @@ async fn large_messages_in_frames_of_all_sizes() {
     let broker = Broker::start().await.unwrap();
     let mut client = raw(&broker).await;
     client.open().await;
-    client.send(1, queue_declare("q", 0)).await;
+    client.send(1, queue_declare("q", 16)).await;
     client.send(1, basic_publish("", "q")).await;
     client
         .send_kind(2, 1, content_header(body.len() as u64))

@@ -60,9 +60,12 @@ impl Core {
 
     /// A connection published.
     pub(super) fn note_publisher(&mut self, conn: ConnId) {
-        if let Some(connection) = self.conns.get_mut(&conn)
-            && !connection.publishes
-        {
+        let Some(connection) = self.conns.get_mut(&conn) else {
+            return;
+        };
+        // The message it was in is complete: that was what it had grace for.
+        connection.grace = 0;
+        if !connection.publishes {
             connection.publishes = true;
             self.tell_pressure(conn);
         }

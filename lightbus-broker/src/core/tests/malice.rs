@@ -374,3 +374,29 @@ fn half_messages_over_the_limit_do_not_wait_for_each_other() {
     }
     assert_eq!(bench.ready("q"), 4);
 }
+
+#[test]
+fn a_blocked_flood_is_not_read_on_because_it_is_always_in_the_midst_of_a_message() {
+    let settings = crate::config::Settings {
+        memory_limit: 20_000,
+        ..crate::config::Settings::default()
+    };
+    let mut bench = Bench::with(settings);
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    let body = "m".repeat(3000);
+    for _ in 0..9 {
+        bench.publish(&mut client, "", "q", &body);
+    }
+    assert_eq!(client.directive, Directive::Pause);
+    let mut half = super::bench::publication(
+        "",
+        "q",
+        &body,
+        &amq_protocol::protocol::basic::AMQPProperties::default(),
+        false,
+    );
+    half.truncate(half.len() - 3008);
+    bench.raw(&mut client, &half);
+    assert_eq!(client.directive, Directive::Pause);
+}
