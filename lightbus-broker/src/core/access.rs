@@ -2,7 +2,7 @@
 
 use super::{
     Core,
-    arguments::{text, without_line_ends},
+    arguments::text,
     errors::{Outcome, access_refused},
     exchange,
     ids::{At, ConnId},
@@ -66,7 +66,7 @@ impl Core {
         use exchange_class::AMQPMethod::{Bind, Declare, Delete, Unbind};
         match method {
             Declare(declare) if !declare.passive && !declare.exchange.as_str().is_empty() => {
-                let name = without_line_ends(declare.exchange.as_str());
+                let name = declare.exchange.as_str();
                 self.permit(conn, Configure, Exchange(&name))?;
                 let other = named(&declare.arguments, "alternate-exchange");
                 match other.filter(|_| !self.has_exchange(conn, &name)) {
@@ -110,11 +110,11 @@ impl Core {
     }
 
     fn authorize_declaration(&mut self, conn: ConnId, declare: &queue_class::Declare) -> Outcome {
-        let name: Arc<str> = match without_line_ends(declare.queue.as_str()) {
+        let name: Arc<str> = match declare.queue.as_str() {
             reserved if reserved.starts_with("amq.") => return Ok(()),
             // One like the name it is about to get.
             none if none.is_empty() => self.fresh_name("amq.gen-"),
-            name => Arc::from(name.as_ref()),
+            name => Arc::from(name),
         };
         self.permit(conn, Configure, Queue(&name))?;
         let other = named(&declare.arguments, "x-dead-letter-exchange");

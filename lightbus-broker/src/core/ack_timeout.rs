@@ -15,10 +15,13 @@ use std::time::{Duration, Instant};
 /// The least by which a delivery is late.
 const LATE: Duration = Duration::from_millis(1);
 
+/// How soon to look again where nothing is under way: a limit of nothing must not keep the clock ringing.
+const SOONEST: Duration = Duration::from_millis(100);
+
 /// When to look for deliveries that are overdue.
 #[derive(Debug, Default)]
 pub(crate) struct AckWatch {
-    /// The least that any queue has allowed so far.
+    /// The least that any queue with consumers allows, or allowed when the alarm rang last.
     least: Option<Duration>,
     alarm: Option<Instant>,
 }
@@ -49,7 +52,7 @@ impl Core {
         let patience = self.patience(queue);
         let least = &mut self.ack_watch.least;
         *least = Some(least.map_or(patience, |least| least.min(patience)));
-        self.set_ack_alarm(self.now.instant.checked_add(patience));
+        self.set_ack_alarm(self.now.instant.checked_add(patience.max(SOONEST)));
     }
 
     /// Sets the alarm, unless it rings before that anyway.
@@ -70,7 +73,10 @@ impl Core {
         if self.ack_watch.alarm.is_none_or(|alarm| alarm > now) {
             return;
         }
-        self.ack_watch.alarm = None;
+        self.ack_watch = AckWatch {
+            least: self.least_patience(),
+            alarm: None,
+        };
         let mut overdue = Vec::new();
         let mut next = Vec::new();
         for (conn, connection) in &self.conns {
@@ -78,7 +84,9 @@ impl Core {
                 let (conn, channel_number) = (*conn, *number);
                 match self.standing(channel) {
                     Standing::Idle => {}
-                    Standing::Quiet => next.push(self.ack_watch.least),
+                    Standing::Quiet => {
+                        next.push(self.ack_watch.least.map(|least| least.max(SOONEST)));
+                    }
                     Standing::Due(at) => next.push(Some(at.saturating_duration_since(now))),
                     Standing::Overdue(limit) => overdue.push((
                         At {
@@ -95,6 +103,12 @@ impl Core {
         for (at, limit) in overdue {
             self.give_up(at, limit);
         }
+    }
+
+    fn least_patience(&self) -> Option<Duration> {
+        let channels = self.conns.values().flat_map(|conn| conn.channels.values());
+        let consumers = channels.flat_map(|channel| channel.consumers.values());
+        consumers.map(|(queue, _)| self.patience(*queue)).min()
     }
 
     fn standing(&self, channel: &Channel) -> Standing {

@@ -2,7 +2,7 @@
 
 use super::errors::{Fault, Outcome, precondition_failed};
 use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
-use std::{borrow::Cow, collections::BTreeMap, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display};
 
 /// Any integer type's value.
 pub(crate) fn integer(value: &AMQPValue) -> Option<i64> {
@@ -16,14 +16,6 @@ pub(crate) fn integer(value: &AMQPValue) -> Option<i64> {
         AMQPValue::LongLongInt(n) => *n,
         _ => return None,
     })
-}
-
-/// A name to be declared, as RabbitMQ takes it: without the line ends that clients read from files.
-pub(crate) fn without_line_ends(name: &str) -> Cow<'_, str> {
-    match name.contains(['\r', '\n']) {
-        false => Cow::Borrowed(name),
-        true => Cow::Owned(name.replace(['\r', '\n'], "")),
-    }
 }
 
 /// A string's value.

@@ -2,13 +2,12 @@
 
 use super::{
     Core,
-    arguments::{assert_equal, assert_same, text, without_line_ends},
+    arguments::{assert_equal, assert_same, text},
     errors::{Outcome, access_refused, not_found, precondition_failed},
     event::EventKind,
     exchange::{Declaration, Exchange, Kind, Target, subject},
     headers,
     ids::{At, ExchangeId},
-    names::one_line,
     queue_checks::wrong_type,
 };
 use amq_protocol::{
@@ -21,10 +20,9 @@ use amq_protocol::{
 use std::sync::Arc;
 
 impl Core {
-    pub(super) fn exchange_declare(&mut self, at: At, mut declare: exchange::Declare) -> Outcome {
-        declare.exchange = one_line(declare.exchange);
+    pub(super) fn exchange_declare(&mut self, at: At, declare: exchange::Declare) -> Outcome {
         let nowait = declare.nowait;
-        let name = &without_line_ends(declare.exchange.as_str());
+        let name = declare.exchange.as_str();
         let vhost = self.vhost_of(at.conn);
         let existing = self
             .vhosts
@@ -53,7 +51,7 @@ impl Core {
     }
 
     fn create_exchange(&mut self, vhost: &str, declare: exchange::Declare) -> Outcome {
-        let name = &without_line_ends(declare.exchange.as_str());
+        let name = declare.exchange.as_str();
         if name.starts_with("amq.") {
             return Err(access_refused(format!(
                 "exchange name '{name}' contains reserved prefix 'amq.*'"
@@ -92,8 +90,7 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn exchange_delete(&mut self, at: At, mut delete: exchange::Delete) -> Outcome {
-        delete.exchange = one_line(delete.exchange);
+    pub(super) fn exchange_delete(&mut self, at: At, delete: &exchange::Delete) -> Outcome {
         let name = delete.exchange.as_str();
         let vhost = self.vhost_of(at.conn);
         if name.is_empty() {

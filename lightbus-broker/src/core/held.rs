@@ -35,7 +35,6 @@ impl Held {
         self.bytes
     }
 
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
         let letters = self.fresh.iter().chain(&self.waiting);
         letters.map(|letter| &letter.message)
@@ -111,9 +110,9 @@ impl Core {
         if !fresh.is_empty() {
             self.note_dead_letter(vhost, &letter.message, &fresh);
         }
-        for id in &targets {
-            if !letter.taken.contains(id) && self.enqueue(*id, &letter.message) {
-                letter.taken.push(*id);
+        for id in fresh {
+            if self.enqueue(id, &letter.message) {
+                letter.taken.push(id);
             }
         }
         !letter.taken.is_empty() && targets.iter().all(|id| letter.taken.contains(id))

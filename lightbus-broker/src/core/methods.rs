@@ -10,6 +10,7 @@ use super::{
     },
     handshake::misplaced,
     ids::At,
+    names,
     publish::{no_body, no_header},
     tables::{self, TableError},
 };
@@ -67,7 +68,8 @@ impl Core {
                 prefetch_size(arguments)
             ))),
             _ => {
-                let class = parse(class, method, payload, arguments)?;
+                let mut class = parse(class, method, payload, arguments)?;
+                names::to_one_line(&mut class);
                 self.authorize(at, &class)?;
                 self.dispatch(at, class)
             }
@@ -162,9 +164,9 @@ impl Core {
         match method {
             Declare(declare) => self.queue_declare(at, declare),
             Bind(bind) => self.queue_bind(at, bind),
-            Unbind(unbind) => self.queue_unbind(at, unbind),
+            Unbind(unbind) => self.queue_unbind(at, &unbind),
             Purge(purge) => self.queue_purge(at, &purge),
-            Delete(delete) => self.queue_delete(at, delete),
+            Delete(delete) => self.queue_delete(at, &delete),
             _ => Err(unimplemented()),
         }
     }
@@ -173,7 +175,7 @@ impl Core {
         use exchange::AMQPMethod::{Bind, Declare, Delete, Unbind};
         match method {
             Declare(declare) => self.exchange_declare(at, declare),
-            Delete(delete) => self.exchange_delete(at, delete),
+            Delete(delete) => self.exchange_delete(at, &delete),
             Bind(bind) => self.exchange_bind(at, bind),
             Unbind(unbind) => self.exchange_unbind(at, &unbind),
             _ => Err(unimplemented()),

@@ -1,7 +1,10 @@
 //! Names: the ones the broker makes up, and the ones it is given.
 
 use super::Core;
-use amq_protocol::types::ShortString;
+use amq_protocol::{
+    protocol::{AMQPClass, exchange, queue},
+    types::ShortString,
+};
 use std::sync::Arc;
 
 impl Core {
@@ -32,12 +35,30 @@ fn letter(bits: u128) -> char {
     })
 }
 
-/// The name of a queue or an exchange without line breaks, which RabbitMQ drops.
-pub(super) fn one_line(name: ShortString) -> ShortString {
+/// Drops the line breaks in the names of queues and exchanges, as RabbitMQ does: some clients read them from files.
+pub(super) fn to_one_line(class: &mut AMQPClass) {
+    use exchange::AMQPMethod as Exchange;
+    use queue::AMQPMethod as Queue;
+    match class {
+        AMQPClass::Exchange(Exchange::Declare(declare)) => strip(&mut declare.exchange),
+        AMQPClass::Exchange(Exchange::Delete(delete)) => strip(&mut delete.exchange),
+        AMQPClass::Queue(Queue::Declare(declare)) => strip(&mut declare.queue),
+        AMQPClass::Queue(Queue::Delete(delete)) => strip(&mut delete.queue),
+        AMQPClass::Queue(Queue::Bind(bind)) => {
+            strip(&mut bind.queue);
+            strip(&mut bind.exchange);
+        }
+        AMQPClass::Queue(Queue::Unbind(unbind)) => {
+            strip(&mut unbind.queue);
+            strip(&mut unbind.exchange);
+        }
+        _ => {}
+    }
+}
+
+fn strip(name: &mut ShortString) {
     if name.as_str().contains(['\r', '\n']) {
-        name.as_str().replace(['\r', '\n'], "").into()
-    } else {
-        name
+        *name = name.as_str().replace(['\r', '\n'], "").into();
     }
 }
 
@@ -47,8 +68,11 @@ mod tests {
 
     #[test]
     fn names_are_of_one_line() {
-        assert_eq!(one_line("\r\na\nb\r".into()).as_str(), "ab");
-        assert_eq!(one_line("a b".into()).as_str(), "a b");
+        for (given, taken) in [("\r\na\nb\r", "ab"), ("a b", "a b")] {
+            let mut name = given.into();
+            strip(&mut name);
+            assert_eq!(name.as_str(), taken);
+        }
     }
 
     #[test]

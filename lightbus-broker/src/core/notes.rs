@@ -301,7 +301,10 @@ impl Core {
             return;
         };
         let name = queue.full_name();
-        for message in queue.messages() {
+        // A purge leaves the dead letters under way alone.
+        let letters = queue.held.messages();
+        let letters = letters.filter(|_| why == DropReason::QueueDeleted);
+        for message in queue.messages().chain(letters) {
             let kind = EventKind::Dropped {
                 message: message.clone(),
                 queue: Some(name.clone()),

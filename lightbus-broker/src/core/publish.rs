@@ -226,6 +226,7 @@ impl Core {
             self.book_route(at, routed);
         }
         if routed.returned {
+            self.published.returned += 1;
             self.return_message(at, &routed.message);
         }
         let refused = self.enqueue_all(&routed.route.queues, &routed.message);
@@ -292,7 +293,6 @@ impl Core {
         let (route, returned) = (&routed.route, routed.returned);
         let unroutable = route.queues.is_empty();
         self.published.unroutable += u64::from(unroutable);
-        self.published.returned += u64::from(returned);
         self.note(|core| {
             let message = routed.message.clone();
             if unroutable {

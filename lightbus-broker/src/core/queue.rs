@@ -134,7 +134,7 @@ impl Queue {
     pub(crate) fn at_stake(&self) -> usize {
         match &self.stream {
             Some(stream) => stream.log.len(),
-            None => self.ready.len() + self.unacked,
+            None => self.ready.len() + self.held.len() + self.unacked,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Core,
-    arguments::{assert_equal, assert_same, text, without_line_ends},
+    arguments::{assert_equal, assert_same, text},
     errors::{
         Fault, Outcome, access_refused, not_implemented, precondition_failed, resource_locked,
     },
@@ -10,7 +10,6 @@ use super::{
     exchange::Target,
     ids::{At, ConnId, QueueId},
     jobs::Job,
-    names::one_line,
     queue::{Declaration, Queue, subject},
     queue_arguments::QueueArguments,
     queue_checks,
@@ -40,8 +39,7 @@ fn locked(queue: &Queue) -> Fault {
 }
 
 impl Core {
-    pub(super) fn queue_declare(&mut self, at: At, mut declare: queue::Declare) -> Outcome {
-        declare.queue = one_line(declare.queue);
+    pub(super) fn queue_declare(&mut self, at: At, declare: queue::Declare) -> Outcome {
         if declare.queue.as_str().starts_with(PSEUDO_QUEUE) {
             return self.declare_reply_queue(at, &declare);
         }
@@ -77,7 +75,7 @@ impl Core {
     }
 
     fn declare_queue(&mut self, at: At, declare: queue::Declare) -> Outcome<QueueId> {
-        let wanted = &without_line_ends(declare.queue.as_str());
+        let wanted = declare.queue.as_str();
         if wanted.starts_with("amq.") {
             return Err(access_refused(format!(
                 "queue name '{wanted}' contains reserved prefix 'amq.*'"
@@ -88,7 +86,7 @@ impl Core {
             assert_nameable(kind)?;
             self.fresh_name("amq.gen-")
         } else {
-            Arc::from(wanted.as_ref())
+            Arc::from(wanted)
         };
         let vhost = self.vhost_of(at.conn);
         let existing = self
@@ -157,9 +155,7 @@ impl Core {
         id
     }
 
-    pub(super) fn queue_bind(&mut self, at: At, mut bind: queue::Bind) -> Outcome {
-        bind.queue = one_line(bind.queue);
-        bind.exchange = one_line(bind.exchange);
+    pub(super) fn queue_bind(&mut self, at: At, bind: queue::Bind) -> Outcome {
         let queue = self.queue_name(at, bind.queue.as_str())?;
         let key = self.binding_key(at, bind.queue.as_str(), bind.routing_key.as_str());
         let vhost = self.vhost_of(at.conn);
@@ -211,9 +207,7 @@ impl Core {
         }
     }
 
-    pub(super) fn queue_unbind(&mut self, at: At, mut unbind: queue::Unbind) -> Outcome {
-        unbind.queue = one_line(unbind.queue);
-        unbind.exchange = one_line(unbind.exchange);
+    pub(super) fn queue_unbind(&mut self, at: At, unbind: &queue::Unbind) -> Outcome {
         let queue = self.queue_name(at, unbind.queue.as_str())?;
         let key = self.binding_key(at, unbind.queue.as_str(), unbind.routing_key.as_str());
         let vhost = self.vhost_of(at.conn);
@@ -300,8 +294,7 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn queue_delete(&mut self, at: At, mut delete: queue::Delete) -> Outcome {
-        delete.queue = one_line(delete.queue);
+    pub(super) fn queue_delete(&mut self, at: At, delete: &queue::Delete) -> Outcome {
         let name = self.queue_name(at, delete.queue.as_str())?;
         let vhost = self.vhost_of(at.conn);
         let id = self

@@ -61,7 +61,12 @@ impl Core {
                 AMQPClass::Basic(basic::AMQPMethod::RecoverOk(basic::RecoverOk {})),
             );
         }
-        self.settle(at, 0, true, Verdict::Requeued)
+        // Not a part of transactions.
+        let all = self
+            .channel_mut(at)
+            .and_then(|channel| channel.take(0, true));
+        self.settle_taken(at, all.unwrap_or_default(), Verdict::Requeued);
+        Ok(())
     }
 
     fn settle(&mut self, at: At, tag: u64, multiple: bool, verdict: Verdict) -> Outcome {
@@ -80,10 +85,14 @@ impl Core {
             tx.settled.push((taken, verdict));
             return Ok(());
         }
+        self.settle_taken(at, taken, verdict);
+        Ok(())
+    }
+
+    fn settle_taken(&mut self, at: At, taken: Vec<Unacked>, verdict: Verdict) {
         let last = taken.last().map(|unacked| unacked.queue);
         self.wake_sharers(at, last);
         self.settle_all(at, taken, verdict);
-        Ok(())
     }
 
     /// Where the consumers of a channel share a limit, one's credit is every other's; the turn after `last` comes first.
@@ -117,8 +126,14 @@ impl Core {
         refilled.into_iter().for_each(|queue| self.trim(queue));
     }
 
+    /// Whether a test wants an acknowledgement lost. There is nothing to be delivered again by a stream, or by a queue that is gone.
+    fn loses_ack(&mut self, queue: QueueId) -> bool {
+        let queue = self.queues.get(&queue);
+        queue.is_some_and(|queue| queue.stream.is_none()) && self.tampering.duplicates()
+    }
+
     fn settle_one(&mut self, at: At, unacked: Unacked, mut verdict: Verdict) {
-        if verdict == Verdict::Done && self.tampering.duplicates() {
+        if self.tampering.on && verdict == Verdict::Done && self.loses_ack(unacked.queue) {
             verdict = Verdict::Requeued;
         }
         self.note_settled(at, &unacked, verdict);

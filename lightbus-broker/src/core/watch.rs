@@ -77,7 +77,10 @@ impl Watch {
         self.news = true;
         self.weight += weight(&event);
         self.events.push_back(event);
-        while self.events.len() > self.most_events || self.weight > self.most_weight {
+        // What has just happened is told, however heavy it is.
+        while self.events.len() > 1
+            && (self.events.len() > self.most_events || self.weight > self.most_weight)
+        {
             self.forget_first();
         }
     }

@@ -114,6 +114,20 @@ fn refused(right: &str, kind: &str, name: &str) -> String {
 }
 
 #[tokio::test]
+async fn what_counts_is_the_name_without_line_ends() {
+    let broker = guarded().await;
+    let mut wire = bob(&broker).await;
+    wire.call(1, queue("own-q", None), declared("own-q", 0, 0))
+        .await;
+    let delete = queue::Delete {
+        queue: "ow\nn-q".into(),
+        ..Default::default()
+    };
+    wire.call(1, delete, queue::DeleteOk { message_count: 0 })
+        .await;
+}
+
+#[tokio::test]
 async fn declaring_and_deleting_ask_for_configure() {
     let broker = guarded().await;
     let mut wire = bob(&broker).await;

@@ -130,3 +130,37 @@ fn one_alarm_is_enough_for_all_channels() {
     assert_eq!(bench.ready("q"), 3);
     assert_eq!(bench.wakes_in(), None);
 }
+
+#[test]
+fn a_limit_of_next_to_nothing_does_not_keep_the_clock_ringing() {
+    for limit in [0, 1] {
+        let (mut bench, mut client) = consuming(&[("x-consumer-timeout", int(limit))]);
+        assert_eq!(bench.wakes_in(), Some(100));
+        bench.pass(100);
+        assert_eq!(bench.wakes_in(), Some(100), "one alarm has become the next");
+        bench.publish(&mut client, "", "q", "m");
+        bench.bodies(&mut client);
+        bench.pass(100);
+        assert_eq!(bench.closed(&mut client).0, 406);
+    }
+}
+
+#[test]
+fn a_strict_queue_that_is_gone_makes_nobody_look_more_often() {
+    let (mut bench, client) = consuming(&[("x-consumer-timeout", int(1000))]);
+    let mut other = bench.client();
+    bench.declare(&mut other, "patient", &[]);
+    bench.consume(&mut other, "patient", "c", 0);
+    bench.disconnect(&client);
+    bench.queue(
+        &mut other,
+        amq_protocol::protocol::queue::AMQPMethod::Delete(amq_protocol::protocol::queue::Delete {
+            queue: "q".into(),
+            if_unused: false,
+            if_empty: false,
+            nowait: false,
+        }),
+    );
+    bench.pass(1000);
+    assert_eq!(bench.wakes_in(), Some(u128::from(30 * MINUTE)));
+}

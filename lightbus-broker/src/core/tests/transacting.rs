@@ -126,3 +126,23 @@ fn what_is_settled_gives_credit_when_it_is_committed() {
     assert_eq!(bench.snapshot().queue("q").unwrap().unacked, 1);
     bench.core.assert_consistent();
 }
+
+#[test]
+fn a_recovery_does_not_wait_for_the_commit() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    bench.consume(&mut client, "q", "c", 0);
+    bench.publish(&mut client, "", "q", "m");
+    assert_eq!(bench.bodies(&mut client), ["m"]);
+    select(&mut bench, &mut client);
+    bench.basic(
+        &mut client,
+        basic::AMQPMethod::Recover(basic::Recover { requeue: true }),
+    );
+    assert!(matches!(
+        bench.next(&mut client),
+        Some(AMQPClass::Basic(basic::AMQPMethod::RecoverOk(_)))
+    ));
+    assert_eq!(bench.bodies(&mut client), ["m"]);
+}
