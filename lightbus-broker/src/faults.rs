@@ -258,7 +258,8 @@ impl Faults {
     }
 
     /// Holds everything the broker sends for so long, by its clock, in order: answers, confirms, deliveries. Heartbeats are
-    /// not held. Zero ends it; what is held by then still comes when it was due, and nothing overtakes it.
+    /// not held. Zero ends it; what is held by then still comes when it was due, and nothing overtakes it. A connection that ends is sent it
+    /// before.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -7,7 +7,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// How long to wait for a broker whose thread may be gone.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Those who wait. Each holds one end of a channel; dropping the other lets it go.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// Buffers larger than this are not kept for reuse.
 const KEEP: usize = 1 << 20;
 /// A client that asks without reading the answers is not read any further with this much unsent.
-const ENOUGH: usize = 16 << 20;
+pub(crate) const ENOUGH: usize = 16 << 20;
 
 /// One connection's out-buffer and signals.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Link {
     /// To the writer: there is something to do.
     work: Notify,
     /// To the reader: there is room for answers again.
-    room: Notify,
+    pub(crate) room: Notify,
     /// To the reader: go on.
     pub(crate) resume: Notify,
     /// To the session: cut the connection.
@@ -41,7 +41,7 @@ pub(crate) struct Link {
 struct Outbox {
     bytes: Vec<u8>,
     closed: bool,
-    /// The writer has not come back for more yet.
+    /// The writer has not come back for more yet, if it ever will.
     busy: bool,
 }
 
@@ -76,10 +76,10 @@ impl Link {
         self.work.notify_one();
     }
 
-    /// Whether the writer has taken what there is, or is held up by a client that does not read.
+    /// Whether the writer has taken what there is, or is held up: by a client that does not read, or on purpose.
     pub(crate) fn is_flushed(&self) -> bool {
         let outbox = self.outbox();
-        outbox.bytes.is_empty() || outbox.busy
+        outbox.bytes.is_empty() || outbox.busy || self.gate.is_shut()
     }
 
     /// The writer ends when it has sent what there is.
@@ -108,6 +108,7 @@ impl Link {
                     return Work::Send(spare);
                 }
                 if outbox.closed {
+                    outbox.busy = true;
                     return Work::End;
                 }
             }
@@ -120,6 +121,7 @@ impl Link {
                     .await
                     .is_err()
                 {
+                    self.outbox().busy = true;
                     return Work::Heartbeat;
                 }
             }
@@ -137,5 +139,36 @@ impl Link {
         while self.meter.unsent() > ENOUGH {
             self.room.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_writer_that_is_held_up_has_nothing_to_flush() {
+        let link = Link::default();
+        link.set_heartbeat(1);
+        assert!(matches!(link.work(Vec::new()).await, Work::Heartbeat));
+        link.hand_over(&mut vec![1]);
+        assert!(link.is_flushed(), "it is still at the heartbeat");
+        assert!(matches!(link.work(Vec::new()).await, Work::Send(_)));
+        link.hand_over(&mut vec![2]);
+        assert!(link.is_flushed(), "it is still at the first byte");
+        link.close();
+        assert!(matches!(link.work(Vec::new()).await, Work::Send(_)));
+        assert!(matches!(link.work(Vec::new()).await, Work::End));
+        link.hand_over(&mut vec![3]);
+        assert!(link.is_flushed(), "it is gone");
+    }
+
+    #[test]
+    fn a_writer_that_is_stalled_has_nothing_to_flush() {
+        let link = Link::default();
+        link.hand_over(&mut vec![1]);
+        assert!(!link.is_flushed());
+        link.gate.shut();
+        assert!(link.is_flushed());
     }
 }

@@ -17,28 +17,28 @@ pub(crate) struct Outage {
     pub(crate) stalled: bool,
 }
 
-impl Shared {
+impl Outage {
     /// Whether a connection may come in at all; if it is to find silence, its gate is shut.
-    pub(crate) fn welcomes(&self, link: &Link) -> bool {
-        let Outage { refusing, stalled } = self.lock().outage;
-        if refusing == Some(Refusal::Silent) {
-            link.silent.store(true, Ordering::SeqCst);
-        }
-        if stalled || refusing == Some(Refusal::Silent) {
+    pub(crate) fn welcomes(self, link: &Link) -> bool {
+        let silent = self.refusing == Some(Refusal::Silent);
+        link.silent.store(silent, Ordering::SeqCst);
+        if silent || self.stalled {
             link.gate.shut();
         }
-        refusing != Some(Refusal::Closed)
+        self.refusing != Some(Refusal::Closed)
     }
+}
 
+impl Shared {
     /// Refuses connections to come, or admits them again.
     pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
         let mut state = self.lock();
         state.outage.refusing = refusal;
         let logins = refusal == Some(Refusal::Login);
         state.core.refuse_logins(logins);
-        if refusal != Some(Refusal::Silent) && !state.outage.stalled {
+        if refusal != Some(Refusal::Silent) {
             for link in state.links.values() {
-                if link.silent.swap(false, Ordering::SeqCst) {
+                if link.silent.swap(false, Ordering::SeqCst) && !state.outage.stalled {
                     link.gate.open();
                 }
             }

@@ -4,7 +4,7 @@ use crate::{
     clock::{Clock, NotManual},
     config::{Limits, Settings},
     core::{ConnId, Core, Directive, IdMap, Now},
-    flush::Flush,
+    flush::{Flush, PATIENCE},
     link::Link,
     outage::Outage,
     session,
@@ -21,10 +21,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinSet,
+    time::{sleep, sleep_until, timeout},
 };
 
 /// How long sessions may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How soon to look again at writers that have not taken everything yet.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// What all tasks of a broker share.
 #[derive(Debug)]
@@ -165,10 +168,14 @@ impl Shared {
         }
     }
 
-    /// Lets a connection in, unless there are too many.
+    /// Lets a connection in, unless it is to be refused or there are too many.
     pub(crate) fn connect(&self, peer: String, link: &Arc<Link>) -> Option<ConnId> {
         let mut state = self.lock();
+        if !state.outage.welcomes(link) {
+            return None;
+        }
         if state.links.len() >= self.limits.connections {
+            tracing::warn!("too many connections");
             return None;
         }
         let id = state.core.connect(peer, link.meter.clone());
@@ -198,9 +205,15 @@ impl Shared {
     async fn keep_flushing(self: Arc<Self>) {
         loop {
             let _waiting = self.flush.wanted().await;
-            while !self.lock().links.values().all(|link| link.is_flushed()) {
-                tokio::task::yield_now().await;
-            }
+            // After that they no longer wait.
+            let _ = timeout(PATIENCE, self.flushed()).await;
+        }
+    }
+
+    /// Waits until the writers have taken everything there is. Most have when they are first looked at.
+    async fn flushed(&self) {
+        while !self.lock().links.values().all(|link| link.is_flushed()) {
+            sleep(GLANCE).await;
         }
     }
 
@@ -213,7 +226,7 @@ impl Shared {
                 continue;
             };
             tokio::select! {
-                () = tokio::time::sleep_until(alarm.into()) => {}
+                () = sleep_until(alarm.into()) => {}
                 () = self.earlier.notified() => continue,
             }
             self.lock().alarm = None;
@@ -234,7 +247,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
                 Err(error) => {
                     tracing::warn!(%error, "accept failed");
                     // Out of descriptors, most likely: trying again at once would only burn the processor.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    sleep(Duration::from_millis(50)).await;
                 }
             },
             Some(_) = tasks.join_next() => {}
@@ -246,28 +259,22 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     flush.abort();
     shared.dismiss_all();
     let ended = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+    if timeout(FAREWELL, ended).await.is_err() {
         tasks.shutdown().await;
     }
 }
 
 fn accept(shared: &Arc<Shared>, tasks: &mut JoinSet<()>, stream: TcpStream, peer: String) {
     let link = Arc::new(Link::default());
-    if !shared.welcomes(&link) {
-        return;
-    }
-    match shared.connect(peer, &link) {
-        Some(id) => {
-            tasks.spawn(session::run(shared.clone(), id, link, stream));
-        }
-        None => tracing::warn!("too many connections"),
+    if let Some(id) = shared.connect(peer, &link) {
+        tasks.spawn(session::run(shared.clone(), id, link, stream));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Settings, frames::PROTOCOL};
+    use crate::{config::Settings, frames::PROTOCOL, refusal::Refusal};
 
     fn shared() -> (Shared, [ConnId; 2]) {
         let limits = Limits {
@@ -278,6 +285,25 @@ mod tests {
         let shared = Shared::new(Settings::default(), limits);
         let ids = [(); 2].map(|()| shared.connect("test".into(), &Arc::default()));
         (shared, ids.map(|id| id.unwrap_or(ConnId(0))))
+    }
+
+    #[test]
+    fn connections_that_come_are_met_as_is_said() {
+        let (shared, ids) = shared();
+        let shut = |link: &Arc<Link>| link.gate.is_shut();
+        shared.disconnect(ids[0]);
+        shared.refuse(Some(Refusal::Closed));
+        assert!(shared.connect("test".into(), &Arc::default()).is_none());
+        shared.refuse(Some(Refusal::Silent));
+        let link = Arc::default();
+        assert!(shared.connect("test".into(), &link).is_some() && shut(&link));
+        // Let in while everything stands still, it goes on with the others, whoever else is to find silence.
+        shared.stall_all(true);
+        shared.refuse(None);
+        assert!(shut(&link));
+        shared.refuse(Some(Refusal::Silent));
+        shared.stall_all(false);
+        assert!(!shut(&link));
     }
 
     #[test]

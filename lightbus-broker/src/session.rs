@@ -3,7 +3,7 @@
 use crate::{
     core::{Agreed, ConnId, Core, Directive, Now},
     frames,
-    link::{Link, Work},
+    link::{ENOUGH, Link, Work},
     server::Shared,
 };
 use std::{
@@ -55,9 +55,8 @@ pub(crate) async fn run(shared: Arc<Shared>, id: ConnId, link: Arc<Link>, stream
     let (input, output) = stream.into_split();
     let mut writer = JoinSet::new();
     writer.spawn(write(shared.clone(), id, link.clone(), output));
-    let agreed = shared.with(|core, _| core.agreed(id));
     let reader = Reader {
-        shared,
+        shared: shared.clone(),
         id,
         link: link.clone(),
         input,
@@ -65,7 +64,8 @@ pub(crate) async fn run(shared: Arc<Shared>, id: ConnId, link: Arc<Link>, stream
         start: 0,
         end: 0,
         greeted: false,
-        agreed,
+        sated: false,
+        agreed: shared.with(|core, _| core.agreed(id)),
     };
     tokio::select! {
         result = reader.run() => {
@@ -77,6 +77,7 @@ pub(crate) async fn run(shared: Arc<Shared>, id: ConnId, link: Arc<Link>, stream
         () = link.cut.notified() => return,
         () = overdue(&link) => {}
     }
+    shared.with(|core, _| core.release_all(id));
     link.close();
     if timeout(LINGER, writer.join_next()).await.is_err() {
         tracing::debug!(conn = id.0, "the last bytes could not be sent");
@@ -133,12 +134,14 @@ struct Reader {
     start: usize,
     end: usize,
     greeted: bool,
+    /// Not all that was read was handled: the client is to read first.
+    sated: bool,
     agreed: Agreed,
 }
 
 impl Reader {
     async fn run(mut self) -> io::Result<()> {
-        let handshake = Instant::now() + self.shared.limits.handshake;
+        let handshake = Instant::now().checked_add(self.shared.limits.handshake);
         let mut directive = Directive::Read;
         loop {
             if expires(self.silence(), self.link.room()).await.is_none() {
@@ -149,11 +152,12 @@ impl Reader {
                 return Ok(());
             }
             match directive {
+                Directive::Read if self.sated => {}
                 Directive::Read => {
                     let deadline = if self.agreed.open {
                         self.silence()
                     } else {
-                        Some(handshake)
+                        handshake
                     };
                     if !self.fill(deadline).await? {
                         return Ok(());
@@ -162,12 +166,12 @@ impl Reader {
                 Directive::Pause => self.link.resume.notified().await,
                 Directive::AwaitClose => return self.await_close().await,
                 Directive::Linger => return self.linger().await,
-                Directive::Close => return Ok(()),
+                Directive::Close => return self.last_words().await,
             }
             self.link.gate.passed().await;
             let flooded = self.end - self.start > FLOOD;
             directive = self.handle();
-            if flooded {
+            if flooded || self.sated {
                 // A client that keeps the buffer full must not keep the thread: it is everybody else's turn.
                 tokio::task::yield_now().await;
             }
@@ -212,11 +216,11 @@ impl Reader {
         }
     }
 
-    /// Gives the core everything that was read.
+    /// Gives the core everything that was read, unless the client is to read first.
     fn handle(&mut self) -> Directive {
         let id = self.id;
         let mut rest = &self.buffer[self.start..self.end];
-        let (greeted, agreed) = (&mut self.greeted, &mut self.agreed);
+        let (greeted, agreed, sated) = (&mut self.greeted, &mut self.agreed, &mut self.sated);
         let directive = self.shared.with(|core, now| {
             if !*greeted && let Some((header, more)) = rest.split_first_chunk::<8>() {
                 core.greet(id, *header);
@@ -226,6 +230,7 @@ impl Reader {
             if *greeted {
                 rest = feed(core, id, rest, agreed.frame_max, now);
             }
+            *sated = is_sated(core, id);
             *agreed = core.agreed(id);
             core.end_batch(id)
         });
@@ -241,6 +246,19 @@ impl Reader {
             if self.handle() != Directive::AwaitClose {
                 return self.linger().await;
             }
+        }
+        Ok(())
+    }
+
+    /// Waits, not for long, until what a test holds back was sent.
+    async fn last_words(self) -> io::Result<()> {
+        let said = async {
+            while self.shared.with(|core, _| core.holds_back(self.id)) {
+                self.link.room.notified().await;
+            }
+        };
+        if timeout(LINGER, said).await.is_err() {
+            tracing::debug!(conn = self.id.0, "what is held goes out before it is due");
         }
         Ok(())
     }
@@ -265,7 +283,13 @@ async fn expires<T>(deadline: Option<Instant>, wanted: impl Future<Output = T>) 
     }
 }
 
-/// Hands frames to the core until they run out; returns what is left. Whatever goes wrong stays with this connection.
+/// Whether a client has so much to read that nothing more it asks for is looked at. Who is being closed gets no more anyway.
+fn is_sated(core: &Core, id: ConnId) -> bool {
+    core.unsent(id) > ENOUGH && matches!(core.directive(id), Directive::Read | Directive::Pause)
+}
+
+/// Hands frames to the core until they run out or the client has enough to read; returns what is left. Whatever goes wrong stays with
+/// this connection.
 fn feed<'a>(
     core: &mut Core,
     id: ConnId,
@@ -273,7 +297,7 @@ fn feed<'a>(
     frame_max: usize,
     now: Now,
 ) -> &'a [u8] {
-    loop {
+    while !is_sated(core, id) {
         match frames::next(bytes, frame_max) {
             Ok(None) => return bytes,
             Ok(Some((frame, length))) => {
@@ -289,6 +313,7 @@ fn feed<'a>(
             }
         }
     }
+    bytes
 }
 
 #[cfg(test)]
@@ -317,5 +342,24 @@ mod tests {
         );
         assert_eq!(core.directive(ids[0]), Directive::AwaitClose);
         assert_eq!(core.directive(ids[1]), Directive::Read);
+    }
+
+    #[test]
+    fn who_has_enough_to_read_is_not_listened_to() {
+        let now = Clock::System.now();
+        let mut core = Core::new(Settings::default(), now);
+        let meter = Arc::<crate::core::Meter>::default();
+        let id = core.connect("test".into(), meter.clone());
+        core.greet(id, frames::PROTOCOL);
+        core.take_output(|_, bytes| bytes.clear());
+        let beat = frames::HEARTBEAT_FRAME;
+        meter.add(ENOUGH + 1);
+        assert_eq!(feed(&mut core, id, &beat, 4096, now), beat);
+        meter.sub(1);
+        assert!(feed(&mut core, id, &beat, 4096, now).is_empty());
+        // Being closed, it is listened to whatever it has to read.
+        meter.add(1);
+        core.internal_error(id, now);
+        assert!(feed(&mut core, id, &beat, 4096, now).is_empty());
     }
 }

@@ -6,7 +6,7 @@ mod support;
 use futures_util::StreamExt;
 use lapin::types::AMQPValue;
 use lightbus_broker::Broker;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::*;
 
 async fn manual() -> (Broker, lapin::Channel) {
@@ -162,6 +162,39 @@ async fn its_bytes_are_in_the_sockets_when_it_returns() {
         bodies += usize::from(kind == 3 && payload == b"m");
     }
     assert_eq!(bodies, 100);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_connections_that_stand_still() {
+    let (broker, channel) = manual().await;
+    declare(
+        &channel,
+        "wait",
+        &[
+            ("x-message-ttl", int(1000)),
+            ("x-dead-letter-exchange", text("")),
+            ("x-dead-letter-routing-key", text("late")),
+        ],
+    )
+    .await;
+    declare(&channel, "late", &[]).await;
+    let mut socket = raw(&broker).await;
+    socket.open_with_heartbeat(1).await;
+    socket.send(1, basic_consume("late", true)).await;
+    socket.frame().await.expect("basic.consume-ok");
+    publish(&channel, "", "wait", b"m").await;
+    broker.faults().stall_all();
+    // Its heartbeat is due, and finds the gate shut.
+    tokio::time::sleep(ms(700)).await;
+    let start = Instant::now();
+    broker.advance(ms(1000)).unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
+    broker.faults().resume_all();
+    while socket.frame().await.expect("the message").2 != b"m" {}
 }
 
 fn unix() -> u64 {

@@ -262,6 +262,26 @@ async fn a_delay_follows_a_manual_clock() {
     soon(declare(&channel, "r", &[])).await;
 }
 
+/// However long the delay, who is turned away or says goodbye is answered, and before the socket closes.
+#[tokio::test]
+async fn a_delay_loses_no_last_words() {
+    let broker = Broker::start().await.unwrap();
+    for delay in [Duration::from_millis(100), Duration::MAX] {
+        let mut leaving = raw(&broker).await;
+        leaving.open().await;
+        broker.faults().delay(delay);
+        let mut stranger = raw(&broker).await;
+        let start = Instant::now();
+        stranger.write(b"AMQP\x00\x01\x00\x00").await;
+        leaving.send(0, *b"\0\x0a\0\x32\0\xc8\0\0\0\0\0").await;
+        assert_eq!(stranger.rest().await, b"AMQP\x00\x00\x09\x01");
+        assert!(start.elapsed() >= delay.min(Duration::from_secs(1)));
+        let (_, _, close_ok) = leaving.frame().await.expect("connection.close-ok");
+        assert_eq!(close_ok, [0, 10, 0, 51]);
+        broker.faults().delay(Duration::ZERO);
+    }
+}
+
 #[tokio::test]
 async fn a_paused_queue_keeps_its_messages() {
     let (broker, _connection, channel) = start().await;

@@ -265,3 +265,40 @@ async fn who_never_reads_gets_no_more_than_fits() {
     .await;
     witness.calls().await;
 }
+
+#[tokio::test]
+async fn a_lot_that_is_asked_for_at_once_comes_bit_by_bit() {
+    let broker = Broker::start().await.unwrap();
+    let mut witness = Witness::new(&broker).await;
+    let mut greedy = raw(&broker).await;
+    greedy.open().await;
+    greedy.send(1, queue_declare("q", 0)).await;
+    greedy.send(1, basic_publish("", "q")).await;
+    greedy.send_kind(HEADER, 1, content_header(1 << 20)).await;
+    for part in vec![7; 1 << 20].chunks(1 << 16) {
+        greedy.send_kind(BODY, 1, part.iter().copied()).await;
+    }
+    greedy.sync().await;
+    // Fetched and put back, again and again; all of it fits the buffer of one read.
+    let asks: Vec<u8> = (1..=300_u64)
+        .flat_map(|tag| {
+            let nack = [&[0, 60, 0, 120][..], &tag.to_be_bytes(), &[2]].concat();
+            let get = frame(METHOD, 1, *b"\0\x3c\0\x46\0\0\x01q\0");
+            [get, frame(METHOD, 1, nack)].concat()
+        })
+        .collect();
+    greedy.write(&asks).await;
+    let delivered = |s: &lightbus_broker::Snapshot| s.queue("q").unwrap().counters.delivered;
+    until(&broker, "the first come", |s| delivered(s) > 0).await;
+    witness.calls().await;
+    let first = delivered(&broker.snapshot());
+    assert!(first < 100, "{first}");
+    let mut got = 0;
+    while got < 300 << 20 {
+        let (kind, _, payload) = greedy.frame().await.expect("a message");
+        got += if kind == BODY { payload.len() } else { 0 };
+    }
+    greedy.sync().await;
+    assert_eq!(delivered(&broker.snapshot()), 300);
+    witness.calls().await;
+}

@@ -59,6 +59,16 @@ async fn silence_ends_the_handshake() {
 }
 
 #[tokio::test]
+async fn a_handshake_may_take_for_ever() {
+    let broker = Broker::builder()
+        .handshake_timeout(Duration::MAX)
+        .start()
+        .await
+        .unwrap();
+    assert_well(&broker).await;
+}
+
+#[tokio::test]
 async fn frames_are_small_until_their_size_is_agreed() {
     let broker = Broker::start().await.unwrap();
     let mut socket = raw(&broker).await;

@@ -67,12 +67,12 @@ impl Core {
         match method {
             Declare(declare) if !declare.passive && !declare.exchange.as_str().is_empty() => {
                 let name = declare.exchange.as_str();
-                self.permit(conn, Configure, Exchange(&name))?;
+                self.permit(conn, Configure, Exchange(name))?;
                 let other = named(&declare.arguments, "alternate-exchange");
-                match other.filter(|_| !self.has_exchange(conn, &name)) {
+                match other.filter(|_| !self.has_exchange(conn, name)) {
                     None => Ok(()),
                     Some(other) => {
-                        self.permit(conn, Read, Exchange(&name))?;
+                        self.permit(conn, Read, Exchange(name))?;
                         self.permit(conn, Write, Exchange(other))
                     }
                 }
@@ -113,7 +113,7 @@ impl Core {
         let name: Arc<str> = match declare.queue.as_str() {
             reserved if reserved.starts_with("amq.") => return Ok(()),
             // One like the name it is about to get.
-            none if none.is_empty() => self.fresh_name("amq.gen-"),
+            "" => self.fresh_name("amq.gen-"),
             name => Arc::from(name),
         };
         self.permit(conn, Configure, Queue(&name))?;

@@ -6,6 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The longest delay, some thousand years: much further, no moment can be told.
+const FOREVER: Duration = Duration::from_secs(1 << 36);
+
 /// What a connection is to be sent later. Those who watch its size find it in the connection's meter.
 #[derive(Debug, Default)]
 pub(crate) struct Delayed {
@@ -31,7 +34,7 @@ impl Connection {
         if self.out.is_empty() {
             return None;
         }
-        let until = now.checked_add(delay)?;
+        let until = now.checked_add(delay).unwrap_or(now);
         let last = self.delayed.waiting.back().map(|(until, _)| *until);
         let until = last.map_or(until, |last| until.max(last));
         self.meter.add(self.out.len());
@@ -51,7 +54,25 @@ impl Core {
     /// Delays what is sent from now on; zero ends that.
     pub(crate) fn set_delay(&mut self, delay: Duration, now: Now) {
         self.now = now;
-        self.delay = delay;
+        self.delay = delay.min(FOREVER);
+    }
+
+    /// Whether something of a connection's is held.
+    pub(crate) fn holds_back(&self, id: ConnId) -> bool {
+        let connection = self.conns.get(&id);
+        connection.is_some_and(|connection| !connection.delayed.is_empty())
+    }
+
+    /// The connection comes to its end: what is held goes out now, or it never would.
+    pub(crate) fn release_all(&mut self, id: ConnId) {
+        let Some(connection) = self.conns.get_mut(&id) else {
+            return;
+        };
+        let delayed = &mut connection.delayed;
+        for (_, mut bytes) in delayed.waiting.drain(..) {
+            delayed.due.append(&mut bytes);
+        }
+        list(&mut self.output, id, connection);
     }
 
     /// Something of a connection's may have been held for long enough.

@@ -72,7 +72,7 @@ impl Core {
             },
         };
         let declaration = Declaration {
-            name: Arc::from(name.as_ref()),
+            name: Arc::from(name),
             kind,
             durable: declare.durable,
             auto_delete: declare.auto_delete,

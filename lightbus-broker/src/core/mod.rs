@@ -463,6 +463,11 @@ impl Core {
             connection.phase = phase;
         }
     }
+
+    /// How much a connection has not been sent yet.
+    pub(crate) fn unsent(&self, conn: ConnId) -> usize {
+        self.conns.get(&conn).map_or(0, Connection::unsent)
+    }
 }
 
 /// The method that closes a channel or a connection for a fault.

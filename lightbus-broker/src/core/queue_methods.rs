@@ -306,7 +306,7 @@ impl Core {
         // Deleting what is not there is no error.
         if let Some(queue) = id.and_then(|id| self.queues.get(&id)) {
             assert_access(queue, at.conn)?;
-            assert_deletable(queue, &delete)?;
+            assert_deletable(queue, delete)?;
             message_count = queue.ready.len() as u32;
             let id = queue.id;
             self.delete_queue(id, DeleteReason::Client);
