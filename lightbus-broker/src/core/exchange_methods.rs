@@ -21,6 +21,11 @@ use std::sync::Arc;
 
 impl Core {
     pub(super) fn exchange_declare(&mut self, at: At, declare: exchange::Declare) -> Outcome {
+        // An unknown type is refused first, whatever the name; who only asks whether the exchange is there names none.
+        let kind = match declare.passive {
+            true => None,
+            false => Some(kind_of(&declare)?),
+        };
         let nowait = declare.nowait;
         let name = declare.exchange.as_str();
         let vhost = self.vhost_of(at.conn);
@@ -28,18 +33,16 @@ impl Core {
             .vhosts
             .get(&vhost)
             .and_then(|vhost| vhost.exchange(name));
-        match existing {
+        match (existing, kind) {
             _ if name.is_empty() => {
                 return Err(access_refused(
                     "operation not permitted on the default exchange",
                 ));
             }
-            Some(_) if declare.passive => {}
-            None if declare.passive => {
-                return Err(not_found(format!("no {}", subject(name, &vhost))));
-            }
-            Some(exchange) => assert_equivalent(exchange, &declare, &vhost)?,
-            None => self.create_exchange(&vhost, declare)?,
+            (Some(_), None) => {}
+            (None, None) => return Err(not_found(format!("no {}", subject(name, &vhost)))),
+            (Some(exchange), Some(kind)) => assert_equivalent(exchange, &declare, kind, &vhost)?,
+            (None, Some(kind)) => self.create_exchange(&vhost, declare, kind)?,
         }
         if !nowait {
             self.send(
@@ -50,14 +53,13 @@ impl Core {
         Ok(())
     }
 
-    fn create_exchange(&mut self, vhost: &str, declare: exchange::Declare) -> Outcome {
+    fn create_exchange(&mut self, vhost: &str, declare: exchange::Declare, kind: Kind) -> Outcome {
         let name = declare.exchange.as_str();
         if name.starts_with("amq.") {
             return Err(access_refused(format!(
                 "exchange name '{name}' contains reserved prefix 'amq.*'"
             )));
         }
-        let kind = kind_of(&declare)?;
         let alternate = match declare.arguments.inner().get("alternate-exchange") {
             None => None,
             Some(value) => match text(value) {
@@ -290,9 +292,13 @@ fn kind_of(declare: &exchange::Declare) -> Outcome<Kind> {
     Kind::named(name).ok_or_else(|| precondition_failed(format!("unknown exchange type '{name}'")))
 }
 
-fn assert_equivalent(exchange: &Exchange, declare: &exchange::Declare, vhost: &str) -> Outcome {
+fn assert_equivalent(
+    exchange: &Exchange,
+    declare: &exchange::Declare,
+    kind: Kind,
+    vhost: &str,
+) -> Outcome {
     let subject = subject(&exchange.name, vhost);
-    let kind = kind_of(declare)?;
     assert_equal("type", &subject, kind.name(), exchange.kind.name())?;
     assert_equal("durable", &subject, declare.durable, exchange.durable)?;
     assert_equal(

@@ -217,8 +217,9 @@ async fn an_unknown_exchange_type_is_refused() {
     let name = stage.name("x");
     if stage.is_4() {
         let text = "PRECONDITION_FAILED - unknown exchange type 'nonsense'";
-        wire.refused(1, exchange(&name, "nonsense"), 406, text)
-            .await;
+        for name in [name.as_str(), "", "amq.none"] {
+            wire.refused(1, exchange(name, "nonsense"), 406, text).await;
+        }
     } else {
         let text = "COMMAND_INVALID - unknown exchange type 'nonsense'";
         wire.fatal(1, exchange(&name, "nonsense"), 503, text).await;
