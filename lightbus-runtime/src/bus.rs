@@ -15,6 +15,7 @@ use crate::budget::Budget;
 use crate::config::{BusBuilder, Config};
 use crate::connection::publisher::{Mode, Publisher};
 use crate::connection::{IoThread, Life, declare};
+use crate::counters::{Counters, Counts};
 use crate::delivery::Worker;
 use crate::error::Error;
 use crate::rpc::Serve;
@@ -66,6 +67,7 @@ pub(crate) struct Core {
     pub(crate) replies: OnceCell<()>,
     pub(crate) budget: Budget,
     pub(crate) life: Life,
+    pub(crate) counters: Arc<Counters>,
     /// The runtime that handlers run on: the one that `connect` was called in.
     pub(crate) handle: Handle,
     listeners: Mutex<HashSet<String>>,
@@ -106,6 +108,7 @@ impl Bus {
             pending: Arc::default(),
             replies: OnceCell::new(),
             budget: Budget::default(),
+            counters: Arc::default(),
             handle: Handle::current(),
             listeners: Mutex::default(),
             config,
@@ -131,6 +134,11 @@ impl Bus {
     /// This process on the bus: 128 random bits in hexadecimal, new for each connected bus.
     pub fn instance(&self) -> &str {
         &self.core.instance
+    }
+
+    /// What did not go as meant on this bus, in numbers.
+    pub fn counts(&self) -> Counts {
+        self.core.counters.read()
     }
 
     /// Serves an API: `bus.serve(AuthApiServer::new(auth)).await?`. Replicas of the app share the calls.

@@ -19,6 +19,7 @@ mod codec;
 mod config;
 mod connection;
 mod context;
+mod counters;
 mod decode;
 mod delivery;
 mod error;
@@ -34,6 +35,7 @@ mod wire;
 pub use bus::Bus;
 pub use config::BusBuilder;
 pub use context::Context;
+pub use counters::Counts;
 pub use error::{CallError, CallFailure, Error, PublishError};
 pub use event::{
     Event, EventKey, EventPublisher, EventSet, EventStream, HandlerResult, KeyFilter, Listener,

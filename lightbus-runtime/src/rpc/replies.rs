@@ -14,6 +14,7 @@ use super::pending::Pending;
 use crate::bus::Core;
 use crate::codec::Format;
 use crate::connection::consumer::{Consumers, Source};
+use crate::counters::Counters;
 use crate::delivery::{Outcome, Work, Worker};
 use crate::error::Error;
 use crate::topology;
@@ -49,7 +50,7 @@ pub(super) async fn start(core: &Core) -> Result<(), Error> {
     };
     // Not the core itself: its tasks must not keep each other alive.
     let (pending, stop) = (Arc::clone(&core.pending), core.life.drained.child_token());
-    let limit = core.config.payload_limit;
+    let (limit, counters) = (core.config.payload_limit, Arc::clone(&core.counters));
     // Given up by its caller, it is tried again by the next one.
     let guard = stop.clone().drop_guard();
     let (mut consumers, started) = Consumers::new(&core.io.publish, source, stop.clone());
@@ -57,7 +58,9 @@ pub(super) async fn start(core: &Core) -> Result<(), Error> {
         async move {
             while let Some(consumer) = consumers.next().await {
                 worker
-                    .work(consumer, &stop, |delivery| take(&pending, delivery, limit))
+                    .work(consumer, &stop, |delivery| {
+                        take(&pending, &counters, delivery, limit)
+                    })
                     .await;
             }
         },
@@ -68,11 +71,12 @@ pub(super) async fn start(core: &Core) -> Result<(), Error> {
     Ok(())
 }
 
-fn take(pending: &Pending, delivery: Delivery, limit: usize) -> Work {
+fn take(pending: &Pending, counters: &Counters, delivery: Delivery, limit: usize) -> Work {
     match pending.take(&delivery.properties) {
         // A caller that has just given up does not want it either.
         Some(call) => drop(call.send(read(&delivery.properties, delivery.data, limit))),
         None => {
+            counters.replies_ignored.add();
             debug!(correlation_id = ?delivery.properties.correlation_id(), "a reply that no call waits for")
         }
     }

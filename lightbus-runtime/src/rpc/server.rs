@@ -150,6 +150,7 @@ struct Caller {
 impl Server {
     fn begin(&self, delivery: Delivery) -> Work {
         let Some(caller) = caller(&delivery) else {
+            self.core.counters.calls_refused.add();
             warn!(api = self.api, app = ?delivery.properties.app_id(), id = ?delivery.properties.message_id(),
                 "dropped a call that names no legal reply address, or is no call");
             return Work::Settled(Outcome::Done);
@@ -161,6 +162,7 @@ impl Server {
         match self.accept(&delivery) {
             Ok((method, format)) => self.run(caller, method, format, delivery),
             Err((status, detail)) => {
+                self.core.counters.calls_refused.add();
                 debug!(api = self.api, method = %delivery.routing_key, status = status.as_str(), detail, "refused a call");
                 self.refuse(caller, status, &detail)
             }
@@ -344,6 +346,7 @@ impl Caller {
                 match self.find(core).await {
                     Some(true) => {}
                     Some(false) => {
+                        core.counters.replies_dropped.add();
                         warn!(
                             exchange = self.exchange,
                             "dropped a reply: its address does not exist"

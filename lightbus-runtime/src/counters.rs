@@ -1,0 +1,47 @@
+//! Counts of messages that ended, or went on, in another way than they were meant to. Nothing on the usual path counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters of one bus.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) calls_refused: Counter,
+    pub(crate) replies_ignored: Counter,
+    pub(crate) replies_dropped: Counter,
+}
+
+/// How many messages ended, or went on, in another way than they were meant to, since this bus was connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Calls that this process refused to run: expired, unreadable, too large, unknown, delivered before, or without a legal address for the answer.
+    pub calls_refused: u64,
+    /// Replies that no call waits for: it had given up, or never was.
+    pub replies_ignored: u64,
+    /// Replies that had nowhere to go: the caller's address does not exist.
+    pub replies_dropped: u64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self) -> Counts {
+        Counts {
+            calls_refused: self.calls_refused.get(),
+            replies_ignored: self.replies_ignored.get(),
+            replies_dropped: self.replies_dropped.get(),
+        }
+    }
+}
