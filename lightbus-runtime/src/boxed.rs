@@ -5,4 +5,5 @@
 
 use std::pin::Pin;
 
-pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type Boxed<T> = BoxedFor<'static, T>;
+pub(crate) type BoxedFor<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -19,15 +19,21 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// Room for a payload, if there is any now.
+    pub(crate) fn try_reserve(&self, payload: usize) -> Option<SemaphorePermit<'_>> {
+        self.0.try_acquire_many(units(payload)).ok()
+    }
+
     /// Waits until there is room for a payload. Dropping the permit gives the room back.
     pub(crate) async fn reserve(&self, payload: usize) -> Option<SemaphorePermit<'_>> {
-        let units = payload.div_ceil(UNIT).clamp(1, BYTES / UNIT);
         // The semaphore is never closed.
-        self.0
-            .acquire_many(u32::try_from(units).unwrap_or(u32::MAX))
-            .await
-            .ok()
+        self.0.acquire_many(units(payload)).await.ok()
     }
+}
+
+fn units(payload: usize) -> u32 {
+    let units = payload.div_ceil(UNIT).clamp(1, BYTES / UNIT);
+    u32::try_from(units).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

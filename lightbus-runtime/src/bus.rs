@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -16,13 +16,15 @@ use crate::config::{BusBuilder, Config};
 use crate::connection::publisher::{Mode, Publisher};
 use crate::connection::{IoThread, Life, declare};
 use crate::counters::{Counters, Counts};
+use crate::dead_letters::DeadLetters;
 use crate::delivery::Worker;
 use crate::error::Error;
+use crate::grammar::check_name;
 use crate::rpc::Serve;
 use crate::rpc::failure::Failure;
 use crate::rpc::pending::Pending;
 use crate::service::Service;
-use crate::{signal, wire};
+use crate::{signal, topology, wire};
 
 /// A connection to the bus, under an app's name. Cheap to clone; the bus is closed when the last clone is dropped, clients included.
 /// A handler or a served type that holds a clone or a client keeps the bus open, and so itself: end such a bus with
@@ -57,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) config: Config,
     /// This process on the bus: 128 random bits.
     pub(crate) instance: String,
+    /// This machine, for people.
+    pub(crate) host: String,
     pub(crate) sender: wire::Sender,
     pub(crate) io: IoThread,
     /// Calls and replies: nothing is confirmed, a call that nobody serves comes back.
@@ -110,6 +114,7 @@ impl Bus {
             budget: Budget::default(),
             counters: Arc::default(),
             handle: Handle::current(),
+            host: gethostname::gethostname().to_string_lossy().into_owned(),
             listeners: Mutex::default(),
             config,
             instance,
@@ -147,6 +152,16 @@ impl Bus {
     /// When awaited: [`Error::TopologyMismatch`], [`Error::Denied`] or [`Error::Broker`] if the API's queue cannot be set up.
     pub fn serve<S: Service>(&self, service: S) -> Serve {
         Serve::new(self, service)
+    }
+
+    /// The dead letters of a listener of this app, by the listener's name, whether it listens at the moment or not.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a name that no listener can have.
+    pub fn dead_letters(&self, listener: &str) -> Result<DeadLetters, Error> {
+        check_name("listener", listener)?;
+        let queue = topology::listener_queue(&self.core.config.app, listener);
+        Ok(DeadLetters::new(self, queue))
     }
 
     /// Waits for SIGINT, SIGTERM or [`shutdown`](Self::shutdown), then closes the bus: no new calls and events are taken, those in
@@ -221,6 +236,14 @@ impl Core {
                 .unwrap_or_else(PoisonError::into_inner)
                 .retain(|queue| queue != name);
         }
+    }
+
+    /// Waits for the outcome of the first attempt to consume; a bus that started without its broker does not.
+    pub(crate) async fn first_start(
+        &self,
+        started: oneshot::Receiver<Result<(), Error>>,
+    ) -> Result<(), Error> {
+        started.await.unwrap_or(Err(Error::Closed))
     }
 
     /// Takes a listener's name, which is also its queue's: two listeners on one queue would each get half of both's events.

@@ -1,12 +1,13 @@
 //! Settings of a bus: checked when they are given, with a reason for each default.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
 
 use crate::grammar::check_name;
-use crate::{Bus, Error};
+use crate::{Bus, Error, Retry};
 
 const DEFAULT_URL: &str = "amqp://127.0.0.1:5672";
 /// RabbitMQ 4 takes at most 16 MiB; headers and the frame need some of it.
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) concurrency: u16,
     pub(crate) payload_limit: usize,
     pub(crate) grace: Duration,
+    pub(crate) retry: Retry,
+    pub(crate) api_retries: HashMap<String, Retry>,
 }
 
 /// Settings of a [`Bus`]; made by [`Bus::builder`].
@@ -70,6 +73,8 @@ impl BusBuilder {
             concurrency: 64,
             payload_limit: 1024 * 1024,
             grace: Duration::from_secs(20),
+            retry: Retry::default(),
+            api_retries: HashMap::new(),
         };
         Self {
             app: app.to_owned(),
@@ -124,6 +129,18 @@ impl BusBuilder {
     /// How long handlers may go on when the bus is closed. Default: 20 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace.min(LONGEST_WAIT);
+        self
+    }
+
+    /// What becomes of an event whose handler fails, for every listener that has no policy itself. Default: [`Retry::default`], 5 attempts.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.config.retry = retry;
+        self
+    }
+
+    /// Like [`retry`](Self::retry), for the listeners of one API's events: `.retry_api("auth", Retry::never())`.
+    pub fn retry_api(mut self, api: impl Into<String>, retry: Retry) -> Self {
+        self.config.api_retries.insert(api.into(), retry);
         self
     }
 
@@ -183,6 +200,10 @@ fn redact(url: &str) -> String {
 }
 
 impl Config {
+    pub(crate) fn retry_of(&self, api: &str) -> Retry {
+        self.api_retries.get(api).unwrap_or(&self.retry).clone()
+    }
+
     /// The broker, for people: never the password.
     pub(crate) fn broker(&self) -> String {
         let authority = &self.uri.authority;

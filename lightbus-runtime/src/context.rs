@@ -34,6 +34,7 @@ struct Inner {
     subject: Subject,
     redelivered: bool,
     deadline: Option<Instant>,
+    attempt: u32,
 }
 
 /// What the message is addressed to.
@@ -56,12 +57,27 @@ impl Context {
             let left = u64::try_from(at.saturating_sub(wire::now_ms())).unwrap_or_default();
             Instant::now() + Duration::from_millis(left)
         });
+        let attempt = wire::header_number(&properties, wire::ATTEMPT);
+        let attempt = attempt.and_then(|n| u32::try_from(n).ok());
         Self {
             inner: Arc::new(Inner {
                 properties,
                 subject,
                 redelivered,
                 deadline,
+                attempt: attempt.unwrap_or_default(),
+            }),
+        }
+    }
+
+    /// The same message, one attempt later.
+    pub(crate) fn next_attempt(&self) -> Self {
+        let old = &*self.inner;
+        Self {
+            inner: Arc::new(Inner {
+                properties: old.properties.clone(),
+                attempt: old.attempt.saturating_add(1),
+                ..*old
             }),
         }
     }
@@ -115,10 +131,7 @@ impl Context {
 
     /// How often the message was tried before: 0 for the first time.
     pub fn attempt(&self) -> u32 {
-        let counted = wire::header_number(&self.inner.properties, wire::ATTEMPT);
-        counted
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or_default()
+        self.inner.attempt
     }
 
     /// True when the broker delivered the message before, to a process that did not acknowledge it.

@@ -19,6 +19,10 @@ impl Counter {
 /// The counters of one bus.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    pub(crate) events_unconfirmed: Counter,
+    pub(crate) events_retried: Counter,
+    pub(crate) events_dead: Counter,
+    pub(crate) events_dropped: Counter,
     pub(crate) calls_refused: Counter,
     pub(crate) replies_ignored: Counter,
     pub(crate) replies_dropped: Counter,
@@ -28,6 +32,14 @@ pub(crate) struct Counters {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
+    /// Events whose confirmation did not come in time: they may or may not be stored.
+    pub events_unconfirmed: u64,
+    /// Events that failed here and were put off for another attempt.
+    pub events_retried: u64,
+    /// Events that this process moved to the dead letters: no attempt was left, or they could not be read.
+    pub events_dead: u64,
+    /// Events that a broadcast listener dropped, because it failed or could not read them.
+    pub events_dropped: u64,
     /// Calls that this process refused to run: expired, unreadable, too large, unknown, delivered before, or without a legal address for the answer.
     pub calls_refused: u64,
     /// Replies that no call waits for: it had given up, or never was.
@@ -39,6 +51,10 @@ pub struct Counts {
 impl Counters {
     pub(crate) fn read(&self) -> Counts {
         Counts {
+            events_unconfirmed: self.events_unconfirmed.get(),
+            events_retried: self.events_retried.get(),
+            events_dead: self.events_dead.get(),
+            events_dropped: self.events_dropped.get(),
             calls_refused: self.calls_refused.get(),
             replies_ignored: self.replies_ignored.get(),
             replies_dropped: self.replies_dropped.get(),

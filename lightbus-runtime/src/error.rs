@@ -194,6 +194,26 @@ pub enum PublishError {
         /// API and event.
         event: String,
     },
+    /// The broker does not let this app publish the event, or not with these properties. It was not stored.
+    #[error(
+        "event {event} was denied by the broker: {reason}. May this app's user write to the exchange? `rabbitmqctl list_permissions` shows it"
+    )]
+    Denied {
+        /// API and event.
+        event: String,
+        /// The broker's words.
+        reason: String,
+    },
+    /// The broker takes no messages at the moment, because it is short of memory or disk. The event was not sent: it waited for the
+    /// alarm's end until its deadline, or as many messages as may wait (8192, or 32 MiB) do so already.
+    #[error(
+        "event {event} was not sent: the broker blocks publishers because of a memory or disk alarm. \
+         `rabbitmqctl status` names it; free memory or disk space, or consume what is queued"
+    )]
+    Blocked {
+        /// API and event.
+        event: String,
+    },
     /// No confirmation came in time. The event may or may not have been stored.
     #[error(
         "event {event} (message {message_id}) was not confirmed within {waited_ms} ms: {reason}. It may or may not have been stored"

@@ -20,12 +20,15 @@ mod config;
 mod connection;
 mod context;
 mod counters;
+mod dead_letters;
 mod decode;
 mod delivery;
 mod error;
 mod event;
 mod grammar;
 mod msgpack;
+mod publishing;
+mod retry;
 mod rpc;
 mod service;
 mod signal;
@@ -36,11 +39,13 @@ pub use bus::Bus;
 pub use config::BusBuilder;
 pub use context::Context;
 pub use counters::Counts;
+pub use dead_letters::{DeadLetter, DeadLetters, DeadReason};
 pub use error::{CallError, CallFailure, Error, PublishError};
 pub use event::{
     Event, EventKey, EventPublisher, EventSet, EventStream, HandlerResult, KeyFilter, Listener,
     Publish, Received, Subscription,
 };
+pub use retry::{HandlerError, Retry};
 pub use rpc::{Call, Serve, Serving};
 pub use service::Service;
 

@@ -1,12 +1,17 @@
 //! Every exchange, queue and routing key of the bus: the only place where such a name is made.
 
+mod delay;
+
 use std::borrow::Cow;
+
+pub(crate) use delay::{LONGEST as LONGEST_DELAY, delayed, ladder_plan, out_plan, undelayed};
 
 /// A value of a queue or exchange argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(Cow<'static, str>),
     Number(i64),
+    Flag(bool),
 }
 
 pub(crate) type Arguments = Vec<(&'static str, Value)>;
@@ -38,20 +43,48 @@ pub(crate) struct Binding {
     pub(crate) key: String,
 }
 
+/// A binding of one exchange to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) to: String,
+    pub(crate) from: String,
+    pub(crate) key: String,
+}
+
 /// What has to exist before a queue can be consumed, in the order of declaring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) queues: Vec<Queue>,
     pub(crate) bindings: Vec<Binding>,
+    pub(crate) links: Vec<Link>,
     /// Bindings of an earlier version of the same listener that would deliver too much.
     pub(crate) stale: Vec<Binding>,
+}
+
+impl Plan {
+    fn merge(&mut self, other: Self) {
+        self.exchanges.extend(other.exchanges);
+        self.queues.extend(other.queues);
+        self.bindings.extend(other.bindings);
+        self.links.extend(other.links);
+        self.stale.extend(other.stale);
+    }
+}
+
+/// Does a listener handle its events one by one in their order, across all replicas?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Free,
+    Kept,
 }
 
 const EXPIRES_MS: i64 = 60_000;
 const CALLS_MAX: i64 = 10_000;
 const UNROUTED_MAX: i64 = 1_000;
 const DELIVERY_LIMIT: i64 = 20;
+/// As good as none, for every version of RabbitMQ: version 3 refuses -1.
+const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;
 const UNROUTED: &str = "lb.sys.unrouted";
 
 fn text(value: impl Into<Cow<'static, str>>) -> Value {
@@ -113,7 +146,7 @@ pub(crate) fn rpc_plan(api: &str, methods: impl Iterator<Item = &'static str>) -
         exchanges: vec![exchange],
         queues: vec![queue],
         bindings,
-        stale: Vec::new(),
+        ..Plan::default()
     }
 }
 
@@ -137,7 +170,7 @@ pub(crate) fn reply_plan(app: &str, instance: &str) -> Plan {
         exchanges: vec![exchange],
         queues: vec![queue],
         bindings: vec![binding],
-        stale: Vec::new(),
+        ..Plan::default()
     }
 }
 
@@ -167,7 +200,7 @@ pub(crate) fn event_plan(api: &str) -> Plan {
         exchanges: vec![unrouted, events],
         queues: vec![samples],
         bindings: vec![binding],
-        stale: Vec::new(),
+        ..Plan::default()
     }
 }
 
@@ -258,37 +291,70 @@ pub(crate) fn listener_queue(app: &str, listener: &str) -> String {
     format!("lb.q.{app}.{listener}")
 }
 
-/// A named listener: one durable queue for (app, listener), and its dead letters.
-pub(crate) fn listener_plan(app: &str, listener: &str, interest: &Interest) -> Plan {
-    let name = listener_queue(app, listener);
+fn dead_exchange(app: &str) -> String {
+    format!("lb.dead.{app}")
+}
+
+pub(crate) fn dead_queue(queue: &str) -> String {
+    format!("{queue}.dead")
+}
+
+/// Where an app's dead letters go: an exchange, and for each of its queues one that keeps what was published under its name.
+pub(crate) fn dead_plan(app: &str, queue: &str) -> Plan {
+    let letters = exchange(dead_exchange(app), Kind::Direct);
     let dead = Queue {
-        name: format!("{name}.dead"),
-        arguments: vec![queue_type("quorum")],
+        name: dead_queue(queue),
+        arguments: vec![
+            queue_type("quorum"),
+            // RabbitMQ 4 drops what was delivered 21 times, and each look at a dead letter is a delivery.
+            ("x-delivery-limit", Value::Number(NO_DELIVERY_LIMIT)),
+        ],
     };
-    let letters = exchange(format!("lb.dead.{app}"), Kind::Direct);
-    let queue = Queue {
+    let binding = Binding {
+        queue: dead.name.clone(),
+        exchange: letters.name.clone(),
+        key: queue.to_owned(),
+    };
+    Plan {
+        exchanges: vec![letters],
+        queues: vec![dead],
+        bindings: vec![binding],
+        ..Plan::default()
+    }
+}
+
+/// How to reach a queue's dead letters: exchange and routing key.
+pub(crate) fn dead_letters<'a>(app: &str, queue: &'a str) -> (String, &'a str) {
+    (dead_exchange(app), queue)
+}
+
+/// A named listener: one durable queue for (app, listener), and its dead letters.
+pub(crate) fn listener_plan(app: &str, listener: &str, interest: &Interest, order: Order) -> Plan {
+    let name = listener_queue(app, listener);
+    let mut queue = Queue {
         name: name.clone(),
         arguments: vec![
             queue_type("quorum"),
             ("x-delivery-limit", Value::Number(DELIVERY_LIMIT)),
-            ("x-dead-letter-exchange", text(letters.name.clone())),
+            ("x-dead-letter-exchange", text(dead_exchange(app))),
             ("x-dead-letter-routing-key", text(name.clone())),
             ("x-dead-letter-strategy", text("at-least-once")),
             // At-least-once dead-lettering needs it.
             ("x-overflow", text("reject-publish")),
         ],
     };
-    let to_dead = Binding {
-        queue: dead.name.clone(),
-        exchange: letters.name.clone(),
-        key: name.clone(),
-    };
+    if order == Order::Kept {
+        queue
+            .arguments
+            .push(("x-single-active-consumer", Value::Flag(true)));
+    }
     let mut plan = event_plan(interest.api);
     let (bindings, stale) = interest.bind(&name);
-    plan.exchanges.push(letters);
     // The dead letters' queue comes first: a queue that dead-letters to nowhere loses messages.
-    plan.queues.extend([dead, queue]);
-    plan.bindings.push(to_dead);
+    plan.merge(dead_plan(app, &name));
+    plan.exchanges.push(delay::out());
+    plan.queues.push(queue);
+    plan.bindings.push(delay::out_binding(&name));
     plan.bindings.extend(bindings);
     plan.stale = stale;
     plan
@@ -397,11 +463,11 @@ mod tests {
 
     #[test]
     fn a_filtered_listener_drops_the_binding_for_everything() {
-        let plan = listener_plan("sales", "bolts", &interest(&[&["bolt"]]));
+        let plan = listener_plan("sales", "bolts", &interest(&[&["bolt"]]), Order::Free);
         assert_eq!(plan.stale.len(), 1);
         assert_eq!(plan.stale[0].key, "spares.stock_changed.#");
         assert!(
-            listener_plan("sales", "all", &interest(&[]))
+            listener_plan("sales", "all", &interest(&[]), Order::Free)
                 .stale
                 .is_empty()
         );
@@ -428,7 +494,7 @@ mod tests {
             rpc_plan("my_company.auth", ["a"].into_iter()).queues[0].name,
             "lb.rpc.my_company.auth"
         );
-        let plan = listener_plan("sales", "log", &interest(&[]));
+        let plan = listener_plan("sales", "log", &interest(&[]), Order::Free);
         let queues: Vec<_> = plan.queues.iter().map(|q| q.name.as_str()).collect();
         assert_eq!(
             queues,

@@ -3,6 +3,8 @@
 //! A message says nothing twice: the exchange and the routing key name the API and the method or event, an id tells its own time. Each property,
 //! and above all a table of headers, costs every reader time, so most messages carry no table. What comes from others may say it in headers.
 
+pub(crate) mod again;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::BasicProperties;
@@ -273,6 +275,31 @@ pub(crate) fn reply_to(properties: &BasicProperties) -> Option<(&str, &str)> {
     (is_name(app) && is_instance(instance)).then_some((app, instance))
 }
 
+/// About how many bytes a message's headers take on the wire.
+pub(crate) fn headers_size(properties: &BasicProperties) -> usize {
+    properties.headers().as_ref().map_or(0, table_size)
+}
+
+fn table_size(table: &FieldTable) -> usize {
+    let entries = table.inner().iter();
+    entries
+        .map(|(name, value)| 1 + name.as_str().len() + value_size(value))
+        .sum()
+}
+
+fn value_size(value: &AMQPValue) -> usize {
+    1 + match value {
+        AMQPValue::LongString(text) => 4 + text.as_bytes().len(),
+        AMQPValue::ShortString(text) => 1 + text.as_str().len(),
+        AMQPValue::ByteArray(bytes) => 4 + bytes.as_slice().len(),
+        AMQPValue::FieldArray(values) => {
+            4 + values.as_slice().iter().map(value_size).sum::<usize>()
+        }
+        AMQPValue::FieldTable(table) => 4 + table_size(table),
+        _ => 8,
+    }
+}
+
 /// The routing keys that a dead letter was published with, newest first, as the broker noted them.
 pub(crate) fn dead_letter_keys(properties: &BasicProperties) -> impl Iterator<Item = &str> {
     let deaths = match header(properties, "x-death") {
@@ -290,6 +317,14 @@ pub(crate) fn dead_letter_keys(properties: &BasicProperties) -> impl Iterator<It
         })
         .flatten()
         .filter_map(as_text)
+}
+
+/// The id of an event or a task; empty if its publisher gave it none.
+pub(crate) fn message_id(properties: &BasicProperties) -> &str {
+    properties
+        .message_id()
+        .as_ref()
+        .map_or("", ShortString::as_str)
 }
 
 /// The id that a reply has to carry: the request's correlation id, or else its message id.

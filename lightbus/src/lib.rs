@@ -14,9 +14,10 @@ pub mod __private;
 
 pub use lightbus_macros::{api, event, key, rpc};
 pub use lightbus_runtime::{
-    Bus, BusBuilder, Call, CallError, CallFailure, Context, Counts, Error, Event, EventKey,
-    EventPublisher, EventStream, HandlerResult, KeyFilter, Listener, Publish, PublishError,
-    Received, Serve, Service, Serving, Subscription,
+    Bus, BusBuilder, Call, CallError, CallFailure, Context, Counts, DeadLetter, DeadLetters,
+    DeadReason, Error, Event, EventKey, EventPublisher, EventStream, HandlerError, HandlerResult,
+    KeyFilter, Listener, Publish, PublishError, Received, Retry, Serve, Service, Serving,
+    Subscription,
 };
 
 /// Keeps or drops the client half of generated code. The decision is this crate's features', not those of the crate with the trait.

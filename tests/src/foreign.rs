@@ -2,6 +2,7 @@
 
 use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -65,6 +66,15 @@ impl Foreign {
         let channel = self.channel().await?;
         channel
             .queue_declare(name.into(), options, FieldTable::default())
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes a queue with all that is in it.
+    pub async fn delete_queue(&self, name: &str) -> anyhow::Result<()> {
+        let channel = self.channel().await?;
+        channel
+            .queue_delete(name.into(), QueueDeleteOptions::default())
             .await?;
         Ok(())
     }

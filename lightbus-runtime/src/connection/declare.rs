@@ -3,21 +3,22 @@
 //! Each plan gets a channel of its own: a refused declare closes the channel it was made on.
 
 use lapin::options::{
-    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, LongString};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 
 use super::Session;
 use crate::Error;
-use crate::topology::{Arguments, Binding, Exchange, Kind, Plan, Queue, Value};
+use crate::topology::{Arguments, Binding, Exchange, Kind, Link, Plan, Queue, Value};
 use crate::wire::short;
 
 /// Makes sure that everything in the plan exists. Declaring what is there already changes nothing.
 pub(crate) async fn declare(session: &Session, plan: &Plan) -> Result<(), Error> {
     let channel = open(session).await?;
     let result = declare_on(session, &channel, plan).await;
-    close(channel).await;
+    session.close_channel(channel).await;
     result
 }
 
@@ -33,6 +34,13 @@ async fn declare_on(session: &Session, channel: &Channel, plan: &Plan) -> Result
     for binding in &plan.bindings {
         let bound = session.step(bind(channel, binding)).await;
         bound.map_err(|error| explain(binding_name(binding), &error))?;
+    }
+    for link in &plan.links {
+        let bound = session.step(bind_exchange(channel, link)).await;
+        bound.map_err(|error| {
+            let object = format!("binding of exchange `{}` to `{}`", link.to, link.from);
+            explain(object, &error)
+        })?;
     }
     for binding in &plan.stale {
         let unbound = session.step(unbind(channel, binding)).await;
@@ -53,13 +61,6 @@ async fn open(session: &Session) -> Result<Channel, Error> {
         .channel()
         .await
         .map_err(|error| explain("opening a channel".to_owned(), &error))
-}
-
-/// A channel that an error closed already has nothing to close.
-async fn close(channel: Channel) {
-    if channel.status().connected() {
-        let _ = tokio::time::timeout(super::STEP, channel.close(200, "done".into())).await;
-    }
 }
 
 async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> Result<(), lapin::Error> {
@@ -110,6 +111,14 @@ async fn bind(channel: &Channel, binding: &Binding) -> Result<(), lapin::Error> 
         .await
 }
 
+async fn bind_exchange(channel: &Channel, link: &Link) -> Result<(), lapin::Error> {
+    let (to, from, key) = (short(&link.to), short(&link.from), short(&link.key));
+    let options = ExchangeBindOptions::default();
+    channel
+        .exchange_bind(to, from, key, options, FieldTable::default())
+        .await
+}
+
 async fn unbind(channel: &Channel, binding: &Binding) -> Result<(), lapin::Error> {
     let (queue, exchange, key) = (
         short(&binding.queue),
@@ -127,6 +136,7 @@ fn table(arguments: &Arguments) -> FieldTable {
         let value = match value {
             Value::Text(text) => AMQPValue::LongString(LongString::from(text.as_ref())),
             Value::Number(number) => AMQPValue::LongLongInt(*number),
+            Value::Flag(flag) => AMQPValue::Boolean(*flag),
         };
         table.insert(short(name), value);
     }
@@ -149,7 +159,7 @@ pub(crate) async fn exchange_exists(session: &Session, name: &str) -> Result<boo
             FieldTable::default(),
         ))
         .await;
-    close(channel).await;
+    session.close_channel(channel).await;
     found(asked)
         .map(|found| found.is_some())
         .map_err(|error| explain(format!("exchange `{name}`"), &error))
@@ -157,6 +167,17 @@ pub(crate) async fn exchange_exists(session: &Session, name: &str) -> Result<boo
 
 /// How many consumers a queue has; `None` when it does not exist.
 pub(crate) async fn consumers(session: &Session, queue: &str) -> Result<Option<u32>, Error> {
+    let found = find_queue(session, queue).await?;
+    Ok(found.map(|queue| queue.consumer_count()))
+}
+
+/// How many messages a queue has ready; `None` when it does not exist.
+pub(crate) async fn messages(session: &Session, queue: &str) -> Result<Option<u32>, Error> {
+    let found = find_queue(session, queue).await?;
+    Ok(found.map(|queue| queue.message_count()))
+}
+
+async fn find_queue(session: &Session, queue: &str) -> Result<Option<lapin::Queue>, Error> {
     let channel = open(session).await?;
     let options = QueueDeclareOptions {
         passive: true,
@@ -165,9 +186,8 @@ pub(crate) async fn consumers(session: &Session, queue: &str) -> Result<Option<u
     let asked = session
         .step(channel.queue_declare(short(queue), options, FieldTable::default()))
         .await;
-    close(channel).await;
-    let found = found(asked).map_err(|error| explain(format!("queue `{queue}`"), &error))?;
-    Ok(found.map(|queue| queue.consumer_count()))
+    session.close_channel(channel).await;
+    found(asked).map_err(|error| explain(format!("queue `{queue}`"), &error))
 }
 
 pub(crate) async fn delete_queue(session: &Session, name: &str) -> Result<(), Error> {
@@ -175,7 +195,7 @@ pub(crate) async fn delete_queue(session: &Session, name: &str) -> Result<(), Er
     let deleted = session
         .step(channel.queue_delete(short(name), QueueDeleteOptions::default()))
         .await;
-    close(channel).await;
+    session.close_channel(channel).await;
     deleted
         .map(drop)
         .map_err(|error| explain(format!("queue `{name}`"), &error))

@@ -15,6 +15,7 @@ use super::connector::connect;
 use super::session::Session;
 use crate::Error;
 use crate::config::Config;
+use crate::retry::chance;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
@@ -147,7 +148,7 @@ impl Supervisor {
     async fn reconnect(&self, config: &Config) -> Session {
         let mut longest = BACKOFF_FIRST;
         loop {
-            tokio::time::sleep(longest.mul_f64(jitter())).await;
+            tokio::time::sleep(longest.mul_f64(chance())).await;
             match connect(config, self.role, STEP).await {
                 Ok(session) => {
                     info!(connection = self.role, broker = %config.broker(), "connected to the broker again");
@@ -158,12 +159,6 @@ impl Supervisor {
             longest = (longest * 2).min(BACKOFF_LONGEST);
         }
     }
-}
-
-/// A number in 0..1. Not for secrets: the low bits of a random id.
-fn jitter() -> f64 {
-    let bits = uuid::Uuid::new_v4().as_u128() as u32;
-    f64::from(bits) / f64::from(u32::MAX)
 }
 
 /// Waits for the end of a connection. An error of one channel is also announced here, and is that channel's business.

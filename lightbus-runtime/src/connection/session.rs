@@ -33,6 +33,13 @@ impl Session {
         self.step(self.connection.create_channel()).await
     }
 
+    /// Closes a channel, unless an error has closed it already.
+    pub(crate) async fn close_channel(&self, channel: Channel) {
+        if channel.status().connected() {
+            let _ = self.step(channel.close(200, "done".into())).await;
+        }
+    }
+
     /// Runs one step on this connection. A connection on which it hangs is cut, so that the supervisor opens another.
     pub(crate) async fn step<T>(
         &self,

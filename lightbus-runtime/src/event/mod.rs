@@ -1,7 +1,10 @@
 //! Events: what they are, how they are published, and how they are heard.
 
+mod attempts;
+mod hearing;
 mod key;
 mod listen;
+mod pause;
 mod publish;
 mod stream;
 mod subscription;

@@ -5,23 +5,19 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
-use lapin::Confirmation;
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{Event, KeyWriter};
 use crate::bus::Bus;
 use crate::codec::{EncodeError, encode};
 use crate::config::LONGEST_WAIT;
-use crate::connection::publisher::{Outgoing, Unconfirmed};
-use crate::connection::{LinkClosed, pause};
-use crate::error::{Error, PublishError};
+use crate::error::PublishError;
+use crate::publishing::{Message, Progress, Refusal};
 use crate::{topology, wire};
 
 /// The AMQP limit of a routing key.
 const KEY_LIMIT: usize = 255;
-/// The broker closes a channel for one bad message on it, and fails the others too: this one may be innocent, but not each time.
-const MOST_REFUSALS: u8 = 3;
 
 /// What generated publishers stand on.
 #[derive(Clone, Debug)]
@@ -141,99 +137,85 @@ impl Publish {
         let timeout = self.timeout.unwrap_or(core.config.publish_timeout);
         let deadline = Instant::now() + timeout;
         let payload = self.payload.as_deref().unwrap_or_default();
-        let room = tokio::time::timeout_at(deadline, core.budget.reserve(payload.len())).await;
-        let _room = room
-            .map_err(|_| self.not_sent(timeout, "too many messages wait for their confirmation"))?;
-        let mut progress = Progress::new(timeout);
-        let ended = tokio::time::timeout_at(deadline, self.attempts(payload, &mut progress)).await;
-        ended.unwrap_or_else(|_| Err(self.gave_up(&progress)))
-    }
-
-    /// A channel lost before the confirmation: the same message again, under the same id, so that receivers can tell.
-    async fn attempts(&self, payload: &[u8], progress: &mut Progress) -> Result<(), PublishError> {
-        let exchange = topology::event_exchange(self.api);
-        loop {
-            match self.attempt(&exchange, payload, progress).await {
-                Ok(Confirmation::Nack(_)) => {
-                    return Err(PublishError::Refused {
-                        event: self.event(),
-                    });
-                }
-                Ok(_) => return Ok(()),
-                Err(Attempt::NotSent) => {}
-                Err(Attempt::Lost(error)) => {
-                    progress.refusals += u8::from(error.is_amqp_soft_error());
-                    progress.reason = Some(error.to_string());
-                    if progress.refusals == MOST_REFUSALS {
-                        return Err(self.gave_up(progress));
-                    }
-                    pause().await;
-                }
-                Err(Attempt::Failed(error)) => return Err(self.failed(&error)),
-            }
+        let _room = self.room(payload.len(), deadline, timeout).await?;
+        let mut progress = Progress::new();
+        let stored = self.store(payload, &mut progress);
+        match tokio::time::timeout_at(deadline, stored).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refusal)) => Err(self.refused(refusal)),
+            Err(_) => Err(self.gave_up(&progress, timeout)),
         }
     }
 
-    async fn attempt(
-        &self,
-        exchange: &str,
-        payload: &[u8],
-        progress: &mut Progress,
-    ) -> Result<Confirmation, Attempt> {
+    async fn store(&self, payload: &[u8], progress: &mut Progress) -> Result<(), Refusal> {
         let core = self.bus.core();
-        let publisher = &core.confirmed;
-        if !publisher.is_ready(exchange) {
-            publisher
-                .open()
-                .await
-                .map_err(|LinkClosed| Attempt::Failed(Error::Closed))?;
-            let plan = || topology::event_plan(self.api);
-            match publisher.ensure(exchange, plan).await {
-                Ok(()) => {}
-                Err(error @ (Error::Broker { .. } | Error::Closed))
-                    if !core.life.stop.is_cancelled() =>
-                {
-                    progress.reason = Some(error.to_string());
-                    pause().await;
-                    return Err(Attempt::NotSent);
-                }
-                Err(error) => return Err(Attempt::Failed(error)),
-            }
-        }
-        let message = Outgoing {
-            exchange,
+        let id = progress.id;
+        let message = Message {
+            exchange: &topology::event_exchange(self.api),
             key: &self.key,
-            mandatory: false,
-            properties: core.sender.event(progress.id, &self.headers),
+            plan: &|| topology::event_plan(self.api),
+            properties: &|| core.sender.event(id, &self.headers),
             payload,
         };
-        let confirmation = publisher.confirmed(message, &mut progress.sent).await;
-        confirmation.map_err(|error| match error {
-            Unconfirmed::NotSent => Attempt::NotSent,
-            Unconfirmed::Lost(error) => Attempt::Lost(error),
-        })
+        core.store(&message, progress).await
+    }
+
+    /// A place among the messages that wait for their confirmation. There are only so many, and while the broker is blocked none gets free.
+    async fn room(
+        &self,
+        bytes: usize,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<SemaphorePermit<'_>, PublishError> {
+        let core = self.bus.core();
+        if let Some(room) = core.budget.try_reserve(bytes) {
+            return Ok(room);
+        }
+        if core.io.publish.is_blocked() {
+            return Err(self.blocked());
+        }
+        let room = tokio::time::timeout_at(deadline, core.budget.reserve(bytes)).await;
+        room.ok()
+            .flatten()
+            .ok_or_else(|| self.not_sent(timeout, "too many messages wait for their confirmation"))
+    }
+
+    fn refused(&self, refusal: Refusal) -> PublishError {
+        let event = self.event();
+        match refusal {
+            Refusal::Full => PublishError::Refused { event },
+            Refusal::Denied(reason) => PublishError::Denied { event, reason },
+            Refusal::Failed(error) => PublishError::Connection {
+                event,
+                reason: error.to_string(),
+            },
+        }
     }
 
     /// What to say when there is no confirmation: nothing left this process, or nobody knows.
-    fn gave_up(&self, progress: &Progress) -> PublishError {
-        let known = self.bus.core().io.publish.trouble().map(str::to_owned);
+    fn gave_up(&self, progress: &Progress, timeout: Duration) -> PublishError {
+        let link = &self.bus.core().io.publish;
+        if !progress.sent && link.is_blocked() {
+            return self.blocked();
+        }
+        let known = link.trouble().map(str::to_owned);
         let known = known.or_else(|| progress.reason.clone());
         let reason = known.unwrap_or_else(|| "the broker is slow".to_owned());
         if !progress.sent {
-            return self.not_sent(progress.timeout, &reason);
+            return self.not_sent(timeout, &reason);
         }
+        self.bus.core().counters.events_unconfirmed.add();
         PublishError::Unconfirmed {
             event: self.event(),
             message_id: progress.id.to_string(),
-            waited_ms: u64::try_from(progress.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            waited_ms: u64::try_from(progress.elapsed().as_millis()).unwrap_or(u64::MAX),
             reason,
         }
     }
 
-    fn failed(&self, error: &Error) -> PublishError {
-        PublishError::Connection {
+    fn blocked(&self) -> PublishError {
+        PublishError::Blocked {
             event: self.event(),
-            reason: error.to_string(),
         }
     }
 
@@ -244,37 +226,6 @@ impl Publish {
             reason: format!("not within {} ms: {why}", timeout.as_millis()),
         }
     }
-}
-
-/// How far a publish has come.
-struct Progress {
-    id: Uuid,
-    begun: Instant,
-    timeout: Duration,
-    /// Frames have been handed to lapin: from here on, nobody knows.
-    sent: bool,
-    /// How often the broker closed the channel while this was on it.
-    refusals: u8,
-    reason: Option<String>,
-}
-
-impl Progress {
-    fn new(timeout: Duration) -> Self {
-        Self {
-            id: wire::new_id(),
-            begun: Instant::now(),
-            timeout,
-            sent: false,
-            refusals: 0,
-            reason: None,
-        }
-    }
-}
-
-enum Attempt {
-    NotSent,
-    Lost(lapin::Error),
-    Failed(Error),
 }
 
 impl IntoFuture for Publish {

@@ -11,8 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use super::EventSet;
-use super::listen::{Handle, Handled, Listener};
+use super::hearing::Handle;
+use super::listen::{Handled, Listener};
 use crate::context::Context;
+use crate::retry::HandlerError;
 
 /// Events of a named listener, one after the other; made by [`Subscription::stream`](crate::Subscription::stream).
 ///
@@ -140,7 +142,7 @@ pub(crate) fn channel<S: EventSet>(room: u16) -> (Handle, mpsc::Receiver<Receive
             }
             match settled.await {
                 Ok(true) => Ok(Handled::Done),
-                Ok(false) => Err(Rejected.into()),
+                Ok(false) => Err(HandlerError::permanent(Rejected)),
                 Err(_) => {
                     if !sender.is_closed() {
                         warn!(event = ?Context::current(), "an event was dropped without `ack`; it is kept until the stream is opened anew");

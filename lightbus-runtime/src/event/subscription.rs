@@ -4,12 +4,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::hearing;
 use super::listen::{self, HandlerResult, Listener, Reach};
 use super::stream::{self, EventStream};
 use super::{Event, EventSet, KeyFilter};
 use crate::bus::Bus;
 use crate::error::Error;
-use crate::topology::Interest;
+use crate::retry::Retry;
+use crate::topology::{Interest, Order};
 
 /// Measured: with 256 a quick listener gets through a fifth less.
 const LEAST_PREFETCH: u16 = 1000;
@@ -22,6 +24,8 @@ pub struct Subscription<S> {
     bus: Bus,
     concurrency: u16,
     prefetch: Option<u16>,
+    retry: Option<Retry>,
+    order: Order,
     keys: Vec<Vec<String>>,
     events: PhantomData<fn() -> S>,
 }
@@ -33,6 +37,8 @@ impl<S: EventSet> Subscription<S> {
             bus: bus.clone(),
             concurrency,
             prefetch: None,
+            retry: None,
+            order: Order::Free,
             keys: Vec::new(),
             events: PhantomData,
         }
@@ -51,10 +57,28 @@ impl<S: EventSet> Subscription<S> {
         self
     }
 
+    /// What becomes of an event whose handler fails. Default: [the bus's policy](crate::BusBuilder::retry) for a named listener; a
+    /// [broadcast](Self::broadcast) event is not tried again.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Hands the events to the handler one by one, in the order in which the broker stored them, and to one replica at a time. An event that fails is tried
+    /// again in its place, while those behind it wait; when no attempt is left it goes to the dead letters, and the next one is handled.
+    ///
+    /// A replica that was lost may still be busy with an event when the next replica gets the same one: order is kept, mutual exclusion is not promised.
+    /// A listener's queue is ordered or not from its first declaration on; to change that, finish it and delete it.
+    pub fn ordered(mut self) -> Self {
+        self.order = Order::Kept;
+        self
+    }
+
     /// Listens under a name. All replicas of the app share one copy of each event, which waits while none of them runs.
     ///
-    /// `handler` returns `()` or a `Result`. An event that is handled with success is acknowledged. One that fails is logged, and kept in the
-    /// dead letters `lb.q.<app>.<name>.dead`.
+    /// `handler` returns `()` or a `Result`. An event that is handled with success is acknowledged. One that fails, or whose handler panics, is tried again as
+    /// its [policy](Self::retry) says, unless the error is a [`HandlerError`](crate::HandlerError) that says otherwise; when no attempt is left it goes to the
+    /// dead letters, `lb.q.<app>.<name>.dead`. One that cannot be read goes there at once.
     ///
     /// The listener goes on when the returned handle is dropped; it ends with [`Listener::stop`] or with the bus.
     ///
@@ -69,7 +93,8 @@ impl<S: EventSet> Subscription<S> {
         self.start(name, Reach::App, handler).await
     }
 
-    /// Like [`listen`](Self::listen), but every replica of the app gets each event, for as long as it runs. One that fails is logged and dropped.
+    /// Like [`listen`](Self::listen), but every replica of the app gets each event, for as long as it runs. One that fails is logged and dropped,
+    /// unless a [policy](Self::retry) is given; then the next attempt is waited for in place.
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
@@ -105,7 +130,7 @@ impl<S: EventSet> Subscription<S> {
         F::Output: HandlerResult,
     {
         let handler = Arc::new(handler);
-        let handle: listen::Handle = Arc::new(move |event, payload, _| {
+        let handle: hearing::Handle = Arc::new(move |event, payload, _| {
             let event = S::decode(event, payload)?;
             let handler = Arc::clone(&handler);
             // Called within the future: there, a panic is a failure of this event.
@@ -122,12 +147,33 @@ impl<S: EventSet> Subscription<S> {
                 events: S::EVENTS,
                 keys: self.keys.clone(),
             },
-            concurrency: self.concurrency,
+            concurrency: self.at_a_time(),
             prefetch: self.room(),
+            retry: self.policy(reach),
+            order: self.order,
+        }
+    }
+
+    fn policy(&self, reach: Reach) -> Retry {
+        let own = self.retry.clone();
+        own.unwrap_or_else(|| match reach {
+            Reach::App => self.bus.core().config.retry_of(S::API),
+            Reach::Instance => Retry::never(),
+        })
+    }
+
+    fn at_a_time(&self) -> u16 {
+        match self.order {
+            Order::Free => self.concurrency,
+            Order::Kept => 1,
         }
     }
 
     fn room(&self) -> u16 {
+        if self.order == Order::Kept {
+            // What was sent ahead would come back out of order.
+            return 1;
+        }
         self.prefetch
             .unwrap_or_else(|| self.concurrency.saturating_mul(4).max(LEAST_PREFETCH))
     }

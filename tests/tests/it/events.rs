@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lightbus::{Context, PublishError};
+use lightbus::{Context, PublishError, Retry};
 use lightbus_tests::{TestBroker, eventually, queue_of};
 use tokio::sync::mpsc;
 
@@ -345,6 +345,7 @@ async fn a_failing_listener_loses_nothing() -> anyhow::Result<()> {
     };
     ApiClient::new(&bus)
         .happened()
+        .retry(Retry::never())
         .listen("failing", handler)
         .await?;
     let events = ApiEvents::new(&bus);
@@ -437,6 +438,7 @@ async fn a_dead_letter_that_is_moved_back_is_heard_again() -> anyhow::Result<()>
     let failing = ApiClient::new(&bus)
         .stock()
         .only(Stock::part_is("bolt"))
+        .retry(Retry::never())
         .listen("replay", handler)
         .await?;
     let events = ApiEvents::new(&bus);

@@ -3,8 +3,10 @@
 
 mod calls;
 mod connecting;
+mod dead_letters;
 mod events;
 mod foreign;
 mod leaving;
 mod listening;
 mod reconnecting;
+mod retrying;

@@ -91,7 +91,7 @@ async fn an_alarm_is_named_and_waited_out() -> anyhow::Result<()> {
     lightbus_tests::eventually("it is not sent, and the alarm is named", async || {
         let blocked = rang.publish(Rang { n: 1 });
         match blocked.timeout(Duration::from_millis(50)).await {
-            Err(error @ lightbus::PublishError::Connection { .. }) => text = error.to_string(),
+            Err(error @ lightbus::PublishError::Blocked { .. }) => text = error.to_string(),
             _ => text.clear(),
         }
         text.contains("memory or disk alarm")

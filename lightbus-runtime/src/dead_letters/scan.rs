@@ -1,0 +1,152 @@
+//! One pass over a queue of dead letters, each in hand until its verdict, on a channel that carries nothing else.
+
+use std::sync::Arc;
+
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{Channel, Confirmation};
+
+use super::letter::origin;
+use crate::boxed::{Boxed, BoxedFor};
+use crate::connection::{Session, declare};
+use crate::error::Error;
+use crate::topology;
+use crate::wire::{again, short};
+
+/// What becomes of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Keep,
+    Replay,
+    Discard,
+    /// It stays, and the rest is not looked at.
+    Stop,
+}
+
+pub(super) struct Scan {
+    session: Arc<Session>,
+    channel: Channel,
+    queue: String,
+    /// Letters that were there at the start: what fails again while this runs joins the end.
+    left: u32,
+    settled: u64,
+    /// The listener's queue is bound to where replays go.
+    bound: bool,
+}
+
+impl Scan {
+    pub(super) async fn open(session: Arc<Session>, queue: &str) -> Result<Self, Error> {
+        let dead = topology::dead_queue(queue);
+        let left = declare::messages(&session, &dead).await?;
+        let explain = |error| declare::explain(format!("dead letters in `{dead}`"), &error);
+        let channel = session.channel().await.map_err(explain)?;
+        let confirm = channel.confirm_select(ConfirmSelectOptions::default());
+        session.step(confirm).await.map_err(explain)?;
+        Ok(Self {
+            session,
+            channel,
+            queue: queue.to_owned(),
+            left: left.unwrap_or_default(),
+            settled: 0,
+            bound: false,
+        })
+    }
+
+    fn explain(&self, error: &lapin::Error) -> Error {
+        let dead = topology::dead_queue(&self.queue);
+        declare::explain(format!("dead letters in `{dead}`"), error)
+    }
+
+    /// The next letter; `None` after the last one.
+    pub(super) fn next(&mut self) -> BoxedFor<'_, Result<Option<Delivery>, Error>> {
+        Box::pin(async {
+            if self.left == 0 {
+                return Ok(None);
+            }
+            self.left -= 1;
+            let dead = topology::dead_queue(&self.queue);
+            let got = self
+                .channel
+                .basic_get(short(&dead), BasicGetOptions::default());
+            let got = self
+                .session
+                .step(got)
+                .await
+                .map_err(|error| self.explain(&error))?;
+            Ok(got.map(|got| got.delivery))
+        })
+    }
+
+    /// False when the rest is not to be looked at.
+    pub(super) fn settle(
+        &mut self,
+        letter: Delivery,
+        verdict: Verdict,
+    ) -> BoxedFor<'_, Result<bool, Error>> {
+        Box::pin(async move {
+            match verdict {
+                Verdict::Keep => return Ok(true),
+                Verdict::Stop => return Ok(false),
+                Verdict::Replay => self.replay(&letter).await?,
+                Verdict::Discard => {}
+            }
+            let ack = self
+                .channel
+                .basic_ack(letter.delivery_tag, BasicAckOptions::default());
+            self.session
+                .step(ack)
+                .await
+                .map_err(|error| self.explain(&error))?;
+            self.settled += 1;
+            Ok(true)
+        })
+    }
+
+    /// Into the listener's queue alone: other listeners of the event have had it.
+    async fn replay(&mut self, letter: &Delivery) -> Result<(), Error> {
+        if !self.bound {
+            declare::declare(&self.session, &topology::out_plan(&self.queue)).await?;
+            self.bound = true;
+        }
+        let to = topology::undelayed(&self.queue);
+        let properties = again::for_replay(&letter.properties, origin(letter));
+        let options = BasicPublishOptions {
+            mandatory: true,
+            immediate: false,
+        };
+        let publish = async {
+            let sent = self.channel.basic_publish(
+                short(&to.exchange),
+                short(&to.key),
+                options,
+                &letter.data,
+                properties,
+            );
+            sent.await?.await
+        };
+        // The only message under way on this channel: what comes back is this one.
+        match self.session.step(publish).await {
+            Ok(Confirmation::Ack(None)) => Ok(()),
+            Ok(Confirmation::Ack(Some(_)) | Confirmation::NotRequested) => {
+                Err(self.unstored("does not exist any more"))
+            }
+            Ok(Confirmation::Nack(_)) => Err(self.unstored("is full")),
+            Err(error) => Err(self.explain(&error)),
+        }
+    }
+
+    fn unstored(&self, why: &str) -> Error {
+        Error::Broker {
+            object: format!("replaying into queue `{}`", self.queue),
+            detail: format!("it {why}; the letter stays among the dead"),
+        }
+    }
+
+    /// Gives back what is still in hand, and tells how many letters were replayed or dropped.
+    pub(super) fn close(self) -> Boxed<u64> {
+        Box::pin(async move {
+            self.session.close_channel(self.channel).await;
+            self.settled
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! What a listener makes of a delivery: an event for its handler, or something to be refused.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use lapin::message::Delivery;
+use lapin::types::ShortString;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::attempts::{Attempts, Received};
+use super::listen::{Handled, Options, Reach};
+use crate::bus::Core;
+use crate::codec::{DecodeError, Format, Payload};
+use crate::context::{Context, Subject};
+use crate::delivery::{Outcome, Work, catch_panic_now};
+use crate::retry::HandlerError;
+use crate::wire::{self, again};
+
+pub(super) type Handling = Pin<Box<dyn Future<Output = Result<Handled, HandlerError>> + Send>>;
+
+/// A handler without its types.
+pub(crate) type Handle =
+    Arc<dyn Fn(&str, Payload<'_>, &Context) -> Result<Handling, DecodeError> + Send + Sync>;
+
+pub(super) struct Hearing {
+    pub(super) core: Arc<Core>,
+    pub(super) queue: String,
+    pub(super) options: Options,
+    pub(super) stop: CancellationToken,
+    handle: Handle,
+}
+
+/// Why an event is dead without any attempt: a word for the dead letter, and the details.
+pub(super) struct Unreadable {
+    pub(super) reason: &'static str,
+    pub(super) detail: String,
+}
+
+impl Hearing {
+    pub(super) fn new(
+        core: &Arc<Core>,
+        queue: &str,
+        options: Options,
+        handle: Handle,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            core: Arc::clone(core),
+            queue: queue.to_owned(),
+            options,
+            stop,
+            handle,
+        }
+    }
+
+    pub(super) fn is_broadcast(&self) -> bool {
+        self.options.reach == Reach::Instance
+    }
+
+    /// A broadcast's queue goes with its listener.
+    pub(super) async fn leave(&self) {
+        if self.is_broadcast() {
+            self.core.disown_queue(&self.queue).await;
+        }
+    }
+
+    pub(super) fn begin(self: &Arc<Self>, delivery: Delivery) -> Work {
+        let (interest, key) = (&self.options.interest, self.key_of(&delivery));
+        if interest.event_of(key).is_some() && !interest.matches(key) {
+            debug!(queue = self.queue, key = %delivery.routing_key, "skipped an event that an earlier version of this listener asked for");
+            return Work::Settled(Outcome::Done);
+        }
+        match self.read(&delivery) {
+            Ok((name, format)) => self.attempt(name, format, delivery),
+            Err(unreadable) => self.refuse(delivery, unreadable),
+        }
+    }
+
+    /// Everything that is checked before the event is decoded.
+    fn read(&self, delivery: &Delivery) -> Result<(&'static str, Format), Unreadable> {
+        let unreadable = |reason, detail| Unreadable { reason, detail };
+        let properties = &delivery.properties;
+        let kind = properties.kind().as_ref().map(ShortString::as_str);
+        if kind != Some(wire::EVENT) {
+            let detail = format!("its type is {kind:?}, not `{}`", wire::EVENT);
+            return Err(unreadable("kind", detail));
+        }
+        let limit = self.core.config.payload_limit;
+        if delivery.data.len() > limit {
+            let detail = format!(
+                "it takes {} bytes, the limit is {limit}",
+                delivery.data.len()
+            );
+            return Err(unreadable("size", detail));
+        }
+        let name = self
+            .name_of(delivery)
+            .map_err(|error| unreadable("unknown", error.0))?;
+        let content_type = properties.content_type().as_ref().map(ShortString::as_str);
+        let format =
+            Format::of(content_type).map_err(|error| unreadable("undecodable", error.0))?;
+        Ok((name, format))
+    }
+
+    fn name_of(&self, delivery: &Delivery) -> Result<&'static str, DecodeError> {
+        let interest = &self.options.interest;
+        // A message that was moved has another key, and may name its event in a header.
+        let named = wire::header_text(&delivery.properties, wire::NAME);
+        let by_key = interest.event_of(self.key_of(delivery));
+        by_key
+            .filter(|name| named.is_none_or(|named| named == *name))
+            .or_else(|| {
+                interest
+                    .events
+                    .iter()
+                    .find(|event| Some(**event) == named)
+                    .copied()
+            })
+            .ok_or_else(|| {
+                DecodeError::unknown_event(named.unwrap_or(delivery.routing_key.as_str()))
+            })
+    }
+
+    /// The routing key it was published with: its own; or, when it comes from the ladder or somebody moved it back from the dead letters, the one that was noted.
+    fn key_of<'a>(&self, delivery: &'a Delivery) -> &'a str {
+        let own = delivery.routing_key.as_str();
+        let noted = wire::header_text(&delivery.properties, again::ORIGIN_KEY);
+        std::iter::once(own)
+            .chain(noted)
+            .chain(wire::dead_letter_keys(&delivery.properties))
+            .find(|key| self.options.interest.event_of(key).is_some())
+            .unwrap_or(own)
+    }
+
+    fn attempt(self: &Arc<Self>, name: &'static str, format: Format, delivery: Delivery) -> Work {
+        let subject = Subject {
+            api: self.options.interest.api,
+            name,
+        };
+        let received = Received {
+            exchange: delivery.exchange,
+            key: delivery.routing_key,
+            data: delivery.data,
+        };
+        let context = Context::new(delivery.properties, subject, delivery.redelivered);
+        let attempts = Attempts::new(Arc::clone(self), format, received, context);
+        match attempts.handling() {
+            Ok(handling) => Work::Attached(Box::pin(attempts.run(handling))),
+            Err(unreadable) => self.bury(attempts, unreadable),
+        }
+    }
+
+    /// Decodes the event and makes the handler's future.
+    pub(super) fn handling(
+        &self,
+        data: &[u8],
+        format: Format,
+        context: &Context,
+    ) -> Result<Handling, Unreadable> {
+        let unreadable = |detail| Unreadable {
+            reason: "undecodable",
+            detail,
+        };
+        let decoded = catch_panic_now(|| {
+            Payload::check(data, format)
+                .and_then(|payload| (self.handle)(context.name(), payload, context))
+        });
+        decoded
+            .map_err(|panic| unreadable(format!("decoding it panicked: {panic}")))?
+            .map_err(|error| unreadable(error.0))
+    }
+
+    fn refuse(self: &Arc<Self>, delivery: Delivery, unreadable: Unreadable) -> Work {
+        let subject = Subject {
+            api: self.options.interest.api,
+            name: "",
+        };
+        let received = Received {
+            exchange: delivery.exchange,
+            key: delivery.routing_key,
+            data: delivery.data,
+        };
+        let context = Context::new(delivery.properties, subject, delivery.redelivered);
+        let attempts = Attempts::new(Arc::clone(self), Format::Msgpack, received, context);
+        self.bury(attempts, unreadable)
+    }
+
+    fn bury(&self, attempts: Attempts, unreadable: Unreadable) -> Work {
+        let properties = attempts.context().properties();
+        warn!(queue = self.queue, id = ?properties.message_id(), from = ?properties.app_id(), reason = unreadable.reason, detail = unreadable.detail,
+            "cannot read an event; a named listener's goes to the dead letters, a broadcast one's is dropped");
+        Work::Attached(Box::pin(attempts.unreadable(unreadable)))
+    }
+}
