@@ -20,6 +20,7 @@ use crate::dead_letters::DeadLetters;
 use crate::delivery::Worker;
 use crate::error::Error;
 use crate::grammar::check_name;
+use crate::health::{Health, HealthChanges};
 use crate::rpc::Serve;
 use crate::rpc::failure::Failure;
 use crate::rpc::pending::Pending;
@@ -141,6 +142,31 @@ impl Bus {
         &self.core.instance
     }
 
+    /// How the bus is at the moment: its connections, and what it consumes.
+    pub fn health(&self) -> Health {
+        Health {
+            parts: self.core.life.monitor.parts(),
+            counts: self.counts(),
+        }
+    }
+
+    /// Every change of a connection's or a consumer's state from now on.
+    pub fn health_changes(&self) -> HealthChanges {
+        self.core.life.monitor.changes()
+    }
+
+    /// Waits until everything works: both connections, and every consumer that was begun. For a bus that [started lazily](BusBuilder::lazy), and after a loss.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when the bus is closed.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let mut changes = self.health_changes();
+        while !self.health().is_ready() {
+            changes.next().await.ok_or(Error::Closed)?;
+        }
+        Ok(())
+    }
+
     /// What did not go as meant on this bus, in numbers.
     pub fn counts(&self) -> Counts {
         self.core.counters.read()
@@ -243,6 +269,9 @@ impl Core {
         &self,
         started: oneshot::Receiver<Result<(), Error>>,
     ) -> Result<(), Error> {
+        if self.config.lazy && self.io.consume.now().is_none() {
+            return Ok(());
+        }
         started.await.unwrap_or(Err(Error::Closed))
     }
 

@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) concurrency: u16,
     pub(crate) payload_limit: usize,
     pub(crate) grace: Duration,
+    pub(crate) lazy: bool,
     pub(crate) retry: Retry,
     pub(crate) api_retries: HashMap<String, Retry>,
 }
@@ -73,6 +74,7 @@ impl BusBuilder {
             concurrency: 64,
             payload_limit: 1024 * 1024,
             grace: Duration::from_secs(20),
+            lazy: false,
             retry: Retry::default(),
             api_retries: HashMap::new(),
         };
@@ -129,6 +131,13 @@ impl BusBuilder {
     /// How long handlers may go on when the bus is closed. Default: 20 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace.min(LONGEST_WAIT);
+        self
+    }
+
+    /// Lets the app start before its broker: [`connect`](Self::connect), [`Bus::serve`] and listening return at once, and everything begins when the broker is
+    /// there. What would have been their errors is in [`Bus::health`] and in the log. Calls and publishes wait for the connection, until their deadline.
+    pub fn lazy(mut self) -> Self {
+        self.config.lazy = true;
         self
     }
 

@@ -26,6 +26,7 @@ mod delivery;
 mod error;
 mod event;
 mod grammar;
+pub mod health;
 mod msgpack;
 mod publishing;
 mod retry;

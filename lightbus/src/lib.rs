@@ -2,7 +2,8 @@
 //!
 //! # Where things are
 //! [`Bus`] connects, serves and closes. [`Call`] and [`CallError`] are what a client's methods give. [`Subscription`] listens, [`EventPublisher`]
-//! publishes. [`Context`] tells a handler about its message. [`api`] documents the macro.
+//! publishes. [`Context`] tells a handler about its message. [`Retry`] says what becomes of an event
+//! that fails, [`DeadLetters`] what became of it. [`health`] tells how a bus is. [`api`] documents the macro.
 //!
 //! # Features
 //! Both halves are on by default. A contract crate depends on lightbus with `default-features = false`; an app that only calls may do with
@@ -17,7 +18,7 @@ pub use lightbus_runtime::{
     Bus, BusBuilder, Call, CallError, CallFailure, Context, Counts, DeadLetter, DeadLetters,
     DeadReason, Error, Event, EventKey, EventPublisher, EventStream, HandlerError, HandlerResult,
     KeyFilter, Listener, Publish, PublishError, Received, Retry, Serve, Service, Serving,
-    Subscription,
+    Subscription, health,
 };
 
 /// Keeps or drops the client half of generated code. The decision is this crate's features', not those of the crate with the trait.

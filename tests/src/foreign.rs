@@ -1,8 +1,8 @@
 //! Another AMQP client, as a program in another language would be: it looks at queues, and sends what lightbus never would.
 
 use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -75,6 +75,15 @@ impl Foreign {
         let channel = self.channel().await?;
         channel
             .queue_delete(name.into(), QueueDeleteOptions::default())
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes an exchange.
+    pub async fn delete_exchange(&self, name: &str) -> anyhow::Result<()> {
+        let channel = self.channel().await?;
+        channel
+            .exchange_delete(name.into(), ExchangeDeleteOptions::default())
             .await?;
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! A queue being consumed, and consumed again after every loss.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery;
@@ -13,10 +16,12 @@ use tracing::{info, warn};
 
 use super::{Link, Session, declare};
 use crate::Error;
+use crate::health::{Monitor, Part, State};
 use crate::topology::Plan;
 use crate::wire::short;
 
-const RETRY: std::time::Duration = std::time::Duration::from_millis(250);
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LONGEST: Duration = Duration::from_secs(10);
 
 /// What to consume, and what has to exist first.
 #[derive(Clone, Debug)]
@@ -31,10 +36,26 @@ pub(crate) struct Consumer {
     channel: Channel,
     stream: lapin::Consumer,
     tag: String,
+    /// What ended it.
+    error: Option<lapin::Error>,
+    health: Health,
+}
+
+/// Where a consumer says how it is.
+#[derive(Clone, Debug)]
+struct Health {
+    monitor: Arc<Monitor>,
+    part: Part,
+}
+
+impl Health {
+    fn tell(&self, state: State, reason: Option<String>) {
+        self.monitor.set(&self.part, state, reason);
+    }
 }
 
 impl Consumer {
-    async fn open(session: &Session, source: &Source) -> Result<Self, Error> {
+    async fn open(session: &Session, source: &Source, health: &Health) -> Result<Self, Error> {
         declare::declare(session, &source.plan).await?;
         let explain = |error| declare::explain(format!("queue `{}`", source.queue), &error);
         let channel = session.channel().await.map_err(explain)?;
@@ -53,21 +74,41 @@ impl Consumer {
             channel,
             stream,
             tag,
+            error: None,
+            health: health.clone(),
         })
     }
 
     /// The next delivery. `None` means that the consumer is lost: to an error, a deleted queue, or a cancel.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
-        self.stream.next().await.and_then(Result::ok)
+        let next = self.stream.next().await;
+        let next = self.note(next);
+        if next.is_none() {
+            self.health.tell(State::Lost, Some(self.reason()));
+        }
+        next
+    }
+
+    /// Why there are no more deliveries.
+    fn reason(&self) -> String {
+        let known = self.error.as_ref().map(ToString::to_string);
+        known.unwrap_or_else(|| "the broker cancelled it: was the queue deleted?".to_owned())
+    }
+
+    fn note(&mut self, next: Option<Result<Delivery, lapin::Error>>) -> Option<Delivery> {
+        match next? {
+            Ok(delivery) => Some(delivery),
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
+        }
     }
 
     /// The next delivery if one has arrived already.
     pub(crate) fn ready(&mut self) -> Option<Delivery> {
-        self.stream
-            .next()
-            .now_or_never()
-            .flatten()
-            .and_then(Result::ok)
+        let next = self.stream.next().now_or_never().flatten();
+        self.note(next)
     }
 
     /// Acknowledges `tag`, and with `multiple` all before it. Handed to lapin, not waited for: on a lost connection the broker
@@ -108,22 +149,31 @@ pub(crate) struct Consumers {
     link: Link,
     source: Source,
     stop: CancellationToken,
+    health: Health,
+    retry: Duration,
     first: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
 impl Consumers {
-    /// The outcome of the first attempt is what the receiver hears: after it succeeded, failures are retried for ever.
+    /// The outcome of the first attempt is what the receiver hears: after it succeeded, or when nobody waits for it, failures are retried for ever.
     pub(crate) fn new(
         link: &Link,
         source: Source,
         stop: CancellationToken,
     ) -> (Self, oneshot::Receiver<Result<(), Error>>) {
         let (first, started) = oneshot::channel();
+        let health = Health {
+            monitor: Arc::clone(link.monitor()),
+            part: Part::Consumer(source.queue.clone()),
+        };
+        health.tell(State::Starting, None);
         (
             Self {
                 link: link.clone(),
                 source,
                 stop,
+                health,
+                retry: RETRY_FIRST,
                 first: Some(first),
             },
             started,
@@ -134,30 +184,52 @@ impl Consumers {
     pub(crate) async fn next(&mut self) -> Option<Consumer> {
         loop {
             let session = self.stop.run_until_cancelled(self.link.up()).await?.ok()?;
-            match Consumer::open(&session, &self.source).await {
+            match Consumer::open(&session, &self.source, &self.health).await {
                 Ok(consumer) => {
-                    match self.first.take() {
-                        // The one who asked may have given up; the stop follows.
-                        Some(first) => drop(first.send(Ok(()))),
-                        None => info!(
-                            queue = self.source.queue,
-                            "lost the consumer, and consuming again"
-                        ),
-                    }
+                    self.opened();
                     return Some(consumer);
                 }
-                Err(error) if session.connection().status().connected() && self.first.is_some() => {
-                    let first = self.first.take()?;
-                    drop(first.send(Err(error)));
+                Err(error) if session.connection().status().connected() && self.is_awaited() => {
+                    drop(self.first.take()?.send(Err(error)));
                     return None;
                 }
-                Err(error) => {
-                    warn!(queue = self.source.queue, %error, "cannot consume; trying again");
-                    self.stop
-                        .run_until_cancelled(tokio::time::sleep(RETRY))
-                        .await?;
-                }
+                Err(error) => self.failed(&error).await?,
             }
         }
+    }
+
+    fn opened(&mut self) {
+        self.retry = RETRY_FIRST;
+        self.health.tell(State::Ready, None);
+        match self.first.take() {
+            // The one who asked may have given up; the stop follows.
+            Some(first) => drop(first.send(Ok(()))),
+            None => info!(queue = self.source.queue, "consuming again"),
+        }
+    }
+
+    /// Does somebody wait for the outcome of the first attempt?
+    fn is_awaited(&self) -> bool {
+        self.first.as_ref().is_some_and(|first| !first.is_closed())
+    }
+
+    /// Waits for the next attempt. The stop ends the wait.
+    async fn failed(&mut self, error: &Error) -> Option<()> {
+        warn!(queue = self.source.queue, %error, "cannot consume; trying again");
+        self.health.tell(State::Lost, Some(error.to_string()));
+        let wait = tokio::time::sleep(self.retry);
+        self.retry = (self.retry * 2).min(RETRY_LONGEST);
+        self.stop.run_until_cancelled(wait).await
+    }
+
+    /// Notes that the app does not want deliveries for a while.
+    pub(crate) fn paused(&self) {
+        self.health.tell(State::Paused, None);
+    }
+}
+
+impl Drop for Consumers {
+    fn drop(&mut self) {
+        self.health.tell(State::Ended, None);
     }
 }

@@ -15,6 +15,7 @@ use super::connector::connect;
 use super::session::Session;
 use crate::Error;
 use crate::config::Config;
+use crate::health::{Monitor, Part, State as Health};
 use crate::retry::chance;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -37,22 +38,31 @@ pub(crate) struct Link {
     state: watch::Receiver<State>,
     /// Asked for each message: lapin's own answer takes a lock that its I/O thread wants too.
     blocked: Arc<AtomicBool>,
+    monitor: Arc<Monitor>,
 }
 
 impl Link {
-    pub(crate) fn new(role: &'static str) -> (Self, Supervisor) {
+    pub(crate) fn new(role: &'static str, monitor: &Arc<Monitor>) -> (Self, Supervisor) {
         let (sender, state) = watch::channel(State::Down);
         let blocked = Arc::<AtomicBool>::default();
         let link = Self {
             state,
             blocked: Arc::clone(&blocked),
+            monitor: Arc::clone(monitor),
         };
         let supervisor = Supervisor {
             role,
             state: sender,
             blocked,
+            monitor: Arc::clone(monitor),
         };
+        supervisor.tell(Health::Starting, None);
         (link, supervisor)
+    }
+
+    /// Where the state of what works on this connection is noted.
+    pub(crate) fn monitor(&self) -> &Arc<Monitor> {
+        &self.monitor
     }
 
     /// The present session, or the next one as soon as there is one.
@@ -96,20 +106,29 @@ pub(crate) struct Supervisor {
     role: &'static str,
     state: watch::Sender<State>,
     blocked: Arc<AtomicBool>,
+    monitor: Arc<Monitor>,
 }
 
 impl Supervisor {
-    /// Runs until `stop`. The first attempt has the whole connect deadline, and its outcome is what `first` hears.
+    fn tell(&self, state: Health, reason: Option<String>) {
+        self.monitor
+            .set(&Part::Connection(self.role), state, reason);
+    }
+
+    /// Runs until `stop`. The first attempt has the whole connect deadline, and its outcome is what `first` hears; unless the start is lazy.
     pub(crate) async fn run(
         self,
         config: &Config,
         first: oneshot::Sender<Result<(), Error>>,
         stop: &CancellationToken,
     ) {
-        let attempt = stop
-            .run_until_cancelled(connect(config, self.role, config.connect_deadline))
-            .await;
-        match attempt {
+        let connecting = async {
+            match config.lazy {
+                true => Ok(self.reconnect(config).await),
+                false => connect(config, self.role, config.connect_deadline).await,
+            }
+        };
+        match stop.run_until_cancelled(connecting).await {
             Some(Ok(session)) => {
                 // The receiver is gone when `connect` itself was dropped; `stop` follows.
                 let _ = first.send(Ok(()));
@@ -121,6 +140,7 @@ impl Supervisor {
             None => {}
         }
         self.state.send_replace(State::Closed);
+        self.tell(Health::Ended, None);
     }
 
     async fn keep(&self, config: &Config, first: Session, stop: &CancellationToken) {
@@ -128,13 +148,15 @@ impl Supervisor {
         loop {
             let events = session.connection().events_listener();
             self.state.send_replace(State::Up(Arc::clone(&session)));
+            self.tell(Health::Ready, None);
             let lost = stop
-                .run_until_cancelled(until_lost(&session, events, &self.blocked))
+                .run_until_cancelled(self.until_lost(&session, events))
                 .await;
             self.blocked.store(false, Ordering::Relaxed);
             self.state.send_replace(State::Down);
             let Some(reason) = lost else { break };
             warn!(connection = self.role, broker = %config.broker(), %reason, "lost the connection to the broker");
+            self.tell(Health::Lost, Some(reason));
             session.cut();
             match stop.run_until_cancelled(self.reconnect(config)).await {
                 Some(next) => session = Arc::new(next),
@@ -154,38 +176,43 @@ impl Supervisor {
                     info!(connection = self.role, broker = %config.broker(), "connected to the broker again");
                     return session;
                 }
-                Err(error) => warn!(connection = self.role, %error, "no connection yet"),
+                Err(error) => {
+                    warn!(connection = self.role, %error, "no connection yet");
+                    self.tell(Health::Lost, Some(error.to_string()));
+                }
             }
             longest = (longest * 2).min(BACKOFF_LONGEST);
         }
     }
-}
 
-/// Waits for the end of a connection. An error of one channel is also announced here, and is that channel's business.
-async fn until_lost(
-    session: &Session,
-    events: impl futures_util::Stream<Item = Event>,
-    blocked: &AtomicBool,
-) -> String {
-    let mut events = std::pin::pin!(events);
-    let mut reason = "the connection ended".to_owned();
-    // Looked at first: what was lost before the listener was there is announced to nobody.
-    while session.connection().status().connected() {
-        let Some(event) = events.next().await else {
-            break;
-        };
-        match event {
-            Event::Error(error) => reason = error.to_string(),
-            Event::ConnectionBlocked(why) => {
-                blocked.store(true, Ordering::Relaxed);
-                warn!(%why, "the broker blocks publishing: a memory or disk alarm");
+    /// Waits for the end of a connection. An error of one channel is also announced here, and is that channel's business.
+    async fn until_lost(
+        &self,
+        session: &Session,
+        events: impl futures_util::Stream<Item = Event>,
+    ) -> String {
+        let mut events = std::pin::pin!(events);
+        let mut reason = "the connection ended".to_owned();
+        // Looked at first: what was lost before the listener was there is announced to nobody.
+        while session.connection().status().connected() {
+            let Some(event) = events.next().await else {
+                break;
+            };
+            match event {
+                Event::Error(error) => reason = error.to_string(),
+                Event::ConnectionBlocked(why) => {
+                    self.blocked.store(true, Ordering::Relaxed);
+                    warn!(%why, "the broker blocks publishing: a memory or disk alarm");
+                    self.tell(Health::Blocked, Some(why.to_string()));
+                }
+                Event::ConnectionUnblocked => {
+                    self.blocked.store(false, Ordering::Relaxed);
+                    info!("the broker accepts publishing again");
+                    self.tell(Health::Ready, None);
+                }
+                other => debug!(?other, "connection event"),
             }
-            Event::ConnectionUnblocked => {
-                blocked.store(false, Ordering::Relaxed);
-                info!("the broker accepts publishing again");
-            }
-            other => debug!(?other, "connection event"),
         }
+        reason
     }
-    reason
 }

@@ -13,6 +13,7 @@ use super::{STEP, declare};
 use crate::Error;
 use crate::boxed::Boxed;
 use crate::config::Config;
+use crate::health::Monitor;
 
 /// Beyond the grace period, for what ends in steps of its own.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -43,6 +44,7 @@ pub(crate) struct Life {
     pub(crate) drained: CancellationToken,
     pub(crate) late_tasks: TaskTracker,
     pub(crate) queues: InstanceQueues,
+    pub(crate) monitor: Arc<Monitor>,
 }
 
 impl IoThread {
@@ -53,8 +55,8 @@ impl IoThread {
     pub(crate) async fn start(config: &Config, life: &Life) -> Result<Self, Error> {
         // A start that fails or is dropped takes the thread with it.
         let guard = life.stop.clone().drop_guard();
-        let (publish, publish_supervisor) = Link::new("publish");
-        let (consume, consume_supervisor) = Link::new("consume");
+        let (publish, publish_supervisor) = Link::new("publish", &life.monitor);
+        let (consume, consume_supervisor) = Link::new("consume", &life.monitor);
         let main = Main {
             config: config.clone(),
             publish: (publish.clone(), publish_supervisor),
@@ -75,8 +77,10 @@ impl IoThread {
                 ended_sender.send_replace(true);
             })
             .map_err(|error| thread_failed(&error))?;
-        for up in [publish_up.1, consume_up.1] {
-            up.await.unwrap_or(Err(Error::Closed))?;
+        if !config.lazy {
+            for up in [publish_up.1, consume_up.1] {
+                up.await.unwrap_or(Err(Error::Closed))?;
+            }
         }
         guard.disarm();
         Ok(Self {
@@ -126,6 +130,7 @@ impl Main {
             publish.run(&config, publish_up, &close),
             consume.run(&config, consume_up, &close)
         );
+        life.monitor.end();
     }
 }
 

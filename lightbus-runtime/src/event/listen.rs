@@ -191,6 +191,9 @@ impl Listening {
             self.worker
                 .work(consumer, &rest, |delivery| hearing.begin(delivery))
                 .await;
+            if self.pause.is_set() {
+                self.consumers.paused();
+            }
         }
         self.hearing.leave().await;
     }

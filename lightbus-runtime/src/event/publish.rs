@@ -40,7 +40,7 @@ impl Publisher {
     }
 }
 
-/// Publishes one kind of event: the provider's side of it.
+/// Publishes one kind of event: the provider's side of it. Cheap to clone.
 pub struct EventPublisher<E> {
     bus: Bus,
     event: PhantomData<fn() -> E>,
@@ -63,6 +63,15 @@ impl<E: Event> EventPublisher<E> {
             payload: encode(&event),
             timeout: None,
             headers: Vec::new(),
+        }
+    }
+}
+
+impl<E> Clone for EventPublisher<E> {
+    fn clone(&self) -> Self {
+        Self {
+            bus: self.bus.clone(),
+            event: PhantomData,
         }
     }
 }

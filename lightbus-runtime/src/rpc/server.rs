@@ -83,7 +83,7 @@ impl Serve {
                 }
             }
         });
-        started.await.unwrap_or(Err(Error::Closed))?;
+        core.first_start(started).await?;
         guard.disarm();
         Ok(Serving {
             api: self.api,

@@ -254,11 +254,7 @@ async fn an_ordered_listener_keeps_its_order_over_failures_and_replicas() -> any
     }
     // An event in hand when the first one left is begun again.
     seen.dedup_by(|later, earlier| later.0 == earlier.0 && later.1 <= earlier.1);
-    assert_eq!(
-        seen.iter().map(|(n, _)| n).collect::<Vec<_>>().is_sorted(),
-        true,
-        "{seen:?}"
-    );
+    assert!(seen.iter().map(|(n, _)| n).is_sorted(), "{seen:?}");
     assert_eq!(seen.last(), Some(&(EVENTS - 1, 0)));
     let dead = replicas[0].0.dead_letters("ordered")?;
     eventually("each fifth is dead", async || {

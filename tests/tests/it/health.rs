@@ -1,0 +1,181 @@
+//! What a bus says of itself: its connections and consumers, and each change of them.
+
+use std::time::Duration;
+
+use lightbus::Bus;
+use lightbus::health::{HealthChanges, Part, PartHealth, State};
+use lightbus_broker::Broker;
+use lightbus_tests::{TestBroker, eventually};
+use tokio::sync::mpsc;
+
+#[lightbus::api(name = "health")]
+trait Api {
+    async fn echo(&self, n: u32) -> u32;
+    #[event]
+    fn happened(n: u32);
+}
+
+struct Provider;
+
+impl Api for Provider {
+    async fn echo(&self, n: u32) -> u32 {
+        n
+    }
+}
+
+/// Waits for a part to be in a state.
+async fn until(
+    changes: &mut HealthChanges,
+    part: &Part,
+    state: State,
+) -> anyhow::Result<PartHealth> {
+    let waiting = async {
+        loop {
+            let change = changes
+                .next()
+                .await
+                .ok_or_else(|| anyhow::anyhow!("the bus has ended"))?;
+            if change.part == *part && change.state == state {
+                return Ok(change);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await?
+}
+
+#[tokio::test]
+async fn an_app_may_start_before_its_broker() -> anyhow::Result<()> {
+    // A port that is free, and will be the broker's.
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let bus = Bus::builder("early-shop")
+        .url(format!("amqp://{address}"))
+        .lazy()
+        .connect()
+        .await?;
+    bus.serve(ApiServer::new(Provider)).await?;
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let handler = move |event: Happened| {
+        let _ = sender.send(event.n);
+        std::future::ready(())
+    };
+    let listener = ApiClient::new(&bus)
+        .happened()
+        .listen("early", handler)
+        .await?;
+    eventually("it says that there is no broker", async || {
+        let text = bus.health().to_string();
+        !bus.health().is_ready()
+            && text.contains("connection `publish`: lost")
+            && text.contains("refused")
+    })
+    .await?;
+    let call = tokio::spawn({
+        let api = ApiClient::new(&bus);
+        async move { api.echo(7).timeout(Duration::from_secs(30)).await }
+    });
+    let broker = Broker::builder().listen(address).start().await?;
+    bus.ready().await?;
+    assert_eq!(call.await??, 7);
+    ApiEvents::new(&bus)
+        .happened()
+        .publish(Happened { n: 1 })
+        .await?;
+    assert_eq!(heard.recv().await, Some(1));
+    let consumer = Part::Consumer(listener.queue().to_owned());
+    assert!(
+        bus.health()
+            .parts
+            .iter()
+            .any(|part| part.part == consumer && part.state == State::Ready)
+    );
+    bus.close().await;
+    drop(broker);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lost_queue_and_a_pause_are_told_and_mended() -> anyhow::Result<()> {
+    #[lightbus::api(name = "health_queue")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("mended-shop").await?;
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let handler = move |event: Happened| {
+        let _ = sender.send(event.n);
+        std::future::ready(())
+    };
+    let listener = ApiClient::new(&bus)
+        .happened()
+        .listen("mended", handler)
+        .await?;
+    let events = ApiEvents::new(&bus).happened();
+    let part = Part::Consumer(listener.queue().to_owned());
+    let mut changes = bus.health_changes();
+    broker
+        .foreign()
+        .await?
+        .delete_queue(listener.queue())
+        .await?;
+    let lost = until(&mut changes, &part, State::Lost).await?;
+    assert!(
+        lost.reason
+            .is_some_and(|reason| reason.contains("was the queue deleted?"))
+    );
+    until(&mut changes, &part, State::Ready).await?;
+    events.publish(Happened { n: 1 }).await?;
+    assert_eq!(heard.recv().await, Some(1));
+    listener.pause();
+    until(&mut changes, &part, State::Paused).await?;
+    assert!(bus.health().is_ready(), "a pause is meant");
+    listener.resume();
+    until(&mut changes, &part, State::Ready).await?;
+    listener.stop().await;
+    until(&mut changes, &part, State::Ended).await?;
+    assert!(bus.health().parts.iter().all(|known| known.part != part));
+    bus.close().await;
+    until(&mut changes, &Part::Connection("publish"), State::Ended).await?;
+    assert!(bus.ready().await.is_err());
+    while changes.next().await.is_some() {}
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cut_and_an_alarm_are_told() -> anyhow::Result<()> {
+    let broker = TestBroker::start().await?;
+    let Some(embedded) = broker.embedded() else {
+        return Ok(());
+    };
+    let bus = broker.bus("told-shop").await?;
+    let mut changes = bus.health_changes();
+    let (publish, consume) = (Part::Connection("publish"), Part::Connection("consume"));
+    embedded.drop_connections();
+    let mut cut = Vec::new();
+    while cut.len() < 4 {
+        let change = changes.next().await.expect("a change");
+        cut.push((change.part, change.state));
+    }
+    for part in [&publish, &consume] {
+        let states: Vec<_> = cut
+            .iter()
+            .filter(|(which, _)| which == part)
+            .map(|(_, state)| *state)
+            .collect();
+        assert_eq!(states, [State::Lost, State::Ready], "{part:?}");
+    }
+    // The broker tells only those that publish.
+    let events = ApiEvents::new(&bus).happened();
+    events.publish(Happened { n: 0 }).await?;
+    embedded.block_publishers("low on memory");
+    let held = tokio::spawn(async move { events.publish(Happened { n: 1 }).await });
+    let blocked = until(&mut changes, &publish, State::Blocked).await?;
+    assert_eq!(blocked.reason.as_deref(), Some("low on memory"));
+    assert!(!bus.health().is_ready());
+    embedded.unblock_publishers();
+    until(&mut changes, &publish, State::Ready).await?;
+    held.await??;
+    bus.ready().await?;
+    Ok(())
+}
