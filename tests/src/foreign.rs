@@ -2,9 +2,9 @@
 
 use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
+    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
 use crate::eventually;
@@ -88,6 +88,34 @@ impl Foreign {
         Ok(())
     }
 
+    /// Declares a queue that hears all of a topic exchange, and takes nothing: it holds the one message that it may hold.
+    pub async fn declare_full_queue(&self, name: &str, exchange: &str) -> anyhow::Result<()> {
+        let mut arguments = FieldTable::default();
+        arguments.insert(
+            "x-queue-type".into(),
+            AMQPValue::LongString("classic".into()),
+        );
+        arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
+        let overflow = AMQPValue::LongString("reject-publish".into());
+        arguments.insert("x-overflow".into(), overflow);
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        let channel = self.channel().await?;
+        channel
+            .queue_declare(name.into(), options, arguments)
+            .await?;
+        self.publish("", name, BasicProperties::default(), b"full")
+            .await?;
+        let bind = QueueBindOptions::default();
+        let all = FieldTable::default();
+        channel
+            .queue_bind(name.into(), exchange.into(), "#".into(), bind, all)
+            .await?;
+        Ok(())
+    }
+
     /// The next message of a queue, acknowledged.
     pub async fn take(&self, queue: &str) -> anyhow::Result<Option<lapin::message::Delivery>> {
         let channel = self.channel().await?;
@@ -95,6 +123,21 @@ impl Foreign {
             .basic_get(queue.into(), BasicGetOptions { no_ack: true })
             .await?;
         Ok(got.map(|got| got.delivery))
+    }
+
+    /// All messages of a queue, acknowledged; none when there is no such queue.
+    pub async fn drain(&self, queue: &str) -> anyhow::Result<Vec<lapin::message::Delivery>> {
+        let mut drained = Vec::new();
+        if self.queue(queue).await?.is_none() {
+            return Ok(drained);
+        }
+        let channel = self.channel().await?;
+        let options = BasicGetOptions { no_ack: true };
+        while let Some(got) = channel.basic_get(queue.into(), options).await? {
+            drained.push(got.delivery);
+        }
+        channel.close(200, "done".into()).await?;
+        Ok(drained)
     }
 
     /// Publishes and waits for the confirmation.

@@ -2,7 +2,10 @@
 //!
 //! Each test has an API of its own name and apps of their own names, so that tests share a RabbitMQ without meeting.
 
+pub mod faults;
 mod foreign;
+pub mod node;
+pub mod proxy;
 
 use std::time::Duration;
 

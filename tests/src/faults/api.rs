@@ -1,0 +1,31 @@
+//! The API that the apps of every row talk by.
+
+/// What the apps of a row say to each other.
+#[lightbus::api(name = "faults")]
+pub trait Faults {
+    /// Answers `n`, after so many milliseconds.
+    async fn echo(&self, n: u64, after_ms: u64) -> u64;
+
+    /// The same, and may run more than once.
+    #[rpc(idempotent)]
+    async fn look(&self, n: u64, after_ms: u64) -> u64;
+
+    /// Something happened.
+    #[event]
+    fn happened(n: u64, filler: String);
+}
+
+/// An API that no app serves.
+#[lightbus::api(name = "faults_unserved")]
+pub trait Unserved {
+    /// Whatever it is, nobody does it.
+    async fn anything(&self);
+}
+
+/// An API beside the other one, on the same channels.
+#[lightbus::api(name = "faults_beside")]
+pub trait Beside {
+    /// Something went by.
+    #[event]
+    fn passed(n: u64);
+}

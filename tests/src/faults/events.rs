@@ -1,0 +1,228 @@
+//! Events under load: an app that publishes, an app that listens, and the books of both.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lightbus::{Bus, Context, Listener};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::api::{FaultsClient, FaultsEvents, Happened};
+use super::ledger::Ledger;
+use super::outcome::Outcome;
+use super::stage::Stage;
+use crate::eventually;
+
+/// What a publish may take, all attempts together.
+pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Every operation ends by its deadline and this.
+pub const SLACK: Duration = Duration::from_secs(1);
+/// How many events are being published at a time.
+pub const PUBLISHERS: usize = 8;
+/// Enough to be in the middle of something at any moment, not so much that a busy machine is the fault.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// How events flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Bytes in an event.
+    pub bytes: usize,
+    /// How long a publisher pauses between two events.
+    pub pause: Duration,
+    /// How long a handler takes.
+    pub work: Duration,
+    /// How many handlers run at a time.
+    pub concurrency: u16,
+    /// How many events the listener takes ahead.
+    pub prefetch: u16,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            bytes: 0,
+            pause: PAUSE,
+            work: Duration::ZERO,
+            concurrency: 64,
+            prefetch: 1000,
+        }
+    }
+}
+
+/// Events that flow from one app to another until [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct Events {
+    ledger: Arc<Ledger>,
+    load: Load,
+    publisher: Bus,
+    listener: Bus,
+    queue: String,
+    stop: CancellationToken,
+    publishers: JoinSet<()>,
+    _listener: Listener,
+}
+
+impl Events {
+    /// Lets events flow, over these URLs for the publishing and the listening app.
+    pub async fn flow(
+        stage: &Stage,
+        publisher_url: impl Into<String>,
+        listener_url: impl Into<String>,
+        load: Load,
+    ) -> anyhow::Result<Self> {
+        let ledger = Arc::<Ledger>::default();
+        let listener = stage.app("listener", listener_url).connect().await?;
+        let listening = listen(&listener, Arc::clone(&ledger), load).await?;
+        let queue = listening.queue().to_owned();
+        stage.leaves(&queue);
+        stage.leaves(format!("{queue}.dead"));
+        let publisher = stage.app("publisher", publisher_url);
+        let publisher = publisher.publish_timeout(PUBLISH_TIMEOUT).connect().await?;
+        let mut events = Self {
+            ledger,
+            load,
+            publisher,
+            listener,
+            queue,
+            stop: CancellationToken::new(),
+            publishers: JoinSet::new(),
+            _listener: listening,
+        };
+        events.resume();
+        events.flowing().await?;
+        Ok(events)
+    }
+
+    /// Publishes again.
+    pub fn resume(&mut self) {
+        self.stop = CancellationToken::new();
+        for _ in 0..PUBLISHERS {
+            let (publisher, ledger) = (self.publisher.clone(), Arc::clone(&self.ledger));
+            let publishing = publish(publisher, ledger, self.load, self.stop.clone());
+            self.publishers.spawn(publishing);
+        }
+    }
+
+    /// Publishes no more, and waits until all that was confirmed has been handled.
+    pub async fn pause(&mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        while self.publishers.join_next().await.is_some() {}
+        let all = "all that was confirmed was handled";
+        eventually(all, async || self.ledger.missing().is_empty()).await
+    }
+
+    /// The books.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The listener's queue.
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// The app that publishes.
+    pub fn publisher(&self) -> &Bus {
+        &self.publisher
+    }
+
+    /// The app that listens.
+    pub fn listener(&self) -> &Bus {
+        &self.listener
+    }
+
+    /// Waits until an event that is published from now on has been confirmed and handled. Says how long that took.
+    pub async fn flowing(&self) -> anyhow::Result<Duration> {
+        let (began, newest) = (Instant::now(), self.ledger.newest());
+        eventually("events flow", async || self.ledger.flows_since(newest)).await?;
+        Ok(began.elapsed())
+    }
+
+    /// Publishes no more, waits until all that was confirmed has been handled, and counts.
+    pub async fn finish(mut self, stage: &Stage, mut outcome: Outcome) -> anyhow::Result<Outcome> {
+        self.stop.cancel();
+        while self.publishers.join_next().await.is_some() {}
+        self.all_ended(stage).await?;
+        self.publisher.close().await;
+        self.listener.close().await;
+        let dead = dead_letters(stage, &self.queue).await?;
+        let missing = self.ledger.missing();
+        let totals = self.ledger.totals();
+        outcome.confirmed += totals.confirmed;
+        outcome.handled += totals.handled;
+        outcome.duplicated += totals.duplicated;
+        outcome.lost += missing.iter().filter(|n| !dead.contains(n)).count();
+        if !dead.is_empty() {
+            outcome.note(format!("{} dead", dead.len()));
+        }
+        let renamed = self.ledger.renamed();
+        outcome.check(renamed == 0, "a duplicate has the message id of the first");
+        let slowest = self.ledger.slowest();
+        outcome.in_time("a publish", slowest, PUBLISH_TIMEOUT + SLACK);
+        Ok(outcome)
+    }
+
+    /// Waits until every confirmed event was handled or is dead; what is not by then is lost.
+    async fn all_ended(&self, stage: &Stage) -> anyhow::Result<()> {
+        let foreign = stage.foreign().await?;
+        let letters = format!("{}.dead", self.queue);
+        let ended = eventually("all that was confirmed has ended", async || {
+            let missing = self.ledger.missing().len();
+            if missing == 0 {
+                return true;
+            }
+            let dead = foreign.queue(&letters).await;
+            dead.is_ok_and(|dead| dead.is_some_and(|(dead, _)| dead as usize >= missing))
+        });
+        let _ = ended.await;
+        Ok(())
+    }
+}
+
+async fn listen(bus: &Bus, ledger: Arc<Ledger>, load: Load) -> Result<Listener, lightbus::Error> {
+    let handler = move |event: Happened| {
+        let ledger = Arc::clone(&ledger);
+        async move {
+            if !load.work.is_zero() {
+                tokio::time::sleep(load.work).await;
+            }
+            let context = Context::current();
+            ledger.handled(event.n, context.as_ref().map_or("", Context::message_id));
+        }
+    };
+    let happened = FaultsClient::new(bus).happened();
+    let happened = happened
+        .concurrency(load.concurrency)
+        .prefetch(load.prefetch);
+    happened.listen("books", handler).await
+}
+
+async fn publish(bus: Bus, ledger: Arc<Ledger>, load: Load, stop: CancellationToken) {
+    let happened = FaultsEvents::new(&bus).happened();
+    let filler = "x".repeat(load.bytes);
+    while !stop.is_cancelled() {
+        let event = Happened {
+            n: ledger.next(),
+            filler: filler.clone(),
+        };
+        let (n, began) = (event.n, Instant::now());
+        match happened.publish(event).await {
+            Ok(()) => ledger.confirmed(n, began.elapsed()),
+            Err(error) => ledger.failed(error.to_string(), began.elapsed()),
+        }
+        tokio::time::sleep(load.pause).await;
+    }
+}
+
+/// The events among the dead letters of a queue.
+async fn dead_letters(stage: &Stage, queue: &str) -> anyhow::Result<Vec<u64>> {
+    let letters = stage
+        .foreign()
+        .await?
+        .drain(&format!("{queue}.dead"))
+        .await?;
+    letters
+        .iter()
+        .map(|letter| Ok(rmp_serde::from_slice::<Happened>(&letter.data)?.n))
+        .collect()
+}
