@@ -139,10 +139,22 @@ impl Events {
     }
 
     /// Publishes no more, waits until all that was confirmed has been handled, and counts.
-    pub async fn finish(mut self, stage: &Stage, mut outcome: Outcome) -> anyhow::Result<Outcome> {
+    pub async fn finish(self, stage: &Stage, outcome: Outcome) -> anyhow::Result<Outcome> {
+        self.finish_within(stage, outcome, Duration::from_secs(60))
+            .await
+    }
+
+    /// The same; what has not ended within the limit is lost.
+    pub async fn finish_within(
+        mut self,
+        stage: &Stage,
+        mut outcome: Outcome,
+        limit: Duration,
+    ) -> anyhow::Result<Outcome> {
         self.stop.cancel();
         while self.publishers.join_next().await.is_some() {}
-        self.all_ended(stage).await?;
+        // What has not ended by then is counted below.
+        let _ = tokio::time::timeout(limit, self.all_ended(stage)).await;
         self.publisher.close().await;
         self.listener.close().await;
         let dead = dead_letters(stage, &self.queue).await?;
@@ -162,20 +174,21 @@ impl Events {
         Ok(outcome)
     }
 
-    /// Waits until every confirmed event was handled or is dead; what is not by then is lost.
+    /// Waits until every confirmed event was handled or is dead.
     async fn all_ended(&self, stage: &Stage) -> anyhow::Result<()> {
-        let foreign = stage.foreign().await?;
         let letters = format!("{}.dead", self.queue);
-        let ended = eventually("all that was confirmed has ended", async || {
+        let foreign = stage.foreign().await?;
+        loop {
             let missing = self.ledger.missing().len();
             if missing == 0 {
-                return true;
+                return Ok(());
             }
-            let dead = foreign.queue(&letters).await;
-            dead.is_ok_and(|dead| dead.is_some_and(|(dead, _)| dead as usize >= missing))
-        });
-        let _ = ended.await;
-        Ok(())
+            let dead = foreign.queue(&letters).await?;
+            if dead.is_some_and(|(dead, _)| dead as usize >= missing) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 

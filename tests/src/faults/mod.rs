@@ -13,7 +13,7 @@
 //! 2. Let something flow: [`events::Events::flow`] publishes and listens and keeps the books, [`calls::Provider`] answers calls. Apps are
 //!    made by [`Stage::app`]: they have names of their own in each row. Queues that stay behind are told to [`Stage::leaves`].
 //! 3. Make it go wrong: by a [`Proxy`](crate::proxy::Proxy) from [`Stage::proxy`] if it is the network's fault, by a method of [`Stage`] if
-//!    it is the broker's or an operator's. A fault that a broker cannot have is [`NotApplicable`](outcome::NotApplicable).
+//!    it is the broker's or an operator's. A fault that a broker cannot have is [`NotApplicable`].
 //! 4. Judge: [`Outcome::recovered`](outcome::Outcome::recovered) has a bound, [`Outcome::check`](outcome::Outcome::check) a sentence that is to be true, and
 //!    [`Events::finish`](events::Events::finish) counts what was lost: a confirmed event that was not handled and is not dead.
 //! 5. Name it in the list of [`rows`], with `quick` if it takes a few seconds.

@@ -33,7 +33,8 @@ pub(super) async fn handler(stage: &Stage) -> anyhow::Result<Outcome> {
 }
 
 async fn too_long(stage: &Stage, limit: Duration) -> anyhow::Result<Outcome> {
-    let bus = stage.app("slow", stage.url()).connect().await?;
+    let bus = stage.app("slow", stage.url()).grace(Duration::from_secs(2));
+    let bus = bus.connect().await?;
     let runs = Arc::<AtomicUsize>::default();
     let counter = Arc::clone(&runs);
     let handler = move |_: Happened| {
