@@ -134,8 +134,10 @@ impl DeadLetter {
 impl fmt::Display for DeadLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.routing_key, self.id, self.reason)?;
-        if let Some(attempts) = self.attempts {
-            write!(f, " after {attempts} attempt(s)")?;
+        match self.attempts {
+            None => {}
+            Some(1) => f.write_str(" after 1 attempt")?,
+            Some(attempts) => write!(f, " after {attempts} attempts")?,
         }
         if let Some(error) = &self.error {
             write!(f, ": {error}")?;

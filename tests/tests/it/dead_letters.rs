@@ -61,7 +61,7 @@ async fn letters_are_found_replayed_and_dropped_by_what_they_are() -> anyhow::Re
     assert!(
         letters[1]
             .to_string()
-            .ends_with(": failed after 1 attempt(s): odd"),
+            .ends_with(": failed after 1 attempt: odd"),
         "{}",
         letters[1]
     );
