@@ -27,6 +27,8 @@ pub(crate) struct Message<'a> {
     /// Asked for at each attempt: lapin takes them away.
     pub(crate) properties: &'a (dyn Fn() -> BasicProperties + Sync),
     pub(crate) payload: &'a [u8],
+    /// Is it lost if no queue is bound? Then that is looked at, for the price of a channel of its own.
+    pub(crate) must_route: bool,
 }
 
 impl Message<'_> {
@@ -34,7 +36,7 @@ impl Message<'_> {
         Outgoing {
             exchange: self.exchange,
             key: self.key,
-            mandatory: false,
+            mandatory: self.must_route,
             properties: (self.properties)(),
             payload: self.payload,
         }
@@ -136,10 +138,15 @@ impl Core {
                 .await
                 .map_err(|LinkClosed| Attempt::Failed(Error::Closed))?;
             if publisher.is_suspect(message.exchange) {
+                let declared = publisher.declare(&(message.plan)()).await;
+                self.go_on(declared, progress).await?;
                 return self.attempt_alone(message, progress).await;
             }
             let ready = publisher.ensure(message.exchange, message.plan).await;
             self.go_on(ready, progress).await?;
+        }
+        if message.must_route {
+            return self.attempt_alone(message, progress).await;
         }
         let confirmed = publisher.confirmed(message.outgoing(), &mut progress.sent);
         Ok(confirmed.await?)
@@ -151,20 +158,24 @@ impl Core {
         message: &Message<'_>,
         progress: &mut Progress,
     ) -> Result<Confirmation, Attempt> {
-        let declared = self.confirmed.declare(&(message.plan)()).await;
-        self.go_on(declared, progress).await?;
-        let confirmed = self
-            .confirmed
+        let publisher = &self.confirmed;
+        match publisher
             .alone(message.outgoing(), &mut progress.sent)
-            .await;
-        match confirmed {
+            .await
+        {
             Err(Unconfirmed::Lost(error)) if is_denial(&error) => {
                 progress.refusals = MOST_REFUSALS;
                 Err(Attempt::Lost(error))
             }
             Err(unconfirmed) => Err(unconfirmed.into()),
+            // The only message under way on its channel: what came back is this one.
+            Ok(Confirmation::Ack(Some(_))) => {
+                let declared = publisher.declare(&(message.plan)()).await;
+                self.go_on(declared, progress).await?;
+                Err(Attempt::NotSent)
+            }
             Ok(confirmation) => {
-                self.confirmed.trust(message.exchange);
+                publisher.trust(message.exchange);
                 Ok(confirmation)
             }
         }

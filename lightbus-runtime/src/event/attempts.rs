@@ -179,6 +179,7 @@ impl Attempts {
             plan: &topology::ladder_plan,
             properties: &|| properties.clone(),
             payload: &self.received.data,
+            must_route: false,
         };
         match self
             .hearing
@@ -242,6 +243,8 @@ impl Attempts {
             plan: &|| topology::dead_plan(&core.config.app, &hearing.queue),
             properties: &|| properties.clone(),
             payload: &received.data,
+            // To delete this queue is a quick way to be rid of what is in it.
+            must_route: true,
         };
         match core.store(&message, &mut Progress::new()).await {
             Ok(()) => Outcome::Done,

@@ -165,6 +165,7 @@ impl Publish {
             plan: &|| topology::event_plan(self.api),
             properties: &|| core.sender.event(id, &self.headers),
             payload,
+            must_route: false,
         };
         core.store(&message, progress).await
     }
