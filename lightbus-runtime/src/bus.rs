@@ -237,6 +237,7 @@ impl Core {
         Worker {
             slots: Arc::new(Semaphore::new(concurrency.into())),
             grace: self.config.grace,
+            refuses: false,
             tasks: self.life.tasks.clone(),
         }
     }

@@ -24,6 +24,7 @@ pub(crate) struct Counters {
     pub(crate) events_dead: Counter,
     pub(crate) events_dropped: Counter,
     pub(crate) calls_refused: Counter,
+    pub(crate) calls_retried: Counter,
     pub(crate) replies_ignored: Counter,
     pub(crate) replies_dropped: Counter,
 }
@@ -40,8 +41,11 @@ pub struct Counts {
     pub events_dead: u64,
     /// Events that a broadcast listener dropped, because it failed or could not read them.
     pub events_dropped: u64,
-    /// Calls that this process refused to run: expired, unreadable, too large, unknown, delivered before, or without a legal address for the answer.
+    /// Calls that this process refused to run: expired, unreadable, too large, unknown, delivered before, or without a legal address
+    /// for the answer; or because it was shutting down.
     pub calls_refused: u64,
+    /// Calls of this process that a provider gave back because it was shutting down, and that were sent again.
+    pub calls_retried: u64,
     /// Replies that no call waits for: it had given up, or never was.
     pub replies_ignored: u64,
     /// Replies that had nowhere to go: the caller's address does not exist.
@@ -56,6 +60,7 @@ impl Counters {
             events_dead: self.events_dead.get(),
             events_dropped: self.events_dropped.get(),
             calls_refused: self.calls_refused.get(),
+            calls_retried: self.calls_retried.get(),
             replies_ignored: self.replies_ignored.get(),
             replies_dropped: self.replies_dropped.get(),
         }

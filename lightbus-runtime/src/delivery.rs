@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) slots: Arc<Semaphore>,
     /// How long they may go on after a stop.
     pub(crate) grace: Duration,
+    /// What has arrived at a stop and finds no slot: is it begun nevertheless, because it will be refused?
+    pub(crate) refuses: bool,
     /// Where handlers finish whose consumer was lost under them.
     pub(crate) tasks: TaskTracker,
 }
@@ -138,7 +140,7 @@ impl Worker {
         let finish = async {
             consumer.cancel().await;
             loop {
-                while self.has_slot()
+                while (self.refuses || self.has_slot())
                     && let Some(delivery) = consumer.ready()
                 {
                     self.begin(&mut handlers, &mut unsettled, delivery, &mut start);

@@ -87,6 +87,9 @@ pub enum CallError<E> {
     BadArguments(Box<CallFailure>),
     /// The call was not accepted: it is too large. It did not run.
     Rejected(Box<CallFailure>),
+    /// A provider answered that it did not run the call: its deadline had passed, or the provider was shutting down, and until the
+    /// deadline no other one took the call.
+    NotExecuted(Box<CallFailure>),
     /// The provider panicked, or was lost while it worked on the call. Its own log has the details.
     ProviderFailed(Box<CallFailure>),
     /// There was no connection to the broker until the deadline, or the bus is closed. The call was not sent.
@@ -132,6 +135,7 @@ impl<E> CallError<E> {
             Self::Timeout(failure) => CallError::Timeout(failure),
             Self::BadArguments(failure) => CallError::BadArguments(failure),
             Self::Rejected(failure) => CallError::Rejected(failure),
+            Self::NotExecuted(failure) => CallError::NotExecuted(failure),
             Self::ProviderFailed(failure) => CallError::ProviderFailed(failure),
             Self::Connection(failure) => CallError::Connection(failure),
             Self::BadReply(failure) => CallError::BadReply(failure),
@@ -140,7 +144,10 @@ impl<E> CallError<E> {
 
     /// True when the call certainly did not run, and the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::NoProvider(_) | Self::Connection(_))
+        matches!(
+            self,
+            Self::NoProvider(_) | Self::NotExecuted(_) | Self::Connection(_)
+        )
     }
 
     fn failure(&self) -> Option<&CallFailure> {
@@ -151,6 +158,7 @@ impl<E> CallError<E> {
             | Self::Timeout(failure)
             | Self::BadArguments(failure)
             | Self::Rejected(failure)
+            | Self::NotExecuted(failure)
             | Self::ProviderFailed(failure)
             | Self::Connection(failure)
             | Self::BadReply(failure) => Some(failure),

@@ -42,17 +42,19 @@ pub(crate) enum Status {
     Expired,
     TooLarge,
     Redelivered,
+    ShuttingDown,
     Panicked,
     Unencodable,
 }
 
-const STATUSES: [(Status, &str); 8] = [
+const STATUSES: [(Status, &str); 9] = [
     (Status::Domain, "error"),
     (Status::BadArguments, "undecodable"),
     (Status::UnknownMethod, "unknown"),
     (Status::Expired, "expired"),
     (Status::TooLarge, "size"),
     (Status::Redelivered, "redelivered"),
+    (Status::ShuttingDown, "shutting-down"),
     (Status::Panicked, "panic"),
     (Status::Unencodable, "unencodable"),
 ];

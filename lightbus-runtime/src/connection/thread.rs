@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use super::declare;
 use super::link::{Link, Supervisor};
-use super::{STEP, declare};
 use crate::Error;
 use crate::boxed::Boxed;
 use crate::config::Config;
@@ -17,6 +18,8 @@ use crate::health::Monitor;
 
 /// Beyond the grace period, for what ends in steps of its own.
 const MARGIN: Duration = Duration::from_secs(1);
+/// For all queues of the instance. What a slow broker still has of them then it deletes itself, in 60 s.
+const DELETING: Duration = Duration::from_secs(2);
 
 /// Queues that belong to this process and are deleted when it leaves.
 pub(crate) type InstanceQueues = Arc<Mutex<Vec<String>>>;
@@ -50,8 +53,8 @@ pub(crate) struct Life {
 impl IoThread {
     /// Starts the thread and waits until both connections are open.
     ///
-    /// When the bus's life is stopped, the thread waits for its tasks (within the grace period), deletes the instance's queues,
-    /// closes both connections and ends.
+    /// When the bus's life is stopped, the thread waits for its tasks (within the grace period) and until the last messages have
+    /// left, deletes the instance's queues, closes both connections and ends.
     pub(crate) async fn start(config: &Config, life: &Life) -> Result<Self, Error> {
         // A start that fails or is dropped takes the thread with it.
         let guard = life.stop.clone().drop_guard();
@@ -118,11 +121,14 @@ impl Main {
         let close = CancellationToken::new();
         let leave = async {
             life.stop.cancelled().await;
-            wait_for(&life.tasks, config.grace + MARGIN).await;
+            let end = Instant::now() + config.grace + MARGIN;
+            wait_for(&life.tasks, end).await;
             life.drained.cancel();
-            wait_for(&life.late_tasks, MARGIN).await;
-            delete_queues(&link, &life.queues).await;
-            flush(&link, config.grace + MARGIN).await;
+            wait_for(&life.late_tasks, Instant::now() + MARGIN).await;
+            // A broker that does not get to read the answers would not get to read this either.
+            if flush(&link, end.max(Instant::now() + MARGIN)).await {
+                delete_queues(&link, &life.queues).await;
+            }
             close.cancel();
         };
         tokio::join!(
@@ -134,9 +140,9 @@ impl Main {
     }
 }
 
-async fn wait_for(tasks: &TaskTracker, longest: Duration) {
+async fn wait_for(tasks: &TaskTracker, end: Instant) {
     tasks.close();
-    if tokio::time::timeout(longest, tasks.wait()).await.is_err() {
+    if tokio::time::timeout_at(end, tasks.wait()).await.is_err() {
         debug!("some tasks of the bus are still running");
     }
 }
@@ -153,17 +159,22 @@ async fn delete_queues(link: &Link, queues: &InstanceQueues) {
             }
         }
     };
-    let _ = tokio::time::timeout(STEP, deleting).await;
+    let _ = tokio::time::timeout(DELETING, deleting).await;
 }
 
-/// Answers may still be on their way out, and a closing connection does not wait for them.
-async fn flush(link: &Link, longest: Duration) {
+/// Answers may still be on their way out, and a closing connection does not wait for them. Does the broker still read them?
+async fn flush(link: &Link, end: Instant) -> bool {
+    // A broker under an alarm reads nothing more from here.
     let Some(session) = link.now().filter(|_| !link.is_blocked()) else {
-        return;
+        return false;
     };
-    match tokio::time::timeout(longest, session.flush()).await {
+    match tokio::time::timeout_at(end, session.flush()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%error, "the last answers may not have left"),
-        Err(_) => debug!("the last answers were still leaving"),
+        Err(_) => {
+            debug!("the last answers were still leaving");
+            return false;
+        }
     }
+    true
 }

@@ -13,6 +13,7 @@ pub(crate) enum Failure {
     Timeout(String),
     BadArguments(String),
     Rejected(String),
+    NotExecuted(String),
     ProviderFailed(String),
     Connection(String),
     BadReply(String),
@@ -25,7 +26,8 @@ impl Failure {
                 "the provider does not know this method; it was built from another version of the API".to_owned(),
             ),
             Status::BadArguments => Self::BadArguments(format!("the provider could not read the arguments: {detail}")),
-            Status::Expired => Self::Timeout("the deadline had passed when the provider took the call; it did not run. Or the clocks of the two machines differ".to_owned()),
+            Status::Expired => Self::NotExecuted("the deadline had passed when a provider took the call, and so it did not run".to_owned()),
+            Status::ShuttingDown => Self::NotExecuted("the provider was shutting down, and did not run the call".to_owned()),
             Status::TooLarge => Self::Rejected(format!("the provider refuses the call: {detail}")),
             Status::Redelivered => Self::ProviderFailed(
                 "a provider was lost while it had this call; it may have run. \
@@ -54,6 +56,7 @@ impl Failure {
             Self::Timeout(detail) => CallError::Timeout(failure(detail)),
             Self::BadArguments(detail) => CallError::BadArguments(failure(detail)),
             Self::Rejected(detail) => CallError::Rejected(failure(detail)),
+            Self::NotExecuted(detail) => CallError::NotExecuted(failure(detail)),
             Self::ProviderFailed(detail) => CallError::ProviderFailed(failure(detail)),
             Self::Connection(detail) => CallError::Connection(failure(detail)),
             Self::BadReply(detail) => CallError::BadReply(failure(detail)),

@@ -46,6 +46,7 @@ pub(super) async fn start(core: &Core) -> Result<(), Error> {
     let worker = Worker {
         slots: Arc::new(Semaphore::new(1)),
         grace: CLOSE_GRACE,
+        refuses: false,
         tasks: core.life.late_tasks.clone(),
     };
     // Not the core itself: its tasks must not keep each other alive.

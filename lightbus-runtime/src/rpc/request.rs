@@ -16,10 +16,18 @@ use crate::connection::publisher::Outgoing;
 use crate::connection::{LinkClosed, declare, pause};
 use crate::context::Context;
 use crate::error::Error;
-use crate::{topology, wire};
+use crate::retry::chance;
+use crate::topology;
+use crate::wire::{self, Status};
 
 /// First look for a returned call. It comes back in well under a millisecond, but lapin wakes nobody for it.
 const FIRST_LOOK: Duration = Duration::from_millis(4);
+
+/// Before a call is sent again that a provider gave back: at random up to this, then up to twice as long, and so on.
+const RETRY_FIRST: Duration = Duration::from_millis(5);
+const RETRY_LONGEST: Duration = Duration::from_millis(500);
+/// With less time left it is not worth an attempt.
+const RETRY_LAST: Duration = Duration::from_millis(20);
 
 pub(super) struct Request {
     bus: Bus,
@@ -77,11 +85,36 @@ impl Request {
         let deadline = Instant::now() + timeout;
         let core = self.bus.core();
         let payload = self.payload.as_deref().unwrap_or_default();
-        let not_sent = |_| self.not_sent(timeout, "the broker is slow to set things up");
         let room = tokio::time::timeout_at(deadline, core.budget.reserve(payload.len())).await;
         let _room = room
             .map_err(|_| self.not_sent(timeout, "too many calls are waiting for their answers"))?;
+        let mut longest = RETRY_FIRST;
+        loop {
+            let reply = self.attempt(payload, deadline, timeout).await?;
+            if reply.status != Some(Status::ShuttingDown) {
+                return Ok(reply);
+            }
+            core.counters.calls_retried.add();
+            // Jitter, so that the calls which a stopping provider gives back do not all come to the next one at once.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left < RETRY_LAST {
+                return Err(not_executed(timeout));
+            }
+            tokio::time::sleep(longest.mul_f64(chance()).min(left / 2)).await;
+            longest = (longest * 2).min(RETRY_LONGEST);
+        }
+    }
+
+    /// Sends the call once, and waits for its answer.
+    async fn attempt(
+        &self,
+        payload: &[u8],
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Reply, Failure> {
+        let core = self.bus.core();
         let exchange = topology::rpc_name(self.spec.api);
+        let not_sent = |_| self.not_sent(timeout, "the broker is slow to set things up");
         let mut waiting = loop {
             if !core.direct.is_ready(&exchange) {
                 let ready = tokio::time::timeout_at(deadline, self.prepare(&exchange)).await;
@@ -194,4 +227,12 @@ impl Request {
 
 fn closed(_: LinkClosed) -> Failure {
     Failure::Connection("the bus is closed".to_owned())
+}
+
+fn not_executed(timeout: Duration) -> Failure {
+    Failure::NotExecuted(format!(
+        "not run within {} ms: each provider that took it was shutting down, and gave it back. Does another one start, or is \
+         the timeout shorter than a restart?",
+        timeout.as_millis()
+    ))
 }

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use lapin::message::Delivery;
 use lapin::types::ShortString;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -19,7 +20,7 @@ use crate::connection::consumer::{Consumers, Source};
 use crate::connection::pause;
 use crate::connection::publisher::Outgoing;
 use crate::context::{Context, Subject};
-use crate::delivery::{Outcome, Work, catch_panic, catch_panic_now};
+use crate::delivery::{Outcome, Work, Worker, catch_panic, catch_panic_now};
 use crate::error::Error;
 use crate::service::{Answer, Dispatch, HandlerFuture, Service, Table};
 use crate::topology;
@@ -66,12 +67,17 @@ impl Serve {
         // Dropped before it is done, it does not begin to serve later.
         let guard = stop.clone().drop_guard();
         let (mut consumers, started) = Consumers::new(&core.io.publish, source, stop.clone());
-        let worker = core.worker(self.concurrency);
+        let worker = Worker {
+            refuses: true,
+            ..core.worker(self.concurrency)
+        };
         let server = Server {
             core: Arc::clone(core),
             api: self.api,
             dispatch: self.dispatch,
             in_progress: Arc::default(),
+            stop: stop.clone(),
+            slots: Arc::clone(&worker.slots),
         };
         let ended = core.spawn({
             let stop = stop.clone();
@@ -125,7 +131,8 @@ impl Serving {
         self.api
     }
 
-    /// Takes no more calls, and returns when those in progress have finished (within the bus's grace period).
+    /// Takes no more calls, and returns when those in progress have finished (within the bus's grace period). Calls that were
+    /// delivered here and have not begun are given back to their callers, who send them again.
     pub async fn stop(self) {
         self.stop.cancel();
         // An abort at the end of the runtime is an end as well.
@@ -138,6 +145,8 @@ struct Server {
     api: &'static str,
     dispatch: Arc<dyn Dispatch>,
     in_progress: Arc<InProgress>,
+    stop: CancellationToken,
+    slots: Arc<Semaphore>,
 }
 
 /// Where the answer of one call goes.
@@ -182,6 +191,10 @@ impl Server {
         let deadline = wire::deadline_ms(&delivery.properties);
         if deadline.is_some_and(|at| at.saturating_add(CLOCK_SKEW_MS) < wire::now_ms()) {
             return Err((Status::Expired, none()));
+        }
+        // Not rejected: it would come back as delivered before, and no other provider would dare to run it.
+        if self.stop.is_cancelled() && self.slots.available_permits() == 0 {
+            return Err((Status::ShuttingDown, none()));
         }
         let limit = self.core.config.payload_limit;
         if delivery.data.len() > limit {

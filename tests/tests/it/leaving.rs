@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use lightbus::CallError;
+use lightbus_broker::Refusal;
 use lightbus_tests::{TestBroker, eventually, queue_of};
 use tokio::sync::Barrier;
 
@@ -252,5 +253,52 @@ async fn an_api_that_is_no_longer_served_takes_no_calls() -> anyhow::Result<()> 
     );
     bus.serve(StopServer::new(Provider)).await?;
     assert_eq!(api.ping().await?, 1);
+    Ok(())
+}
+
+/// How long a bus takes to close that has a grace period of a second, with a call in progress that could be answered by then.
+async fn closing_time(broker: &TestBroker, disturb: impl FnOnce()) -> anyhow::Result<Duration> {
+    let builder = broker.builder("trouble-provider");
+    let provider = builder.grace(Duration::from_secs(1)).connect().await?;
+    provider.serve(ApiServer::new(Provider)).await?;
+    let peer = broker.bus("trouble-peer").await?;
+    let api = ApiClient::new(&peer);
+    let listener = ApiClient::new(&provider).happened();
+    let listening = listener.listen("trouble", |_| async {}).await?;
+    assert_eq!(api.nap(0).await?, 0);
+    // The provider has called itself, too: it has a queue of its own to delete.
+    assert_eq!(ApiClient::new(&provider).nap(1).await?, 1);
+    let call = tokio::spawn(async move { api.nap(100).await });
+    tokio::task::yield_now().await;
+    disturb();
+    let asked = Instant::now();
+    let closed = tokio::time::timeout(Duration::from_secs(20), provider.close()).await;
+    let took = asked.elapsed();
+    assert!(closed.is_ok(), "the bus was not closed within 20 s");
+    call.abort();
+    drop(listening);
+    Ok(took)
+}
+
+#[tokio::test]
+async fn a_bus_is_closed_in_time_while_the_broker_blocks_hangs_or_is_gone() -> anyhow::Result<()> {
+    // A second of grace, a second each to stop consuming, to read the last answers and to send them, two to take leave; and a busy machine.
+    const IN_TIME: Duration = Duration::from_secs(8);
+    let broker = TestBroker::start().await?;
+    let Some(embedded) = broker.embedded() else {
+        return Ok(());
+    };
+    let took = closing_time(&broker, || embedded.block_publishers("low on memory")).await?;
+    assert!(took < IN_TIME, "blocked: {took:?}");
+    embedded.unblock_publishers();
+    let took = closing_time(&broker, || embedded.faults().stall_all()).await?;
+    assert!(took < IN_TIME, "stalled: {took:?}");
+    embedded.faults().resume_all();
+    let gone = || {
+        embedded.faults().refuse_connections(Refusal::Closed);
+        embedded.drop_connections();
+    };
+    let took = closing_time(&broker, gone).await?;
+    assert!(took < IN_TIME, "gone: {took:?}");
     Ok(())
 }

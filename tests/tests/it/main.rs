@@ -12,3 +12,4 @@ mod listening;
 mod publishing;
 mod reconnecting;
 mod retrying;
+mod restarting;
