@@ -58,6 +58,9 @@ pub fn event(_attr: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Its keys: `timeout`, how long callers wait unless they say otherwise (`ms`, `s`, `m` or `h`);
 /// `idempotent`, a promise that running the call twice does no harm, so that it may be tried again;
+/// `cancel`, a wish that the provider drops the call's future when its caller has given up: the caller dropped the
+/// call, its timeout or deadline passed, or its bus was closed (the caller tells the provider without waiting for an
+/// answer, so a lost connection or process leaves it to the deadline);
 /// `name`, the call's name on the bus if it is not the function's.
 #[proc_macro_attribute]
 pub fn rpc(_attr: TokenStream, item: TokenStream) -> TokenStream {

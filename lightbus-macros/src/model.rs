@@ -30,6 +30,7 @@ pub(crate) struct RpcOptions {
     pub(crate) name: Option<Spanned<String>>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) idempotent: bool,
+    pub(crate) cancel: bool,
 }
 
 /// The words of `#[event(…)]`.

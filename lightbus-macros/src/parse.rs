@@ -43,6 +43,11 @@ const RPC_KEYS: &[Key] = &[
         takes_value: false,
     },
     Key {
+        name: "cancel",
+        usage: "`cancel`",
+        takes_value: false,
+    },
+    Key {
         name: "name",
         usage: "`name = \"name_on_the_bus\"`",
         takes_value: true,
@@ -124,6 +129,8 @@ pub(crate) fn rpc_options(attr: &Attribute, diagnostics: &mut Diagnostics) -> Rp
                 .and_then(|value| timeout(value, diagnostics));
         } else if entry.key == "idempotent" {
             options.idempotent = true;
+        } else if entry.key == "cancel" {
+            options.cancel = true;
         } else {
             options.name = entry.text();
         }

@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::grammar::check_name;
 use crate::health::{Health, HealthChanges};
 use crate::rpc::Serve;
+use crate::rpc::cancel::Cancels;
 use crate::rpc::failure::Failure;
 use crate::rpc::pending::Pending;
 use crate::service::Service;
@@ -70,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) confirmed: Publisher,
     pub(crate) pending: Arc<Pending>,
     pub(crate) replies: OnceCell<()>,
+    pub(crate) control: OnceCell<()>,
+    pub(crate) cancels: Arc<Cancels>,
     pub(crate) budget: Budget,
     pub(crate) life: Life,
     pub(crate) counters: Arc<Counters>,
@@ -112,6 +115,8 @@ impl Bus {
             confirmed: Publisher::new(io.publish.clone(), Mode::Confirmed),
             pending: Arc::default(),
             replies: OnceCell::new(),
+            control: OnceCell::new(),
+            cancels: Arc::default(),
             budget: Budget::default(),
             counters: Arc::default(),
             handle: Handle::current(),

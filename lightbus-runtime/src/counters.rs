@@ -25,6 +25,11 @@ pub(crate) struct Counters {
     pub(crate) events_dropped: Counter,
     pub(crate) calls_refused: Counter,
     pub(crate) calls_retried: Counter,
+    pub(crate) calls_given_up: Counter,
+    pub(crate) calls_cancelled: Counter,
+    pub(crate) cancels_lost: Counter,
+    pub(crate) cancels_unmatched: Counter,
+    pub(crate) control_ignored: Counter,
     pub(crate) replies_ignored: Counter,
     pub(crate) replies_dropped: Counter,
 }
@@ -46,6 +51,18 @@ pub struct Counts {
     pub calls_refused: u64,
     /// Calls of this process that a provider gave back because it was shutting down, and that were sent again.
     pub calls_retried: u64,
+    /// Calls of `#[rpc(cancel)]` methods that this process gave up before their answer came, and told the providers so.
+    pub calls_given_up: u64,
+    /// Calls of `#[rpc(cancel)]` methods whose handlers this process ended, or did not begin: the caller had given up, or the
+    /// deadline had passed.
+    pub calls_cancelled: u64,
+    /// Calls given up like that without the providers hearing of it: there was no connection, or the broker blocked it.
+    pub cancels_lost: u64,
+    /// Words to this provider that a call is given up which does not run here: another replica has it, or it has ended, or is still
+    /// to come.
+    pub cancels_unmatched: u64,
+    /// Control messages that say nothing this version understands.
+    pub control_ignored: u64,
     /// Replies that no call waits for: it had given up, or never was.
     pub replies_ignored: u64,
     /// Replies that had nowhere to go: the caller's address does not exist.
@@ -61,6 +78,11 @@ impl Counters {
             events_dropped: self.events_dropped.get(),
             calls_refused: self.calls_refused.get(),
             calls_retried: self.calls_retried.get(),
+            calls_given_up: self.calls_given_up.get(),
+            calls_cancelled: self.calls_cancelled.get(),
+            cancels_lost: self.cancels_lost.get(),
+            cancels_unmatched: self.cancels_unmatched.get(),
+            control_ignored: self.control_ignored.get(),
             replies_ignored: self.replies_ignored.get(),
             replies_dropped: self.replies_dropped.get(),
         }

@@ -81,7 +81,7 @@ pub enum CallError<E> {
     NoProvider(Box<CallFailure>),
     /// The API is served, but by a version that lacks this method. The call did not run.
     UnknownMethod(Box<CallFailure>),
-    /// No answer came in time. The call may or may not have run.
+    /// No answer came in time, or before the bus was closed. The call may or may not have run.
     Timeout(Box<CallFailure>),
     /// The provider could not read the arguments, or this side could not encode them. The call did not run.
     BadArguments(Box<CallFailure>),

@@ -28,6 +28,8 @@ pub struct Method<T> {
     pub name: &'static str,
     /// May the method run again when a provider was lost while it worked on it?
     pub idempotent: bool,
+    /// Is the method's future dropped when the caller has given up?
+    pub cancel: bool,
     /// Decodes the arguments, runs the method, encodes the answer.
     pub call: fn(Arc<T>, Args) -> Result<HandlerFuture, ArgError>,
 }
@@ -71,6 +73,7 @@ pub(crate) trait Dispatch: Send + Sync {
     fn method(&self, name: &str) -> Option<usize>;
     fn name(&self, method: usize) -> &'static str;
     fn is_idempotent(&self, method: usize) -> bool;
+    fn may_be_cancelled(&self, method: usize) -> bool;
     fn call(&self, method: usize, args: Args) -> Result<HandlerFuture, ArgError>;
 }
 
@@ -93,6 +96,10 @@ impl<S: Service> Dispatch for Table<S> {
 
     fn is_idempotent(&self, method: usize) -> bool {
         S::METHODS[method].idempotent
+    }
+
+    fn may_be_cancelled(&self, method: usize) -> bool {
+        S::METHODS[method].cancel
     }
 
     fn call(&self, method: usize, args: Args) -> Result<HandlerFuture, ArgError> {

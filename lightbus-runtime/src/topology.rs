@@ -174,6 +174,49 @@ pub(crate) fn reply_plan(app: &str, instance: &str) -> Plan {
     }
 }
 
+// ---- word from instance to instance
+
+/// The exchange of what is no call, no event and no task: each message is for whoever binds its key.
+pub(crate) const CONTROL: &str = "lb.ctl";
+
+pub(crate) fn control_queue(app: &str, instance: &str) -> String {
+    format!("lb.c.{app}.{instance}")
+}
+
+/// What telling providers something needs.
+pub(crate) fn control_plan() -> Plan {
+    Plan {
+        exchanges: vec![exchange(CONTROL.to_owned(), Kind::Topic)],
+        ..Plan::default()
+    }
+}
+
+/// What being told something needs; the queue is bound by whoever wants to know.
+pub(crate) fn control_queue_plan(app: &str, instance: &str) -> Plan {
+    Plan {
+        queues: vec![expiring(control_queue(app, instance))],
+        ..control_plan()
+    }
+}
+
+/// With what key the providers of an API hear that a caller has given up a call.
+pub(crate) fn cancel_key(api: &str) -> String {
+    format!("cancel.{api}")
+}
+
+/// A provider's plan with what tells this instance of calls that are given up.
+pub(crate) fn with_cancels(mut plan: Plan, api: &str, app: &str, instance: &str) -> Plan {
+    let control = control_queue_plan(app, instance);
+    plan.exchanges.extend(control.exchanges);
+    plan.queues.extend(control.queues);
+    plan.bindings.push(Binding {
+        queue: control_queue(app, instance),
+        exchange: CONTROL.to_owned(),
+        key: cancel_key(api),
+    });
+    plan
+}
+
 // ---- events
 
 /// What publishing an API's events needs: their exchange, and where those go that nobody listens to.

@@ -17,6 +17,7 @@ use crate::grammar::{is_instance, is_name};
 pub(crate) const REQUEST: &str = "lb1.req";
 pub(crate) const REPLY: &str = "lb1.rep";
 pub(crate) const EVENT: &str = "lb1.ev";
+pub(crate) const CONTROL: &str = "lb1.ctl";
 
 pub(crate) const NAME: &str = "lb-name";
 pub(crate) const DEADLINE: &str = "lb-deadline";
@@ -110,6 +111,7 @@ pub(crate) struct Sender {
     request: BasicProperties,
     reply: BasicProperties,
     event: BasicProperties,
+    control: BasicProperties,
 }
 
 impl Sender {
@@ -119,9 +121,11 @@ impl Sender {
                 .with_type(short(kind))
                 .with_delivery_mode(mode)
         };
+        // The reply address names the app.
+        let address = short(&format!("{app}/{instance}"));
         Self {
-            // The reply address names the app.
-            request: of(REQUEST, TRANSIENT).with_reply_to(short(&format!("{app}/{instance}"))),
+            request: of(REQUEST, TRANSIENT).with_reply_to(address.clone()),
+            control: of(CONTROL, TRANSIENT).with_reply_to(address),
             reply: of(REPLY, TRANSIENT),
             event: of(EVENT, PERSISTENT)
                 .with_content_type(short(MSGPACK))
@@ -143,6 +147,11 @@ impl Sender {
             .with_correlation_id(id_text(id))
             .with_expiration(short(&left.to_string()));
         with_headers(request, meta(headers))
+    }
+
+    /// Word to the providers that a call of this instance is given up.
+    pub(crate) fn cancel(&self, call: Uuid) -> BasicProperties {
+        self.control.clone().with_correlation_id(id_text(call))
     }
 
     pub(crate) fn reply(
@@ -269,6 +278,11 @@ pub(crate) fn header_number(properties: &BasicProperties, name: &str) -> Option<
         AMQPValue::Timestamp(n) => i64::try_from(n).ok(),
         _ => None,
     }
+}
+
+pub(crate) fn is_kind(properties: &BasicProperties, kind: &str) -> bool {
+    let said = properties.kind().as_ref();
+    said.is_some_and(|said| said.as_str() == kind)
 }
 
 /// Where a reply goes: `<app>/<instance>`, both checked before they become an exchange and a key.

@@ -103,7 +103,7 @@ fn call(cx: &Context<'_>, method: &Method) -> TokenStream {
 
 fn spec(cx: &Context<'_>, method: &Method) -> TokenStream {
     let (krate, api, name) = (&cx.krate, cx.api.wire_name(), names::method(method));
-    let idempotent = method.options.idempotent;
+    let (idempotent, cancel) = (method.options.idempotent, method.options.cancel);
     let timeout = match method.options.timeout_ms {
         Some(ms) => {
             quote! { ::core::option::Option::Some(::core::time::Duration::from_millis(#ms)) }
@@ -111,7 +111,9 @@ fn spec(cx: &Context<'_>, method: &Method) -> TokenStream {
         None => quote! { ::core::option::Option::None },
     };
     quote! {
-        #krate::__private::CallSpec { api: #api, method: #name, timeout: #timeout, idempotent: #idempotent }
+        #krate::__private::CallSpec {
+            api: #api, method: #name, timeout: #timeout, idempotent: #idempotent, cancel: #cancel
+        }
     }
 }
 

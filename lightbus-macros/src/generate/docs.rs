@@ -112,7 +112,10 @@ pub(super) fn of_call(cx: &Context<'_>, method: &Method) -> TokenStream {
     );
     let docs = or(&method.attrs, &summary);
     let arguments = of_arguments(method);
-    quote! { #docs #arguments }
+    let cancel = method.options.cancel.then(|| {
+        lines("\nGiving up the call before its answer came, by dropping it or by its timeout, cancels it at its provider.")
+    });
+    quote! { #docs #arguments #cancel }
 }
 
 /// Of an event's function in client or publisher: the user's docs, and what it is for.

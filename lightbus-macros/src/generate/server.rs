@@ -89,7 +89,7 @@ fn row(cx: &Context<'_>, method: &Method) -> TokenStream {
         names::method(method),
         &method.sig.ident,
     );
-    let idempotent = method.options.idempotent;
+    let (idempotent, cancel) = (method.options.idempotent, method.options.cancel);
     // Decoded before the future is made: a state machine that decodes compiles to twice the code.
     let decoded: Vec<_> = (0..method.args.len())
         .map(|n| format_ident!("__{n}"))
@@ -118,6 +118,7 @@ fn row(cx: &Context<'_>, method: &Method) -> TokenStream {
         #krate::__private::Method {
             name: #name,
             idempotent: #idempotent,
+            cancel: #cancel,
             call: |__api, #args_name| {
                 #(let #decoded = #args;)*
                 #krate::__private::Ok(#krate::__private::run(async move { #reply }))

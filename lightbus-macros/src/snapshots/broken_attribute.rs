@@ -51,6 +51,7 @@ impl AuthApiClient {
             method: "check",
             timeout: ::core::option::Option::None,
             idempotent: false,
+            cancel: false,
         };
         self.inner.call_plain(&__SPEC, &[])
     }
@@ -96,6 +97,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
         ::lightbus::__private::Method {
             name: "check",
             idempotent: false,
+            cancel: false,
             call: |__api, _| {
                 ::lightbus::__private::Ok(
                     ::lightbus::__private::run(async move {

@@ -77,6 +77,7 @@ impl AuthApiClient {
             method: "sound",
             timeout: ::core::option::Option::None,
             idempotent: false,
+            cancel: false,
         };
         self.inner
             .call_plain(&__SPEC, &[("a", &::core::convert::AsRef::<str>::as_ref(&a))])

@@ -58,6 +58,7 @@ impl AuthApiClient {
             method: "check",
             timeout: ::core::option::Option::None,
             idempotent: false,
+            cancel: false,
         };
         self.inner.call_plain(&__SPEC, &[])
     }

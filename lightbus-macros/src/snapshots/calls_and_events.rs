@@ -90,6 +90,7 @@ impl AuthApiClient {
             method: "check_password",
             timeout: ::core::option::Option::None,
             idempotent: false,
+            cancel: false,
         };
         self.inner
             .call(
@@ -177,6 +178,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
         ::lightbus::__private::Method {
             name: "check_password",
             idempotent: false,
+            cancel: false,
             call: |__api, __args| {
                 let __0 = __args.get("username")?;
                 let __1 = __args.get("password")?;

@@ -13,6 +13,9 @@
 ///     async fn options(&self, r#type: String) -> Result<(), String> {
 ///         todo!()
 ///     }
+///     async fn report(&self) -> Vec<String> {
+///         todo!()
+///     }
 ///     async fn provided(&self, number: u8) -> Option<u8> {
 ///         todo!()
 ///     }
@@ -39,6 +42,9 @@ pub(crate) trait AuthApi: Debug + ::core::marker::Send + ::core::marker::Sync + 
         &self,
         r#type: String,
     ) -> impl ::core::future::Future<Output = Result<(), String>> + ::core::marker::Send;
+    fn report(
+        &self,
+    ) -> impl ::core::future::Future<Output = Vec<String>> + ::core::marker::Send;
     fn provided(
         &self,
         number: u8,
@@ -86,6 +92,7 @@ impl AuthApiClient {
             method: "nothing",
             timeout: ::core::option::Option::None,
             idempotent: false,
+            cancel: false,
         };
         self.inner.call_plain(&__SPEC, &[])
     }
@@ -100,6 +107,7 @@ impl AuthApiClient {
             method: "plain",
             timeout: ::core::option::Option::None,
             idempotent: false,
+            cancel: false,
         };
         self.inner
             .call_plain(
@@ -134,9 +142,25 @@ impl AuthApiClient {
                 ::core::time::Duration::from_millis(2000u64),
             ),
             idempotent: true,
+            cancel: false,
         };
         self.inner
             .call(&__SPEC, &[("type", &::core::convert::AsRef::<str>::as_ref(&r#type))])
+    }
+    /// Calls `report` of the API `auth`.
+    ///
+    /// Giving up the call before its answer came, by dropping it or by its timeout, cancels it at its provider.
+    pub(crate) fn report(
+        &self,
+    ) -> ::lightbus::Call<Vec<String>, ::core::convert::Infallible> {
+        static __SPEC: ::lightbus::__private::CallSpec = ::lightbus::__private::CallSpec {
+            api: "auth",
+            method: "report",
+            timeout: ::core::option::Option::None,
+            idempotent: false,
+            cancel: true,
+        };
+        self.inner.call_plain(&__SPEC, &[])
     }
     /// Calls `provided` of the API `auth`.
     pub(crate) fn provided(
@@ -148,6 +172,7 @@ impl AuthApiClient {
             method: "provided",
             timeout: ::core::option::Option::None,
             idempotent: false,
+            cancel: false,
         };
         self.inner.call_plain(&__SPEC, &[("number", &number)])
     }
@@ -193,6 +218,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
         ::lightbus::__private::Method {
             name: "nothing",
             idempotent: false,
+            cancel: false,
             call: |__api, _| {
                 ::lightbus::__private::Ok(
                     ::lightbus::__private::run(async move {
@@ -206,6 +232,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
         ::lightbus::__private::Method {
             name: "plain",
             idempotent: false,
+            cancel: false,
             call: |__api, __args| {
                 let __0 = __args.bytes("bytes")?;
                 let __1 = __args.get("number")?;
@@ -221,6 +248,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
         ::lightbus::__private::Method {
             name: "renamed",
             idempotent: true,
+            cancel: false,
             call: |__api, __args| {
                 let __0 = __args.get("type")?;
                 ::lightbus::__private::Ok(
@@ -233,8 +261,23 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
             },
         },
         ::lightbus::__private::Method {
+            name: "report",
+            idempotent: false,
+            cancel: true,
+            call: |__api, _| {
+                ::lightbus::__private::Ok(
+                    ::lightbus::__private::run(async move {
+                        ::lightbus::__private::reply_plain(
+                            <T as AuthApi>::report(&__api).await,
+                        )
+                    }),
+                )
+            },
+        },
+        ::lightbus::__private::Method {
             name: "provided",
             idempotent: false,
+            cancel: false,
             call: |__api, __args| {
                 let __0 = __args.get("number")?;
                 ::lightbus::__private::Ok(

@@ -98,6 +98,7 @@ impl AuthApiClient {
             method: "check",
             timeout: ::core::option::Option::None,
             idempotent: false,
+            cancel: false,
         };
         self.inner
             .call_plain(
@@ -189,6 +190,7 @@ impl<T: AuthApi> crate::bus::Service for AuthApiServer<T> {
         crate::bus::__private::Method {
             name: "check",
             idempotent: false,
+            cancel: false,
             call: |__api, __args| {
                 let __0 = __args.bytes("token")?;
                 crate::bus::__private::Ok(

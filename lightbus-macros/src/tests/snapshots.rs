@@ -90,6 +90,8 @@ fn calls_of_every_shape() {
                     /// As they signed up.
                     r#type: String,
                 ) -> Result<(), String>;
+                #[rpc(cancel)]
+                async fn report(&self) -> Vec<String>;
                 async fn provided(&self, number: u8) -> Option<u8> {
                     number.checked_add(1)
                 }

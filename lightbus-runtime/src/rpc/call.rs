@@ -31,6 +31,8 @@ pub struct CallSpec {
     pub timeout: Option<Duration>,
     /// May the method run again when a provider was lost while it worked on it?
     pub idempotent: bool,
+    /// Is the provider told when the caller has given up?
+    pub cancel: bool,
 }
 
 /// What generated clients stand on.
@@ -140,7 +142,8 @@ impl<T: DeserializeOwned, E> IntoFuture for Call<T, E> {
     }
 }
 
-/// A call under way. Dropping it forgets the call; the provider may still run it.
+/// A call under way. Dropping it gives the call up: the provider may still run it, unless the method says `#[rpc(cancel)]`: then it
+/// is told, and drops the method's future.
 #[must_use = "futures do nothing unless polled"]
 pub struct CallFuture<T, E> {
     spec: &'static CallSpec,

@@ -41,6 +41,10 @@ impl Failure {
         }
     }
 
+    pub(super) fn abandoned() -> Self {
+        Self::Timeout("the bus was closed before an answer came; the call may have run".to_owned())
+    }
+
     pub(super) fn into_error<E>(self, spec: &'static CallSpec) -> CallError<E> {
         let failure = |detail| {
             Box::new(CallFailure {

@@ -1,7 +1,11 @@
 //! Calls: the caller's side and the provider's side.
 
 mod call;
+mod caller;
+pub(crate) mod cancel;
 pub(crate) mod failure;
+mod in_progress;
+mod own_queue;
 pub(crate) mod pending;
 mod replies;
 mod request;

@@ -7,6 +7,7 @@ use lapin::BasicProperties;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::cancel::Canceller;
 use super::failure::Failure;
 use super::replies::Reply;
 use crate::wire;
@@ -15,27 +16,41 @@ pub(crate) type Answer = Result<Reply, Failure>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    calls: Mutex<HashMap<Uuid, oneshot::Sender<Answer>>>,
+    calls: Mutex<HashMap<Uuid, Call>>,
 }
 
-/// A waiting call. Dropped, it is forgotten, and a late reply is ignored.
+#[derive(Debug)]
+struct Call {
+    answer: oneshot::Sender<Answer>,
+    /// The API whose providers are told when the call is given up.
+    cancels: Option<&'static str>,
+}
+
+/// A waiting call. Dropped, it is given up: forgotten, and a late reply is ignored.
 pub(crate) struct Waiting<'a> {
     pending: &'a Pending,
+    canceller: Option<Canceller<'a>>,
     pub(crate) id: Uuid,
     pub(crate) answer: oneshot::Receiver<Answer>,
 }
 
 impl Pending {
-    fn calls(&self) -> MutexGuard<'_, HashMap<Uuid, oneshot::Sender<Answer>>> {
+    fn calls(&self) -> MutexGuard<'_, HashMap<Uuid, Call>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn register(&self) -> Waiting<'_> {
+    /// The id tells the time: to be made when the call leaves.
+    pub(crate) fn register<'a>(&'a self, canceller: Option<Canceller<'a>>) -> Waiting<'a> {
         let (sender, answer) = oneshot::channel();
         let id = wire::new_id();
-        self.calls().insert(id, sender);
+        let call = Call {
+            answer: sender,
+            cancels: canceller.as_ref().map(|canceller| canceller.api),
+        };
+        self.calls().insert(id, call);
         Waiting {
             pending: self,
+            canceller,
             id,
             answer,
         }
@@ -44,7 +59,18 @@ impl Pending {
     /// The call that a message answers, unless it has given up, or never was.
     pub(crate) fn take(&self, properties: &BasicProperties) -> Option<oneshot::Sender<Answer>> {
         let id = Uuid::try_parse(wire::call_id(properties)?.as_str()).ok()?;
-        self.calls().remove(&id)
+        self.calls().remove(&id).map(|call| call.answer)
+    }
+
+    /// Tells all that wait that no answer will come any more. Returns the calls whose providers want to know, with their APIs.
+    pub(crate) fn abandon(&self) -> Vec<(Uuid, &'static str)> {
+        let calls = std::mem::take(&mut *self.calls());
+        let tell = |(id, call): (Uuid, Call)| {
+            // One that gives up at this moment is not interested.
+            drop(call.answer.send(Err(Failure::abandoned())));
+            call.cancels.map(|api| (id, api))
+        };
+        calls.into_iter().filter_map(tell).collect()
     }
 
     #[cfg(test)]
@@ -55,7 +81,10 @@ impl Pending {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.pending.calls().remove(&self.id);
+        let unanswered = self.pending.calls().remove(&self.id).is_some();
+        if let Some(canceller) = self.canceller.as_ref().filter(|_| unanswered) {
+            canceller.cancel(self.id);
+        }
     }
 }
 
@@ -71,7 +100,7 @@ mod tests {
     #[test]
     fn a_dropped_call_leaves_nothing_behind() {
         let pending = Pending::default();
-        let (one, two) = (pending.register(), pending.register());
+        let (one, two) = (pending.register(None), pending.register(None));
         assert_eq!(pending.len(), 2);
         drop(one);
         assert_eq!(pending.len(), 1);
@@ -82,7 +111,7 @@ mod tests {
     #[test]
     fn an_answer_to_nobody_is_nobodys() {
         let pending = Pending::default();
-        let waiting = pending.register();
+        let waiting = pending.register(None);
         for id in ["", "x", "01a1fd88-d5d9-749a-96dd-18d6e3aec036"] {
             assert!(pending.take(&reply_to(id)).is_none());
         }

@@ -1,28 +1,25 @@
 //! The reply queue of this process: one task hands each answer to the call that waits for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::ShortString;
-use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::failure::Failure;
 use super::pending::Pending;
+use super::{cancel, own_queue};
 use crate::bus::Core;
 use crate::codec::Format;
-use crate::connection::consumer::{Consumers, Source};
+use crate::connection::consumer::Source;
 use crate::counters::Counters;
-use crate::delivery::{Outcome, Work, Worker};
+use crate::delivery::{Outcome, Work};
 use crate::error::Error;
 use crate::topology;
 use crate::wire::{self, Status};
 
 const PREFETCH: u16 = 2000;
-/// To take leave of the reply queue.
-const CLOSE_GRACE: Duration = Duration::from_millis(500);
 
 /// What a provider answered, not yet decoded.
 #[derive(Debug)]
@@ -35,41 +32,23 @@ pub(crate) struct Reply {
 }
 
 /// Declares the reply queue and starts the task that reads it.
-pub(super) async fn start(core: &Core) -> Result<(), Error> {
+pub(super) async fn start(core: &Arc<Core>) -> Result<(), Error> {
     let (app, instance) = (&core.config.app, &core.instance);
     let source = Source {
         queue: topology::reply_queue(app, instance),
         plan: topology::reply_plan(app, instance),
         prefetch: PREFETCH,
     };
-    core.own_queue(&source.queue);
-    let worker = Worker {
-        slots: Arc::new(Semaphore::new(1)),
-        grace: CLOSE_GRACE,
-        refuses: false,
-        tasks: core.life.late_tasks.clone(),
-    };
     // Not the core itself: its tasks must not keep each other alive.
-    let (pending, stop) = (Arc::clone(&core.pending), core.life.drained.child_token());
-    let (limit, counters) = (core.config.payload_limit, Arc::clone(&core.counters));
-    // Given up by its caller, it is tried again by the next one.
-    let guard = stop.clone().drop_guard();
-    let (mut consumers, started) = Consumers::new(&core.io.publish, source, stop.clone());
-    core.life.late_tasks.spawn_on(
-        async move {
-            while let Some(consumer) = consumers.next().await {
-                worker
-                    .work(consumer, &stop, |delivery| {
-                        take(&pending, &counters, delivery, limit)
-                    })
-                    .await;
-            }
-        },
-        &core.handle,
-    );
-    started.await.unwrap_or(Err(Error::Closed))?;
-    guard.disarm();
-    Ok(())
+    let (pending, counters) = (Arc::clone(&core.pending), Arc::clone(&core.counters));
+    let (limit, weak) = (core.config.payload_limit, Arc::downgrade(core));
+    let take = move |delivery| take(&pending, &counters, delivery, limit);
+    let end = move || {
+        if let Some(core) = weak.upgrade() {
+            cancel::abandon_calls(&core);
+        }
+    };
+    own_queue::read(core, source, take, end).await
 }
 
 fn take(pending: &Pending, counters: &Counters, delivery: Delivery, limit: usize) -> Work {

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::call::CallSpec;
+use super::cancel::Canceller;
 use super::failure::Failure;
 use super::pending::Waiting;
 use super::replies::{self, Reply};
@@ -116,12 +117,11 @@ impl Request {
         let exchange = topology::rpc_name(self.spec.api);
         let not_sent = |_| self.not_sent(timeout, "the broker is slow to set things up");
         let mut waiting = loop {
-            if !core.direct.is_ready(&exchange) {
+            if !self.is_ready(&exchange) {
                 let ready = tokio::time::timeout_at(deadline, self.prepare(&exchange)).await;
                 ready.map_err(not_sent)??;
             }
-            // The id tells the time, so it is made when the call leaves.
-            let waiting = core.pending.register();
+            let waiting = core.pending.register(Canceller::of(core, self.spec));
             let left = deadline.saturating_duration_since(Instant::now());
             let message = Outgoing {
                 exchange: &exchange,
@@ -137,7 +137,12 @@ impl Request {
         self.wait(&mut waiting, deadline, timeout).await
     }
 
-    /// The reply queue, an open channel, and the API's exchange: needed once, then known.
+    fn is_ready(&self, exchange: &str) -> bool {
+        let direct = &self.bus.core().direct;
+        direct.is_ready(exchange) && (!self.spec.cancel || direct.is_ready(topology::CONTROL))
+    }
+
+    /// The reply queue, an open channel, and the exchanges: needed once, then known.
     async fn prepare(&self, exchange: &str) -> Result<(), Failure> {
         let core = self.bus.core();
         let failed = |error: Error| Failure::Connection(error.to_string());
@@ -145,10 +150,9 @@ impl Request {
             .get_or_try_init(|| replies::start(core))
             .await
             .map_err(failed)?;
-        while !core.direct.is_ready(exchange) {
+        while !self.is_ready(exchange) {
             core.direct.open().await.map_err(closed)?;
-            let plan = || topology::caller_plan(self.spec.api);
-            match core.direct.ensure(exchange, plan).await {
+            match self.ensure(exchange).await {
                 // Lost while declaring: there will be another connection.
                 Err(Error::Broker { .. } | Error::Closed) if !core.life.stop.is_cancelled() => {
                     pause().await
@@ -157,6 +161,16 @@ impl Request {
             }
         }
         Ok(())
+    }
+
+    async fn ensure(&self, exchange: &str) -> Result<(), Error> {
+        let direct = &self.bus.core().direct;
+        if self.spec.cancel {
+            let plan = topology::control_plan;
+            direct.ensure(topology::CONTROL, plan).await?;
+        }
+        let plan = || topology::caller_plan(self.spec.api);
+        direct.ensure(exchange, plan).await
     }
 
     async fn wait(

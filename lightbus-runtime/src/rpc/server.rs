@@ -1,26 +1,25 @@
 //! The provider's side of a call: decode, run, reply.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use lapin::message::Delivery;
 use lapin::types::ShortString;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
+use super::caller::Caller;
+use super::cancel::{self, Cancellable};
+use super::in_progress::{CallKey, InProgress};
 use crate::args::Args;
 use crate::bus::{Bus, Core};
 use crate::codec::Format;
 use crate::connection::consumer::{Consumers, Source};
-use crate::connection::pause;
-use crate::connection::publisher::Outgoing;
 use crate::context::{Context, Subject};
-use crate::delivery::{Outcome, Work, Worker, catch_panic, catch_panic_now};
+use crate::delivery::{Handling, Outcome, Work, Worker, catch_panic, catch_panic_now};
 use crate::error::Error;
 use crate::service::{Answer, Dispatch, HandlerFuture, Service, Table};
 use crate::topology;
@@ -35,6 +34,7 @@ pub struct Serve {
     bus: Bus,
     api: &'static str,
     methods: Vec<&'static str>,
+    cancels: bool,
     dispatch: Arc<dyn Dispatch>,
     concurrency: u16,
 }
@@ -45,6 +45,7 @@ impl Serve {
             bus: bus.clone(),
             api: S::NAME,
             methods: S::METHODS.iter().map(|method| method.name).collect(),
+            cancels: S::METHODS.iter().any(|method| method.cancel),
             dispatch: Arc::new(Table::new(service)),
             concurrency: bus.core().config.concurrency,
         }
@@ -58,9 +59,16 @@ impl Serve {
 
     async fn start(self) -> Result<Serving, Error> {
         let core = self.bus.core();
+        let mut plan = topology::rpc_plan(self.api, self.methods.iter().copied());
+        if self.cancels {
+            core.control
+                .get_or_try_init(|| cancel::listen(core))
+                .await?;
+            plan = topology::with_cancels(plan, self.api, &core.config.app, &core.instance);
+        }
         let source = Source {
             queue: topology::rpc_name(self.api),
-            plan: topology::rpc_plan(self.api, self.methods.iter().copied()),
+            plan,
             prefetch: self.concurrency,
         };
         let stop = core.life.stop.child_token();
@@ -149,32 +157,21 @@ struct Server {
     slots: Arc<Semaphore>,
 }
 
-/// Where the answer of one call goes.
-struct Caller {
-    exchange: String,
-    instance: String,
-    id: ShortString,
-}
-
 impl Server {
     fn begin(&self, delivery: Delivery) -> Work {
-        let Some(caller) = caller(&delivery) else {
+        let Some(caller) = Caller::of(&delivery.properties) else {
             self.core.counters.calls_refused.add();
             warn!(api = self.api, app = ?delivery.properties.app_id(), id = ?delivery.properties.message_id(),
                 "dropped a call that names no legal reply address, or is no call");
             return Work::Settled(Outcome::Done);
         };
-        if delivery.redelivered && self.in_progress.contains(&caller.id) {
+        if delivery.redelivered && self.in_progress.contains(&delivery.properties) {
             // The connection was lost before the acknowledgement got through. The running handler answers on the new one.
             return Work::Settled(Outcome::Done);
         }
         match self.accept(&delivery) {
             Ok((method, format)) => self.run(caller, method, format, delivery),
-            Err((status, detail)) => {
-                self.core.counters.calls_refused.add();
-                debug!(api = self.api, method = %delivery.routing_key, status = status.as_str(), detail, "refused a call");
-                self.refuse(caller, status, &detail)
-            }
+            Err((status, detail)) => self.refuse(caller, &delivery.routing_key, status, detail),
         }
     }
 
@@ -214,13 +211,19 @@ impl Server {
     }
 
     fn run(&self, caller: Caller, method: usize, format: Format, delivery: Delivery) -> Work {
+        let cancellable = match self.cancellable(method, &delivery) {
+            Ok(cancellable) => cancellable,
+            Err(GivenUp) => return Work::Settled(Outcome::Done),
+        };
         let data = delivery.data;
         let decoded = catch_panic_now(|| {
             Args::parse(data, format).and_then(|args| self.dispatch.call(method, args))
         });
         let handler = match decoded {
             Ok(Ok(handler)) => handler,
-            Ok(Err(error)) => return self.refuse(caller, Status::BadArguments, &error.0),
+            Ok(Err(error)) => {
+                return self.refuse(caller, &delivery.routing_key, Status::BadArguments, error.0);
+            }
             Err(panic) => {
                 error!(
                     api = self.api,
@@ -228,7 +231,12 @@ impl Server {
                     panic,
                     "decoding a call's arguments panicked"
                 );
-                return self.refuse(caller, Status::Panicked, "");
+                return self.refuse(
+                    caller,
+                    &delivery.routing_key,
+                    Status::Panicked,
+                    String::new(),
+                );
             }
         };
         let subject = Subject {
@@ -236,21 +244,51 @@ impl Server {
             name: self.dispatch.name(method),
         };
         let context = Context::new(delivery.properties, subject, delivery.redelivered);
-        let handling = Box::pin(handle(
+        let deadline = context.deadline().map(Instant::from);
+        let handling = handle(
             Arc::clone(&self.core),
             Arc::clone(&self.in_progress),
             caller,
             context,
             handler,
-        ));
+        );
+        let handling: Handling = match cancellable {
+            None => Box::pin(handling),
+            Some(cancellable) => {
+                let counters = Arc::clone(&self.core.counters);
+                Box::pin(cancellable.run(deadline, counters, handling))
+            }
+        };
         match self.dispatch.is_idempotent(method) {
             true => Work::Attached(handling),
             false => Work::Detached(handling),
         }
     }
 
-    fn refuse(&self, caller: Caller, status: Status, detail: &str) -> Work {
-        let (core, detail) = (Arc::clone(&self.core), detail.to_owned());
+    /// For methods with `#[rpc(cancel)]`: what ends the handler when the caller gives up.
+    fn cancellable(
+        &self,
+        method: usize,
+        delivery: &Delivery,
+    ) -> Result<Option<Cancellable>, GivenUp> {
+        if !self.dispatch.may_be_cancelled(method) {
+            return Ok(None);
+        }
+        let Some(call) = CallKey::of(&delivery.properties) else {
+            return Ok(None);
+        };
+        let begun = self.core.cancels.begin(call);
+        if begun.is_none() {
+            self.core.counters.calls_cancelled.add();
+            debug!(api = self.api, method = %delivery.routing_key, "a call had been given up before it began");
+        }
+        begun.map(Some).ok_or(GivenUp)
+    }
+
+    fn refuse(&self, caller: Caller, method: &ShortString, status: Status, detail: String) -> Work {
+        self.core.counters.calls_refused.add();
+        debug!(api = self.api, %method, status = status.as_str(), detail, "refused a call");
+        let core = Arc::clone(&self.core);
         Work::Detached(Box::pin(async move {
             caller.answer(&core, Some((status, &detail)), &[]).await;
             Outcome::Done
@@ -258,44 +296,8 @@ impl Server {
     }
 }
 
-/// Calls whose handlers did not finish at once, by the caller's id.
-#[derive(Debug, Default)]
-struct InProgress(Mutex<HashSet<ShortString>>);
-
-impl InProgress {
-    fn ids(&self) -> MutexGuard<'_, HashSet<ShortString>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn contains(&self, id: &ShortString) -> bool {
-        self.ids().contains(id)
-    }
-
-    /// Waits for a handler; noted down only if there is something to wait for.
-    async fn wait<T>(&self, id: &ShortString, handler: impl Future<Output = T>) -> T {
-        let mut handler = pin!(handler);
-        if let Poll::Ready(ended) = poll_fn(|cx| Poll::Ready(handler.as_mut().poll(cx))).await {
-            return ended;
-        }
-        self.ids().insert(id.clone());
-        let noted = Noted { calls: self, id };
-        let ended = handler.await;
-        drop(noted);
-        ended
-    }
-}
-
-/// Crosses a call out again, also when its handler is dropped.
-struct Noted<'a> {
-    calls: &'a InProgress,
-    id: &'a ShortString,
-}
-
-impl Drop for Noted<'_> {
-    fn drop(&mut self) {
-        self.calls.ids().remove(self.id);
-    }
-}
+/// The caller does not want the call to run any more.
+struct GivenUp;
 
 async fn handle(
     core: Arc<Core>,
@@ -305,7 +307,10 @@ async fn handle(
     handler: HandlerFuture,
 ) -> Outcome {
     let ended = in_progress
-        .wait(&caller.id, catch_panic(context.clone().scope(handler)))
+        .wait(
+            context.properties(),
+            catch_panic(context.clone().scope(handler)),
+        )
         .await;
     let limit = core.config.payload_limit;
     let (status, payload) = match ended {
@@ -336,64 +341,4 @@ async fn handle(
         caller.answer(&core, status, &payload).await;
     }
     Outcome::Done
-}
-
-fn caller(delivery: &Delivery) -> Option<Caller> {
-    let properties = &delivery.properties;
-    let is_request = properties
-        .kind()
-        .as_ref()
-        .is_some_and(|kind| kind.as_str() == wire::REQUEST);
-    let (app, instance) = wire::reply_to(properties).filter(|_| is_request)?;
-    Some(Caller {
-        exchange: topology::reply_exchange(app),
-        instance: instance.to_owned(),
-        id: wire::call_id(properties)?.clone(),
-    })
-}
-
-impl Caller {
-    async fn answer(self, core: &Core, status: Option<(Status, &str)>, payload: &[u8]) {
-        loop {
-            if !core.direct.is_ready(&self.exchange) {
-                match self.find(core).await {
-                    Some(true) => {}
-                    Some(false) => {
-                        core.counters.replies_dropped.add();
-                        warn!(
-                            exchange = self.exchange,
-                            "dropped a reply: its address does not exist"
-                        );
-                        return;
-                    }
-                    None => return,
-                }
-            }
-            let message = Outgoing {
-                exchange: &self.exchange,
-                key: &self.instance,
-                mandatory: false,
-                properties: core.sender.reply(self.id.clone(), status),
-                payload,
-            };
-            if core.direct.submit(message).is_ok() {
-                return;
-            }
-        }
-    }
-
-    /// Does the caller's exchange exist? `None` when the bus is closed. Waits out a lost connection: the caller's queue does too.
-    async fn find(&self, core: &Core) -> Option<bool> {
-        loop {
-            core.direct.open().await.ok()?;
-            match core.direct.find(&self.exchange).await {
-                Ok(found) => return Some(found),
-                Err(Error::Broker { .. } | Error::Closed) => pause().await,
-                Err(error) => {
-                    warn!(exchange = self.exchange, %error, "cannot reply");
-                    return Some(false);
-                }
-            }
-        }
-    }
 }

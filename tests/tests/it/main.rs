@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod calls;
+mod cancelling;
 mod connecting;
 mod dead_letters;
 mod events;

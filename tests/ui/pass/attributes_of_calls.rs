@@ -27,6 +27,11 @@ pub trait AuthApi {
     #[rpc(name = "old_name")]
     async fn OldName(&self) -> u8;
 
+    /// A call.
+    #[rpc(cancel, idempotent, timeout = "2s")]
+    async fn report(&self) -> u8;
+
+    #[rpc(cancel)]
     #[doc(hidden)]
     async fn hidden(&self) -> u8;
 
