@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, ShortString};
 
+use crate::config::LONGEST_WAIT;
 use crate::wire;
 
 tokio::task_local! {
@@ -53,10 +54,16 @@ impl Context {
     }
 
     pub(crate) fn new(properties: BasicProperties, subject: Subject, redelivered: bool) -> Self {
-        let deadline = wire::deadline_ms(&properties).map(|at| {
-            let left = u64::try_from(at.saturating_sub(wire::now_ms())).unwrap_or_default();
-            Instant::now() + Duration::from_millis(left)
-        });
+        Self::of_call(properties, subject, redelivered, None)
+    }
+
+    /// Of a call whose caller waits for so long from now on.
+    pub(crate) fn of_call(
+        properties: BasicProperties,
+        subject: Subject,
+        redelivered: bool,
+        left: Option<Duration>,
+    ) -> Self {
         let attempt = wire::header_number(&properties, wire::ATTEMPT);
         let attempt = attempt.and_then(|n| u32::try_from(n).ok());
         Self {
@@ -64,7 +71,7 @@ impl Context {
                 properties,
                 subject,
                 redelivered,
-                deadline,
+                deadline: left.map(|left| Instant::now() + left.min(LONGEST_WAIT)),
                 attempt: attempt.unwrap_or_default(),
             }),
         }
@@ -118,6 +125,10 @@ impl Context {
     }
 
     /// When the caller stops waiting. `None` for events.
+    ///
+    /// Machines' clocks need not agree: a caller's clock is known by its calls, of which the fastest tell by how much it differs. So no
+    /// call loses time to a wrong clock; one may seem to have a little more than it has, by what the fastest took on its way.
+    /// A clock that is set while its program runs is believed again within four minutes.
     pub fn deadline(&self) -> Option<Instant> {
         self.inner.deadline
     }

@@ -94,6 +94,9 @@ pub enum CallError<E> {
     ProviderFailed(Box<CallFailure>),
     /// There was no connection to the broker until the deadline, or the bus is closed. The call was not sent.
     Connection(Box<CallFailure>),
+    /// The broker blocks publishers, because it is low on memory or disk: until the deadline; or right now, and the calls and events
+    /// that wait for it fill the bus's share of memory already. The call was not sent.
+    Blocked(Box<CallFailure>),
     /// An answer came that cannot be read: too large, or not of the expected type, because the two sides were built from different
     /// versions of the API.
     BadReply(Box<CallFailure>),
@@ -138,6 +141,7 @@ impl<E> CallError<E> {
             Self::NotExecuted(failure) => CallError::NotExecuted(failure),
             Self::ProviderFailed(failure) => CallError::ProviderFailed(failure),
             Self::Connection(failure) => CallError::Connection(failure),
+            Self::Blocked(failure) => CallError::Blocked(failure),
             Self::BadReply(failure) => CallError::BadReply(failure),
         }
     }
@@ -146,7 +150,7 @@ impl<E> CallError<E> {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::NoProvider(_) | Self::NotExecuted(_) | Self::Connection(_)
+            Self::NoProvider(_) | Self::NotExecuted(_) | Self::Connection(_) | Self::Blocked(_)
         )
     }
 
@@ -161,6 +165,7 @@ impl<E> CallError<E> {
             | Self::NotExecuted(failure)
             | Self::ProviderFailed(failure)
             | Self::Connection(failure)
+            | Self::Blocked(failure)
             | Self::BadReply(failure) => Some(failure),
         }
     }

@@ -201,13 +201,18 @@ pub(crate) fn deadline_ms(properties: &BasicProperties) -> Option<i64> {
             .ok()?
             .get_timestamp()?;
         let (seconds, nanos) = made.to_unix();
-        let left: i64 = properties.expiration().as_ref()?.as_str().parse().ok()?;
+        let left = expiration_ms(properties)?;
         let made = i64::try_from(seconds)
             .ok()?
             .checked_mul(1000)?
             .checked_add(i64::from(nanos) / 1_000_000)?;
         made.checked_add(left)
     })
+}
+
+/// How long the message may wait in a queue, in milliseconds.
+pub(crate) fn expiration_ms(properties: &BasicProperties) -> Option<i64> {
+    properties.expiration().as_ref()?.as_str().parse().ok()
 }
 
 /// An application's own headers travel in a table of their own: they cannot pass for the bus's.

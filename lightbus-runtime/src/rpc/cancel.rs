@@ -95,7 +95,8 @@ pub(super) async fn listen(core: &Core) -> Result<(), Error> {
         }
         Work::Settled(Outcome::Done)
     };
-    own_queue::read(core, source, take, || {}).await
+    let starting = own_queue::read(core, source, take, || {});
+    starting.first_start(core).await
 }
 
 /// Calls in progress that may be cancelled, and calls that were cancelled before they came.

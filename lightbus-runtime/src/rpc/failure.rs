@@ -16,6 +16,7 @@ pub(crate) enum Failure {
     NotExecuted(String),
     ProviderFailed(String),
     Connection(String),
+    Blocked(String),
     BadReply(String),
 }
 
@@ -63,6 +64,7 @@ impl Failure {
             Self::NotExecuted(detail) => CallError::NotExecuted(failure(detail)),
             Self::ProviderFailed(detail) => CallError::ProviderFailed(failure(detail)),
             Self::Connection(detail) => CallError::Connection(failure(detail)),
+            Self::Blocked(detail) => CallError::Blocked(failure(detail)),
             Self::BadReply(detail) => CallError::BadReply(failure(detail)),
         }
     }

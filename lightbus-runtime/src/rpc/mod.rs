@@ -3,6 +3,7 @@
 mod call;
 mod caller;
 pub(crate) mod cancel;
+mod clocks;
 pub(crate) mod failure;
 mod in_progress;
 mod own_queue;

@@ -48,7 +48,8 @@ pub(super) async fn start(core: &Arc<Core>) -> Result<(), Error> {
             cancel::abandon_calls(&core);
         }
     };
-    own_queue::read(core, source, take, end).await
+    // Nothing may be sent before: its answer would be lost.
+    own_queue::read(core, source, take, end).being_read().await
 }
 
 fn take(pending: &Pending, counters: &Counters, delivery: Delivery, limit: usize) -> Work {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::call::CallSpec;
@@ -86,9 +86,7 @@ impl Request {
         let deadline = Instant::now() + timeout;
         let core = self.bus.core();
         let payload = self.payload.as_deref().unwrap_or_default();
-        let room = tokio::time::timeout_at(deadline, core.budget.reserve(payload.len())).await;
-        let _room = room
-            .map_err(|_| self.not_sent(timeout, "too many calls are waiting for their answers"))?;
+        let _room = self.reserve(payload.len(), deadline, timeout).await?;
         let mut longest = RETRY_FIRST;
         loop {
             let reply = self.attempt(payload, deadline, timeout).await?;
@@ -104,6 +102,31 @@ impl Request {
             tokio::time::sleep(longest.mul_f64(chance()).min(left / 2)).await;
             longest = (longest * 2).min(RETRY_LONGEST);
         }
+    }
+
+    /// Room in the budget. While the broker takes nothing there is no waiting for it: the program is to feel the pressure.
+    async fn reserve(
+        &self,
+        payload: usize,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        let core = self.bus.core();
+        let room = core.budget.try_reserve(payload);
+        if room.is_some() {
+            return Ok(room);
+        }
+        if core.io.publish.is_blocked() {
+            return Err(Failure::Blocked(format!(
+                "not sent: {}, and the messages that wait for it fill their share of memory",
+                core.io
+                    .publish
+                    .trouble()
+                    .unwrap_or("the broker blocks publishers")
+            )));
+        }
+        let room = tokio::time::timeout_at(deadline, core.budget.reserve(payload)).await;
+        room.map_err(|_| self.not_sent(timeout, "too many calls are waiting for their answers"))
     }
 
     /// Sends the call once, and waits for its answer.
@@ -235,7 +258,11 @@ impl Request {
     fn not_sent(&self, timeout: Duration, otherwise: &str) -> Failure {
         let core = self.bus.core();
         let why = core.io.publish.trouble().unwrap_or(otherwise);
-        Failure::Connection(format!("not sent within {} ms: {why}", timeout.as_millis()))
+        let detail = format!("not sent within {} ms: {why}", timeout.as_millis());
+        match core.io.publish.is_blocked() {
+            true => Failure::Blocked(detail),
+            false => Failure::Connection(detail),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapin::message::Delivery;
 use lapin::types::ShortString;
@@ -13,6 +14,7 @@ use tracing::{debug, error, warn};
 
 use super::caller::Caller;
 use super::cancel::{self, Cancellable};
+use super::clocks::Clocks;
 use super::in_progress::{CallKey, InProgress};
 use crate::args::Args;
 use crate::bus::{Bus, Core};
@@ -23,10 +25,7 @@ use crate::delivery::{Handling, Outcome, Work, Worker, catch_panic, catch_panic_
 use crate::error::Error;
 use crate::service::{Answer, Dispatch, HandlerFuture, Service, Table};
 use crate::topology;
-use crate::wire::{self, Status};
-
-/// How far the clocks of two machines may be apart before a call is thought to be expired, in milliseconds.
-const CLOCK_SKEW_MS: i64 = 1000;
+use crate::wire::Status;
 
 /// Serves an API once it is awaited; made by [`Bus::serve`].
 #[must_use = "nothing is served until this is awaited"]
@@ -79,11 +78,12 @@ impl Serve {
             refuses: true,
             ..core.worker(self.concurrency)
         };
-        let server = Server {
+        let mut server = Server {
             core: Arc::clone(core),
             api: self.api,
             dispatch: self.dispatch,
             in_progress: Arc::default(),
+            clocks: Clocks::default(),
             stop: stop.clone(),
             slots: Arc::clone(&worker.slots),
         };
@@ -153,12 +153,22 @@ struct Server {
     api: &'static str,
     dispatch: Arc<dyn Dispatch>,
     in_progress: Arc<InProgress>,
+    clocks: Clocks,
     stop: CancellationToken,
     slots: Arc<Semaphore>,
 }
 
+/// A call that may run.
+#[derive(Clone, Copy)]
+struct Accepted {
+    method: usize,
+    format: Format,
+    /// Until its deadline.
+    left: Option<Duration>,
+}
+
 impl Server {
-    fn begin(&self, delivery: Delivery) -> Work {
+    fn begin(&mut self, delivery: Delivery) -> Work {
         let Some(caller) = Caller::of(&delivery.properties) else {
             self.core.counters.calls_refused.add();
             warn!(api = self.api, app = ?delivery.properties.app_id(), id = ?delivery.properties.message_id(),
@@ -170,13 +180,13 @@ impl Server {
             return Work::Settled(Outcome::Done);
         }
         match self.accept(&delivery) {
-            Ok((method, format)) => self.run(caller, method, format, delivery),
+            Ok(accepted) => self.run(caller, accepted, delivery),
             Err((status, detail)) => self.refuse(caller, &delivery.routing_key, status, detail),
         }
     }
 
     /// Everything that is checked before the method may run.
-    fn accept(&self, delivery: &Delivery) -> Result<(usize, Format), (Status, String)> {
+    fn accept(&mut self, delivery: &Delivery) -> Result<Accepted, (Status, String)> {
         let none = String::new;
         let method = self
             .dispatch
@@ -185,8 +195,8 @@ impl Server {
         if delivery.redelivered && !self.dispatch.is_idempotent(method) {
             return Err((Status::Redelivered, none()));
         }
-        let deadline = wire::deadline_ms(&delivery.properties);
-        if deadline.is_some_and(|at| at.saturating_add(CLOCK_SKEW_MS) < wire::now_ms()) {
+        let left = self.clocks.time_left(&delivery.properties);
+        if left.is_some_and(|left| left.is_zero()) {
             return Err((Status::Expired, none()));
         }
         // Not rejected: it would come back as delivered before, and no other provider would dare to run it.
@@ -207,17 +217,22 @@ impl Server {
             .as_ref()
             .map(ShortString::as_str);
         let format = Format::of(content_type).map_err(|error| (Status::BadArguments, error.0))?;
-        Ok((method, format))
+        Ok(Accepted {
+            method,
+            format,
+            left,
+        })
     }
 
-    fn run(&self, caller: Caller, method: usize, format: Format, delivery: Delivery) -> Work {
+    fn run(&self, caller: Caller, accepted: Accepted, delivery: Delivery) -> Work {
+        let method = accepted.method;
         let cancellable = match self.cancellable(method, &delivery) {
             Ok(cancellable) => cancellable,
             Err(GivenUp) => return Work::Settled(Outcome::Done),
         };
         let data = delivery.data;
         let decoded = catch_panic_now(|| {
-            Args::parse(data, format).and_then(|args| self.dispatch.call(method, args))
+            Args::parse(data, accepted.format).and_then(|args| self.dispatch.call(method, args))
         });
         let handler = match decoded {
             Ok(Ok(handler)) => handler,
@@ -243,7 +258,12 @@ impl Server {
             api: self.api,
             name: self.dispatch.name(method),
         };
-        let context = Context::new(delivery.properties, subject, delivery.redelivered);
+        let context = Context::of_call(
+            delivery.properties,
+            subject,
+            delivery.redelivered,
+            accepted.left,
+        );
         let deadline = context.deadline().map(Instant::from);
         let handling = handle(
             Arc::clone(&self.core),
