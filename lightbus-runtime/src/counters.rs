@@ -24,6 +24,7 @@ pub(crate) struct Counters {
     pub(crate) events_dead: Counter,
     pub(crate) events_dropped: Counter,
     pub(crate) calls_refused: Counter,
+    pub(crate) calls_unanswered: Counter,
     pub(crate) calls_retried: Counter,
     pub(crate) calls_given_up: Counter,
     pub(crate) calls_cancelled: Counter,
@@ -49,6 +50,8 @@ pub struct Counts {
     /// Calls that this process refused to run: expired, unreadable, too large, unknown, delivered before, or without a legal address
     /// for the answer; or because it was shutting down.
     pub calls_refused: u64,
+    /// Calls that this process began and did not answer: their handlers were cancelled, or still running at the end of the grace period.
+    pub calls_unanswered: u64,
     /// Calls of this process that a provider gave back because it was shutting down, and that were sent again.
     pub calls_retried: u64,
     /// Calls of `#[rpc(cancel)]` methods that this process gave up before their answer came, and told the providers so.
@@ -77,6 +80,7 @@ impl Counters {
             events_dead: self.events_dead.get(),
             events_dropped: self.events_dropped.get(),
             calls_refused: self.calls_refused.get(),
+            calls_unanswered: self.calls_unanswered.get(),
             calls_retried: self.calls_retried.get(),
             calls_given_up: self.calls_given_up.get(),
             calls_cancelled: self.calls_cancelled.get(),

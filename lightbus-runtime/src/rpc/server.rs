@@ -21,6 +21,7 @@ use crate::bus::{Bus, Core};
 use crate::codec::Format;
 use crate::connection::consumer::{Consumers, Source};
 use crate::context::{Context, Subject};
+use crate::counters::Counters;
 use crate::delivery::{Handling, Outcome, Work, Worker, catch_panic, catch_panic_now};
 use crate::error::Error;
 use crate::service::{Answer, Dispatch, HandlerFuture, Service, Table};
@@ -326,6 +327,11 @@ async fn handle(
     context: Context,
     handler: HandlerFuture,
 ) -> Outcome {
+    let mut unanswered = Unanswered {
+        counters: &core.counters,
+        context: &context,
+        ended: false,
+    };
     let ended = in_progress
         .wait(
             context.properties(),
@@ -360,5 +366,22 @@ async fn handle(
     } else {
         caller.answer(&core, status, &payload).await;
     }
+    unanswered.ended = true;
     Outcome::Done
+}
+
+/// Tells of a handler that is dropped before it has answered.
+struct Unanswered<'a> {
+    counters: &'a Counters,
+    context: &'a Context,
+    ended: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.counters.calls_unanswered.add();
+            debug!(context = ?self.context, "a handler ended without an answer: cancelled, or at the end of the grace period");
+        }
+    }
 }
