@@ -213,8 +213,9 @@ impl Bus {
         self.core.life.stop.cancel();
     }
 
-    /// Closes the bus: takes no new calls and events, lets those in progress finish within the grace period, deletes this
-    /// instance's queues, and closes the connections. Not from within a handler, which it would wait for: there, use
+    /// Closes the bus: takes no new calls and events, gives back calls that it has not begun, lets what is in progress finish
+    /// within the grace period, gives up its own calls, deletes this instance's queues, and closes the connections: in the grace
+    /// period and a few seconds, also while the broker hangs or is gone. Not from within a handler, which it would wait for: there, use
     /// [`shutdown`](Self::shutdown).
     pub async fn close(&self) {
         self.shutdown();

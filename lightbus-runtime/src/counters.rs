@@ -68,7 +68,7 @@ pub struct Counts {
     pub control_ignored: u64,
     /// Replies that no call waits for: it had given up, or never was.
     pub replies_ignored: u64,
-    /// Replies that had nowhere to go: the caller's address does not exist.
+    /// Replies that had nowhere to go: the caller's address does not exist, or the bus was closed before they could leave.
     pub replies_dropped: u64,
 }
 

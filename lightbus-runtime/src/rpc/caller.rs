@@ -35,15 +35,8 @@ impl Caller {
             if !core.direct.is_ready(&self.exchange) {
                 match self.find(core).await {
                     Some(true) => {}
-                    Some(false) => {
-                        core.counters.replies_dropped.add();
-                        warn!(
-                            exchange = self.exchange,
-                            "dropped a reply: its address does not exist"
-                        );
-                        return;
-                    }
-                    None => return,
+                    Some(false) => return self.dropped(core, "its address does not exist"),
+                    None => return self.dropped(core, "the bus was closed"),
                 }
             }
             let message = Outgoing {
@@ -57,6 +50,11 @@ impl Caller {
                 return;
             }
         }
+    }
+
+    fn dropped(&self, core: &Core, why: &str) {
+        core.counters.replies_dropped.add();
+        warn!(exchange = self.exchange, id = %self.id, "dropped a reply: {why}");
     }
 
     /// Does the caller's exchange exist? `None` when the bus is closed. Waits out a lost connection: the caller's queue does too.

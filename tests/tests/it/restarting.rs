@@ -252,3 +252,39 @@ async fn give_back(channel: Channel, queue: &'static str, app: String, instance:
             .unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_handler_that_outlasts_the_grace_period_is_ended_and_counted() -> anyhow::Result<()> {
+    #[lightbus::api(name = "restarting_grace")]
+    trait Api {
+        async fn endless(&self);
+    }
+    struct Provider(Arc<AtomicUsize>);
+    impl Api for Provider {
+        async fn endless(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let grace = Duration::from_millis(200);
+    let provider = broker.builder("endless-provider").grace(grace);
+    let (provider, begun) = (provider.connect().await?, Arc::<AtomicUsize>::default());
+    let serve = provider.serve(ApiServer::new(Provider(Arc::clone(&begun))));
+    serve.await?;
+    let peer = broker.bus("endless-peer").await?;
+    let api = ApiClient::new(&peer);
+    let call = tokio::spawn(async move { api.endless().await });
+    eventually("the handler runs", async || {
+        begun.load(Ordering::SeqCst) == 1
+    })
+    .await?;
+    let asked = Instant::now();
+    provider.close().await;
+    assert!(asked.elapsed() < Duration::from_secs(4));
+    assert_eq!(provider.counts().calls_unanswered, 1);
+    call.abort();
+    // It was acknowledged when it began: nobody runs it again.
+    let foreign = broker.foreign().await?;
+    foreign.until("lb.rpc.restarting_grace", 0, 0).await
+}
