@@ -79,6 +79,13 @@ impl Pending {
     }
 }
 
+impl Waiting<'_> {
+    /// Then nobody needs to be told that it is given up.
+    pub(crate) fn was_not_sent(mut self) {
+        self.canceller = None;
+    }
+}
+
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let unanswered = self.pending.calls().remove(&self.id).is_some();

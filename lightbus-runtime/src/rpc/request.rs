@@ -93,12 +93,12 @@ impl Request {
             if reply.status != Some(Status::ShuttingDown) {
                 return Ok(reply);
             }
-            core.counters.calls_retried.add();
             // Jitter, so that the calls which a stopping provider gives back do not all come to the next one at once.
             let left = deadline.saturating_duration_since(Instant::now());
             if left < RETRY_LAST {
                 return Err(not_executed(timeout));
             }
+            core.counters.calls_retried.add();
             tokio::time::sleep(longest.mul_f64(chance()).min(left / 2)).await;
             longest = (longest * 2).min(RETRY_LONGEST);
         }
@@ -156,6 +156,7 @@ impl Request {
             if core.direct.submit(message).is_ok() {
                 break waiting;
             }
+            waiting.was_not_sent();
         };
         self.wait(&mut waiting, deadline, timeout).await
     }

@@ -225,54 +225,28 @@ impl Server {
         })
     }
 
-    fn run(&self, caller: Caller, accepted: Accepted, delivery: Delivery) -> Work {
+    fn run(&self, caller: Caller, accepted: Accepted, mut delivery: Delivery) -> Work {
         let method = accepted.method;
         let cancellable = match self.cancellable(method, &delivery) {
             Ok(cancellable) => cancellable,
             Err(GivenUp) => return Work::Settled(Outcome::Done),
         };
-        let data = delivery.data;
-        let decoded = catch_panic_now(|| {
-            Args::parse(data, accepted.format).and_then(|args| self.dispatch.call(method, args))
-        });
-        let handler = match decoded {
-            Ok(Ok(handler)) => handler,
-            Ok(Err(error)) => {
-                return self.refuse(caller, &delivery.routing_key, Status::BadArguments, error.0);
-            }
-            Err(panic) => {
-                error!(
-                    api = self.api,
-                    method = self.dispatch.name(method),
-                    panic,
-                    "decoding a call's arguments panicked"
-                );
-                return self.refuse(
-                    caller,
-                    &delivery.routing_key,
-                    Status::Panicked,
-                    String::new(),
-                );
+        let data = std::mem::take(&mut delivery.data);
+        let handler = match self.decode(accepted, data) {
+            Ok(handler) => handler,
+            Err((status, detail)) => {
+                return self.refuse(caller, &delivery.routing_key, status, detail);
             }
         };
         let subject = Subject {
             api: self.api,
             name: self.dispatch.name(method),
         };
-        let context = Context::of_call(
-            delivery.properties,
-            subject,
-            delivery.redelivered,
-            accepted.left,
-        );
+        let (properties, left) = (delivery.properties, accepted.left);
+        let context = Context::of_call(properties, subject, delivery.redelivered, left);
         let deadline = context.deadline().map(Instant::from);
-        let handling = handle(
-            Arc::clone(&self.core),
-            Arc::clone(&self.in_progress),
-            caller,
-            context,
-            handler,
-        );
+        let (core, in_progress) = (Arc::clone(&self.core), Arc::clone(&self.in_progress));
+        let handling = handle(core, in_progress, caller, context, handler);
         let handling: Handling = match cancellable {
             None => Box::pin(handling),
             Some(cancellable) => {
@@ -283,6 +257,24 @@ impl Server {
         match self.dispatch.is_idempotent(method) {
             true => Work::Attached(handling),
             false => Work::Detached(handling),
+        }
+    }
+
+    fn decode(&self, accepted: Accepted, data: Vec<u8>) -> Result<HandlerFuture, (Status, String)> {
+        let Accepted { method, format, .. } = accepted;
+        let decoded = catch_panic_now(|| {
+            Args::parse(data, format).and_then(|args| self.dispatch.call(method, args))
+        });
+        match decoded {
+            Ok(handler) => handler.map_err(|error| (Status::BadArguments, error.0)),
+            Err(panic) => {
+                let method = self.dispatch.name(method);
+                error!(
+                    api = self.api,
+                    method, panic, "decoding a call's arguments panicked"
+                );
+                Err((Status::Panicked, String::new()))
+            }
         }
     }
 
