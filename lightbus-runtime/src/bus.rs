@@ -17,7 +17,7 @@ use crate::connection::publisher::{Mode, Publisher};
 use crate::connection::{IoThread, Life, declare};
 use crate::counters::{Counters, Counts};
 use crate::dead_letters::DeadLetters;
-use crate::delivery::Worker;
+use crate::delivery::{AtStop, Worker};
 use crate::error::Error;
 use crate::grammar::check_name;
 use crate::health::{Health, HealthChanges};
@@ -239,11 +239,11 @@ impl Core {
         self.life.tasks.spawn_on(task, &self.handle)
     }
 
-    pub(crate) fn worker(&self, concurrency: u16) -> Worker {
+    pub(crate) fn worker(&self, concurrency: u16, at_stop: AtStop) -> Worker {
         Worker {
             slots: Arc::new(Semaphore::new(concurrency.into())),
             grace: self.config.grace,
-            refuses: false,
+            at_stop,
             tasks: self.life.tasks.clone(),
         }
     }

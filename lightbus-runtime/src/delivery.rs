@@ -43,6 +43,17 @@ pub(crate) enum Work {
 
 pub(crate) type Handling = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
+/// What becomes at a stop of deliveries that have arrived and not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtStop {
+    /// They are handled, as far as the grace period goes.
+    Handle,
+    /// Those that find no slot are begun nevertheless: they will be refused.
+    Refuse,
+    /// They go back to their place in the queue, together with the consumer: without it the next replica would begin with those behind them.
+    HandBack,
+}
+
 /// How handlers are run.
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
@@ -50,8 +61,7 @@ pub(crate) struct Worker {
     pub(crate) slots: Arc<Semaphore>,
     /// How long they may go on after a stop.
     pub(crate) grace: Duration,
-    /// What has arrived at a stop and finds no slot: is it begun nevertheless, because it will be refused?
-    pub(crate) refuses: bool,
+    pub(crate) at_stop: AtStop,
     /// Where handlers finish whose consumer was lost under them.
     pub(crate) tasks: TaskTracker,
 }
@@ -104,6 +114,14 @@ impl Worker {
         self.slots.available_permits() > 0
     }
 
+    fn begins_at_stop(&self) -> bool {
+        match self.at_stop {
+            AtStop::Handle => self.has_slot(),
+            AtStop::Refuse => true,
+            AtStop::HandBack => false,
+        }
+    }
+
     /// Waits until a handler may run.
     async fn slot(&self) {
         // The semaphore is never closed.
@@ -138,9 +156,11 @@ impl Worker {
         mut start: impl FnMut(Delivery) -> Work,
     ) {
         let finish = async {
-            consumer.cancel().await;
+            if self.at_stop != AtStop::HandBack {
+                consumer.cancel().await;
+            }
             loop {
-                while (self.refuses || self.has_slot())
+                while self.begins_at_stop()
                     && let Some(delivery) = consumer.ready()
                 {
                     self.begin(&mut handlers, &mut unsettled, delivery, &mut start);
@@ -155,7 +175,7 @@ impl Worker {
         };
         if tokio::time::timeout(self.grace, finish).await.is_err() {
             tracing::warn!(
-                "handlers were still running at the end of the grace period; their messages go back to the broker"
+                "handlers were still running at the end of the grace period; messages that are not acknowledged go back to the broker"
             );
         }
         unsettled.flush(&consumer);

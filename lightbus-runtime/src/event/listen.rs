@@ -9,7 +9,7 @@ use super::pause::Pause;
 use crate::boxed::Boxed;
 use crate::bus::{Bus, Core, ListenerName};
 use crate::connection::consumer::{Consumers, Source};
-use crate::delivery::Worker;
+use crate::delivery::{AtStop, Worker};
 use crate::error::Error;
 use crate::grammar::check_name;
 use crate::retry::{HandlerError, Retry};
@@ -132,7 +132,7 @@ async fn begin(
     let (consumers, started) = Consumers::new(&core.io.consume, source, stop.clone());
     let pause = Pause::new();
     let listening = Listening {
-        worker: core.worker(options.concurrency),
+        worker: core.worker(options.concurrency, at_stop(options.order)),
         hearing: Arc::new(Hearing::new(core, &queue, options, handle, stop.clone())),
         consumers,
         pause: pause.clone(),
@@ -148,6 +148,13 @@ async fn begin(
         pause,
         ended,
     })
+}
+
+fn at_stop(order: Order) -> AtStop {
+    match order {
+        Order::Free => AtStop::Handle,
+        Order::Kept => AtStop::HandBack,
+    }
 }
 
 fn source(core: &Core, name: &str, options: &Options) -> Source {

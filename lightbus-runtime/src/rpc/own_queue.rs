@@ -9,7 +9,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::bus::Core;
 use crate::connection::consumer::{Consumers, Source};
-use crate::delivery::{Work, Worker};
+use crate::delivery::{AtStop, Work, Worker};
 use crate::error::Error;
 
 /// To take leave of the queue.
@@ -48,7 +48,7 @@ pub(super) fn read(
     let worker = Worker {
         slots: Arc::new(Semaphore::new(1)),
         grace: CLOSE_GRACE,
-        refuses: false,
+        at_stop: AtStop::Handle,
         tasks: core.life.late_tasks.clone(),
     };
     let stop = core.life.drained.child_token();

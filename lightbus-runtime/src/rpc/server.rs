@@ -22,7 +22,7 @@ use crate::codec::Format;
 use crate::connection::consumer::{Consumers, Source};
 use crate::context::{Context, Subject};
 use crate::counters::Counters;
-use crate::delivery::{Handling, Outcome, Work, Worker, catch_panic, catch_panic_now};
+use crate::delivery::{AtStop, Handling, Outcome, Work, catch_panic, catch_panic_now};
 use crate::error::Error;
 use crate::service::{Answer, Dispatch, HandlerFuture, Service, Table};
 use crate::topology;
@@ -75,10 +75,7 @@ impl Serve {
         // Dropped before it is done, it does not begin to serve later.
         let guard = stop.clone().drop_guard();
         let (mut consumers, started) = Consumers::new(&core.io.publish, source, stop.clone());
-        let worker = Worker {
-            refuses: true,
-            ..core.worker(self.concurrency)
-        };
+        let worker = core.worker(self.concurrency, AtStop::Refuse);
         let mut server = Server {
             core: Arc::clone(core),
             api: self.api,

@@ -265,6 +265,54 @@ async fn an_ordered_listener_keeps_its_order_over_failures_and_replicas() -> any
 }
 
 #[tokio::test]
+async fn an_event_in_hand_goes_back_before_another_replica_takes_over() -> anyhow::Result<()> {
+    #[lightbus::api(name = "retry_handback")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let (first, second) = (
+        broker.bus("handback-shop").await?,
+        broker.bus("handback-shop").await?,
+    );
+    let (sender, mut failing) = mpsc::unbounded_channel();
+    let handler = move |event: Happened| {
+        let _ = sender.send(event.n);
+        std::future::ready(Err::<(), _>("not here"))
+    };
+    ApiClient::new(&first)
+        .happened()
+        .ordered()
+        .retry(Retry::fixed(Duration::from_secs(600)))
+        .listen("handback", handler)
+        .await?;
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    let handler = move |event: Happened| {
+        let _ = sender.send(event.n);
+        std::future::ready(())
+    };
+    ApiClient::new(&second)
+        .happened()
+        .ordered()
+        .listen("handback", handler)
+        .await?;
+    for n in 0..10 {
+        ApiEvents::new(&second)
+            .happened()
+            .publish(Happened { n })
+            .await?;
+    }
+    assert_eq!(failing.recv().await, Some(0));
+    first.close().await;
+    for n in 0..10 {
+        assert_eq!(handled.recv().await, Some(n));
+    }
+    assert!(failing.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_paused_listener_takes_nothing_until_it_is_resumed() -> anyhow::Result<()> {
     #[lightbus::api(name = "retry_pause")]
     trait Api {
