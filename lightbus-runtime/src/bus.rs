@@ -113,7 +113,7 @@ impl Bus {
             pending: Arc::default(),
             replies: OnceCell::new(),
             budget: Budget::default(),
-            counters: Arc::default(),
+            counters: Arc::clone(&life.counters),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),
             listeners: Mutex::default(),

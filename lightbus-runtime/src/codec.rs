@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::decode::Decoder;
 use crate::msgpack::{Cursor, MAX_DEPTH, Malformed};
+use crate::wire::UNREADABLE;
 
 pub(crate) const MSGPACK: &str = "application/msgpack";
 pub(crate) const JSON: &str = "application/json";
@@ -25,6 +26,7 @@ impl Format {
         match content_type {
             None | Some(MSGPACK | "") => Ok(Self::Msgpack),
             Some(JSON) => Ok(Self::Json),
+            Some(marked) if marked.starts_with(UNREADABLE) => Err(DecodeError(marked.to_owned())),
             Some(other) => Err(DecodeError(format!(
                 "the content type `{other}` is neither `{MSGPACK}` nor `{JSON}`"
             ))),

@@ -223,8 +223,10 @@ impl Attempts {
             return Outcome::Failed;
         }
         hearing.core.counters.events_dead.add();
-        if wire::headers_size(context.properties()) > wire::HEADERS_LIMIT {
-            // With ours added they might not fit a frame. The broker moves it as it is.
+        if wire::is_unreadable(context.properties())
+            || wire::headers_size(context.properties()) > wire::HEADERS_LIMIT
+        {
+            // What could not be read is missing here, and with our headers added they might not fit a frame. The broker moves it as it is.
             return Outcome::Failed;
         }
         let core = &hearing.core;

@@ -7,6 +7,7 @@ mod dead_letters;
 mod events;
 mod foreign;
 mod health;
+mod hostile;
 mod leaving;
 mod listening;
 mod publishing;
