@@ -161,11 +161,7 @@ impl Server {
         }
         match self.accept(&delivery) {
             Ok((method, format)) => self.run(caller, method, format, delivery),
-            Err((status, detail)) => {
-                self.core.counters.calls_refused.add();
-                debug!(api = self.api, method = %delivery.routing_key, status = status.as_str(), detail, "refused a call");
-                self.refuse(caller, status, &detail)
-            }
+            Err((status, detail)) => self.refuse(caller, status, &detail),
         }
     }
 
@@ -237,6 +233,8 @@ impl Server {
     }
 
     fn refuse(&self, caller: Caller, status: Status, detail: &str) -> Work {
+        self.core.counters.calls_refused.add();
+        debug!(api = self.api, id = %caller.id, status = status.as_str(), detail, "refused a call");
         let (core, detail) = (Arc::clone(&self.core), detail.to_owned());
         Work::Detached(Box::pin(async move {
             caller.answer(&core, Some((status, &detail)), &[]).await;

@@ -11,17 +11,24 @@ use lightbus_tests::{Foreign, TestBroker, eventually, queue_of};
 use tokio::sync::mpsc;
 
 const INSTANCE: &str = "00112233445566778899aabbccddeeff";
-/// As many as fit in a frame of 128 KiB.
-const DEPTH: usize = 20_000;
+
+/// How deep tables can be nested in a message that the broker takes. RabbitMQ takes as many as fit in a frame of 128 KiB.
+fn deepest(broker: &TestBroker) -> usize {
+    match broker.embedded() {
+        Some(_) => 60,
+        None => 20_000,
+    }
+}
 
 /// An API, a provider of it that also listens, and a peer.
 macro_rules! stage {
     ($module:ident, $api:literal, $app:literal) => {
+        #[allow(dead_code)]
         mod $module {
             use super::*;
 
             #[lightbus::api(name = $api)]
-            pub trait Api {
+            pub(super) trait Api {
                 async fn shout(&self, text: String) -> String;
                 #[event]
                 fn happened(n: u32);
@@ -35,18 +42,18 @@ macro_rules! stage {
                 }
             }
 
-            pub struct Stage {
-                pub broker: TestBroker,
-                pub provider: Bus,
-                pub peer: Bus,
-                pub foreign: Foreign,
-                pub dead: String,
+            pub(super) struct Stage {
+                pub(super) broker: TestBroker,
+                pub(super) provider: Bus,
+                pub(super) peer: Bus,
+                pub(super) foreign: Foreign,
+                pub(super) dead: String,
                 heard: mpsc::UnboundedReceiver<u32>,
                 witnessed: u32,
             }
 
             impl Stage {
-                pub async fn set() -> anyhow::Result<Self> {
+                pub(super) async fn set() -> anyhow::Result<Self> {
                     let broker = TestBroker::start().await?;
                     let (shop, peer) = (concat!($app, "-shop"), concat!($app, "-peer"));
                     let provider = broker.bus(shop).await?;
@@ -71,7 +78,7 @@ macro_rules! stage {
                 }
 
                 /// A call is answered, an event is heard; what was heard before it is returned.
-                pub async fn witness(&mut self) -> anyhow::Result<Vec<u32>> {
+                pub(super) async fn witness(&mut self) -> anyhow::Result<Vec<u32>> {
                     assert_eq!(ApiClient::new(&self.peer).shout("a").await?, "A");
                     self.witnessed += 1;
                     let n = self.witnessed;
@@ -87,14 +94,14 @@ macro_rules! stage {
                     }
                 }
 
-                pub async fn until_dead(&self, count: u32) -> anyhow::Result<()> {
+                pub(super) async fn until_dead(&self, count: u32) -> anyhow::Result<()> {
                     self.foreign.until(&self.dead, count, 0).await
                 }
             }
 
-            pub const EVENTS: &str = concat!("lb.ev.", $api);
-            pub const EVENT: &str = concat!($api, ".happened");
-            pub const CALLS: &str = concat!("lb.rpc.", $api);
+            pub(super) const EVENTS: &str = concat!("lb.ev.", $api);
+            pub(super) const EVENT: &str = concat!($api, ".happened");
+            pub(super) const CALLS: &str = concat!("lb.rpc.", $api);
         }
     };
 }
@@ -147,7 +154,7 @@ async fn headers_nested_too_deep_harm_nobody() -> anyhow::Result<()> {
     use deep::{CALLS, EVENT, EVENTS};
     let mut stage = deep::Stage::set().await?;
     let mut raw = stage.broker.raw().await?;
-    let tables = nested_tables(DEPTH);
+    let tables = nested_tables(deepest(&stage.broker));
     stage.witness().await?;
 
     let hostile = event().headers(&tables);
@@ -156,7 +163,7 @@ async fn headers_nested_too_deep_harm_nobody() -> anyhow::Result<()> {
     stage.until_dead(1).await?;
     assert_eq!(stage.provider.counts().messages_unreadable, 1);
     let kept = raw.take(&stage.dead).await?;
-    let kept = kept.windows(1000).any(|part| part == &tables[..1000]);
+    let kept = kept.windows(tables.len()).any(|part| part == tables);
     assert!(kept, "the dead letter is what was sent");
 
     let answers = stage
@@ -202,83 +209,89 @@ async fn an_answer_that_cannot_be_read_fails_its_call_alone() -> anyhow::Result<
         broker.bus("hostile-provider-peer").await?,
         broker.foreign().await?,
     );
-    let channel = foreign.channel().await?;
-    let (exchange, queue) = ("lb.rpc.hostile_provider", "hostile-provider");
-    let (options, none) = (Default::default(), lapin::types::FieldTable::default);
-    let kind = lapin::ExchangeKind::Direct;
-    let durable = lapin::options::ExchangeDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
-    channel
-        .exchange_declare(exchange.into(), kind, durable, none())
-        .await?;
-    foreign.declare_plain_queue(queue).await?;
-    let purge = channel.queue_purge(queue.into(), Default::default());
-    purge.await?;
-    channel
-        .queue_bind(queue.into(), exchange.into(), "ask".into(), options, none())
-        .await?;
+    let queue = bind_as_provider(&foreign, "lb.rpc.hostile_provider", "ask").await?;
     let mut raw = broker.raw().await?;
     let to = format!("lb.reply.{}", bus.app());
-    let unread = [
-        (
-            RawProperties::default().headers(&nested_tables(DEPTH)),
-            "nested",
-        ),
-        (
-            RawProperties::default().text(Text::MessageId, b"\xff"),
-            "UTF-8",
-        ),
-        (RawProperties::default().headers(b"\x01\xffV"), "UTF-8"),
-        (
-            RawProperties::default().headers(&header(b"lb-status", b"splendid")),
-            "splendid",
-        ),
-        (
-            RawProperties::default().text(Text::ContentType, b"text/xml"),
-            "text/xml",
-        ),
-    ];
-    let client = ApiClient::new(&bus);
-    let mut answers = Vec::new();
-    for (properties, _) in &unread {
-        answers.push(Some((properties.clone(), b"\x01".to_vec())));
+    let one = || b"\x01".to_vec();
+    let none = RawProperties::default;
+    let deep = none().headers(&nested_tables(deepest(&broker)));
+    let mut unreadable = vec![(deep, one(), "nested")];
+    if broker.embedded().is_none() {
+        unreadable.push((none().text(Text::MessageId, b"\xff"), one(), "UTF-8"));
+        unreadable.push((none().headers(b"\x01\xffV"), one(), "UTF-8"));
     }
-    answers.push(Some((RawProperties::default(), vec![0; 2 << 20])));
-    answers.push(Some((RawProperties::default(), b"\xc1".to_vec())));
-    answers.push(Some((RawProperties::default(), b"\x07".to_vec())));
-    for (n, answer) in answers.into_iter().flatten().enumerate() {
-        let (properties, payload) = answer;
-        let asking = async { client.ask().await };
+    let count = u64::try_from(unreadable.len())?;
+    let status = header(b"lb-status", b"splendid");
+    let xml = none().text(Text::ContentType, b"text/xml");
+    unreadable.push((none().headers(&status), one(), "splendid"));
+    unreadable.push((xml, one(), "text/xml"));
+    unreadable.push((none(), vec![0; 2 << 20], "2097152 bytes"));
+    unreadable.push((none(), b"\xc1".to_vec(), "reserved"));
+    let client = ApiClient::new(&bus);
+    let mut ask = async |properties: RawProperties, payload: &[u8]| {
         let answering = async {
-            let request = next(&foreign, queue).await?;
+            let request = next(&foreign, &queue).await?;
             let id = request.properties.correlation_id().clone();
             let id = id.map(|id| id.to_string()).unwrap_or_default();
             let properties = properties.text(Text::CorrelationId, id.as_bytes());
             let instance = bus.instance().as_bytes();
-            raw.publish(&to, instance, &properties, &payload).await
+            raw.publish(&to, instance, &properties, payload).await
         };
-        let (asked, answered) = tokio::join!(asking, answering);
-        answered?;
-        match (asked, unread.get(n)) {
-            (Err(CallError::BadReply(failure)), Some((_, why))) => {
+        let (asked, answered) = tokio::join!(async { client.ask().await }, answering);
+        answered.map(|()| asked)
+    };
+    for (properties, payload, why) in unreadable {
+        match ask(properties, &payload).await? {
+            Err(CallError::BadReply(failure)) => {
                 assert!(failure.detail.contains(why), "{}", failure.detail);
             }
-            (Err(CallError::BadReply(_)), None) => {}
-            // The last one is an answer.
-            (Ok(7), None) => {}
-            (other, _) => panic!("{n}: {other:?}"),
+            other => panic!("{why}: {other:?}"),
         }
     }
-    assert_eq!(bus.counts().messages_unreadable, 3);
+    assert_eq!(ask(none(), b"\x07").await?, Ok(7));
+    assert_eq!(bus.counts().messages_unreadable, count);
     Ok(())
+}
+
+/// A queue that gets the calls of one method, as if by a provider.
+async fn bind_as_provider(
+    foreign: &Foreign,
+    exchange: &str,
+    method: &str,
+) -> anyhow::Result<String> {
+    let (channel, queue) = (foreign.channel().await?, format!("{exchange}.foreign"));
+    let none = lapin::types::FieldTable::default;
+    let durable = lapin::options::ExchangeDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    let kind = lapin::ExchangeKind::Direct;
+    channel
+        .exchange_declare(exchange.into(), kind, durable, none())
+        .await?;
+    foreign.declare_plain_queue(&queue).await?;
+    let name = || queue.as_str().into();
+    channel.queue_purge(name(), Default::default()).await?;
+    channel
+        .queue_bind(
+            name(),
+            exchange.into(),
+            method.into(),
+            Default::default(),
+            none(),
+        )
+        .await?;
+    Ok(queue)
 }
 
 #[tokio::test]
 async fn what_is_no_text_breaks_no_connection() -> anyhow::Result<()> {
     use text::{CALLS, EVENT, EVENTS};
     let mut stage = text::Stage::set().await?;
+    if stage.broker.embedded().is_some() {
+        // It refuses to carry such a message.
+        return Ok(());
+    }
     let mut raw = stage.broker.raw().await?;
     stage.witness().await?;
     let spoilt_key = [EVENT.as_bytes(), b".\xff\xfe"].concat();
@@ -340,8 +353,8 @@ fn wrong_values() -> Vec<Vec<u8>> {
         b"I\x80\0\0\0",
         b"l\x80\0\0\0\0\0\0\0",
         b"l\x7f\xff\xff\xff\xff\xff\xff\xff",
-        b"f\x7f\xc0\0\0",
-        b"d\x7f\xf0\0\0\0\0\0\0",
+        b"f\x7f\x7f\xff\xff",
+        b"d\xff\xef\xff\xff\xff\xff\xff\xff",
         b"D\xff\x7f\xff\xff\xff",
         b"T\xff\xff\xff\xff\xff\xff\xff\xff",
         b"S\0\0\0\x02\xff\xfe",
