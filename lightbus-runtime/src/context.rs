@@ -53,9 +53,10 @@ impl Context {
     }
 
     pub(crate) fn new(properties: BasicProperties, subject: Subject, redelivered: bool) -> Self {
-        let deadline = wire::deadline_ms(&properties).map(|at| {
+        let deadline = wire::deadline_ms(&properties).and_then(|at| {
             let left = u64::try_from(at.saturating_sub(wire::now_ms())).unwrap_or_default();
-            Instant::now() + Duration::from_millis(left)
+            // A time that the clock cannot tell never comes.
+            Instant::now().checked_add(Duration::from_millis(left))
         });
         let attempt = wire::header_number(&properties, wire::ATTEMPT);
         let attempt = attempt.and_then(|n| u32::try_from(n).ok());

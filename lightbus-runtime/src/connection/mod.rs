@@ -6,7 +6,7 @@
 mod connector;
 pub(crate) mod consumer;
 pub(crate) mod declare;
-mod guard;
+pub(crate) mod guard;
 mod link;
 pub(crate) mod publisher;
 mod session;

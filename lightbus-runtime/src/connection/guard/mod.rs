@@ -21,6 +21,8 @@ use tracing::warn;
 
 pub(crate) use reactor::GuardedReactor;
 use screen::{Screen, Step, Unreadable};
+#[cfg(any(test, fuzzing))]
+pub(crate) use table::DEEPEST;
 
 use crate::counters::Counters;
 
