@@ -33,6 +33,8 @@ pub enum Text {
     CorrelationId = 10,
     /// `reply-to`
     ReplyTo = 9,
+    /// `expiration`
+    Expiration = 8,
     /// `message-id`
     MessageId = 7,
     /// `type`

@@ -15,10 +15,10 @@ use lapin::{AsyncTcpStream, Connection, ConnectionProperties, ErrorKind};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::runtime::Handle;
 
-use super::guard::{Guard, GuardedReactor};
+use super::guard::{Guard, GuardedReactor, Limits};
 use super::session::Session;
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, PAYLOAD_HARD_LIMIT};
 use crate::counters::Counters;
 
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -38,14 +38,18 @@ pub(crate) async fn connect(
     counters: &Arc<Counters>,
 ) -> Result<Session, Error> {
     let slot = Slot::default();
+    let limits = Limits {
+        body: PAYLOAD_HARD_LIMIT,
+        counters: Arc::clone(counters),
+    };
     let attempt = Connection::connector(
         uri(config),
-        runtime(counters),
+        runtime(&limits),
         {
-            let (slot, counters) = (Arc::clone(&slot), Arc::clone(counters));
+            let slot = Arc::clone(&slot);
             async move |uri: AMQPUri, _| {
                 let stream = open(&uri, deadline, &slot).await?;
-                let guarded = Guard::new(stream.compat(), Arc::clone(&counters));
+                let guarded = Guard::new(stream.compat(), limits.clone());
                 Ok(AsyncTcpStream::Plain(guarded))
             }
         },
@@ -77,11 +81,11 @@ fn uri(config: &Config) -> AMQPUri {
 }
 
 /// tokio, but for its streams.
-fn runtime(counters: &Arc<Counters>) -> Runtime<RuntimeParts<Tokio, GuardedReactor>> {
+fn runtime(limits: &Limits) -> Runtime<RuntimeParts<Tokio, GuardedReactor>> {
     let tokio = Tokio::default().with_handle(Handle::current());
     let reactor = GuardedReactor {
         tokio: tokio.clone(),
-        counters: Arc::clone(counters),
+        limits: limits.clone(),
     };
     Runtime::new(RuntimeParts::new(tokio, reactor))
 }

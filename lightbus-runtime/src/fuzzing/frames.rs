@@ -13,16 +13,22 @@ use crate::context::{Context, Subject};
 use crate::rpc;
 use crate::wire;
 
+/// A limit for bodies that is easily reached.
+const SHORT: usize = 100;
+
 const METHOD: u8 = 1;
 const HEADER: u8 = 2;
 const END: u8 = 0xCE;
 
 /// In whatever pieces a stream comes, the same comes out: nothing is changed without need, and what comes out can be read.
 pub(super) fn check(bytes: &[u8], written: &[usize], read: &[usize]) {
-    let whole = pass(bytes, &[usize::MAX], &[1 << 20]);
-    same(&whole, &pass(bytes, written, &[1 << 20]));
-    same(&whole, &pass(bytes, &[usize::MAX], read));
-    same(&whole, &pass(bytes, written, read));
+    for frame in cut(&in_any_pieces(SHORT, bytes, written, read).bytes) {
+        if let (HEADER, Some(said)) = (frame[0], frame.get(11..19)) {
+            let said = u64::from_be_bytes(said.try_into().unwrap());
+            assert!(said <= SHORT as u64 + 1, "{said}");
+        }
+    }
+    let whole = in_any_pieces(usize::MAX, bytes, written, read);
     let (before, after) = (cut(bytes), cut(&whole.bytes));
     if !whole.broken {
         assert_eq!(before.len(), after.len());
@@ -50,6 +56,14 @@ pub(super) fn check(bytes: &[u8], written: &[usize], read: &[usize]) {
         }
     }
     assert!(whole.broken || replaced == whole.replaced);
+}
+
+fn in_any_pieces(body: usize, bytes: &[u8], written: &[usize], read: &[usize]) -> Passed {
+    let whole = pass(body, bytes, &[usize::MAX], &[1 << 20]);
+    same(&whole, &pass(body, bytes, written, &[1 << 20]));
+    same(&whole, &pass(body, bytes, &[usize::MAX], read));
+    same(&whole, &pass(body, bytes, written, read));
+    whole
 }
 
 /// A broken stream ends where the trouble was noticed, a little earlier or later.
@@ -106,7 +120,7 @@ fn cut(mut bytes: &[u8]) -> Vec<&[u8]> {
     frames
 }
 
-pub(super) fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
     let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&[kind], &channel.to_be_bytes()[..], &size, payload, &[END]].concat()
 }
@@ -155,7 +169,8 @@ fn short(tape: &mut Tape<'_>, payload: &mut Vec<u8>) {
 }
 
 fn header(tape: &mut Tape<'_>) -> Vec<u8> {
-    let mut payload = b"\0\x3c\0\0\0\0\0\0\0\0\0\0".to_vec();
+    let mut payload = b"\0\x3c\0\0\0\0\0\0\0\0".to_vec();
+    payload.extend([tape.byte() % 4, tape.byte()]);
     let flags = u16::from_be_bytes([tape.byte(), tape.byte()]);
     payload.extend(flags.to_be_bytes());
     for bit in (0..16).rev().filter(|bit| flags & (1 << bit) != 0) {
@@ -190,7 +205,12 @@ fn table(tape: &mut Tape<'_>) -> Vec<u8> {
 /// Reads arbitrary properties in every way that a receiver does.
 pub(super) fn properties(bytes: &[u8]) {
     let payload = [&b"\0\x3c\0\0\0\0\0\0\0\0\0\0"[..], bytes].concat();
-    let passed = pass(&frame(HEADER, 1, &payload), &[usize::MAX], &[1 << 20]);
+    let passed = pass(
+        SHORT,
+        &frame(HEADER, 1, &payload),
+        &[usize::MAX],
+        &[1 << 20],
+    );
     if passed.broken {
         return;
     }

@@ -1,8 +1,8 @@
 //! Whatever decodes what others wrote, fed with arbitrary bytes, for fuzzers. Only there in tests and with `--cfg fuzzing`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod frames;
-mod pieces;
+pub(crate) mod frames;
+pub(crate) mod pieces;
 mod tape;
 #[cfg(test)]
 mod tests;

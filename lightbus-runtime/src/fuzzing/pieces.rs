@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_io::AsyncRead;
 
-use crate::connection::guard::Guard;
+use crate::connection::guard::{Guard, Limits};
 use crate::counters::Counters;
 
 /// Gives out bytes in pieces of sizes that go round.
@@ -33,28 +33,33 @@ impl AsyncRead for Pieces<'_> {
 
 /// What comes out of a guard.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Passed {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Passed {
+    pub(crate) bytes: Vec<u8>,
     /// How many messages had to be replaced.
-    pub(super) replaced: u64,
+    pub(crate) replaced: u64,
     /// Did it end the connection?
-    pub(super) broken: bool,
+    pub(crate) broken: bool,
 }
 
-/// Sends `bytes` through a guard: they come in pieces of the sizes in `written`, and are read in pieces of those in `read`.
-pub(super) fn pass(bytes: &[u8], written: &[usize], read: &[usize]) -> Passed {
+/// Sends `bytes` through a guard that cuts bodies beyond `body` bytes: they come in pieces of the sizes in `written`, and are read in pieces of those in `read`.
+pub(crate) fn pass(body: usize, bytes: &[u8], written: &[usize], read: &[usize]) -> Passed {
     let counters = Arc::<Counters>::default();
     let pieces = Pieces {
         bytes,
         sizes: written.iter().cycle(),
     };
-    let mut guard = Guard::new(pieces, Arc::clone(&counters));
+    let limits = Limits {
+        body,
+        counters: Arc::clone(&counters),
+    };
+    let mut guard = Guard::new(pieces, limits);
     let mut context = Context::from_waker(Waker::noop());
     let mut passed = Vec::new();
     let mut broken = false;
+    let mut room = vec![0; read.iter().copied().max().unwrap_or_default()];
     for size in read.iter().cycle() {
-        let mut buf = vec![0; (*size).max(1)];
-        match Pin::new(&mut guard).poll_read(&mut context, &mut buf) {
+        let buf = &mut room[..*size];
+        match Pin::new(&mut guard).poll_read(&mut context, buf) {
             Poll::Ready(Ok(0)) => break,
             Poll::Ready(Ok(count)) => passed.extend_from_slice(&buf[..count]),
             Poll::Ready(Err(_)) => {

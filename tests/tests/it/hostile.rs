@@ -548,6 +548,13 @@ async fn hostile_calls_are_refused() -> anyhow::Result<()> {
         raw.publish(CALLS, b"shout", &properties, TEXT_X).await?;
         refused += 1;
     }
+    for nonsense in ["soon", "-1", "1e3", ""] {
+        // The broker itself refuses these.
+        let properties = call().text(Text::Expiration, nonsense.as_bytes());
+        let mut other = stage.broker.raw().await?;
+        let published = other.publish(CALLS, b"shout", &properties, TEXT_X).await;
+        assert!(published.is_err(), "{nonsense:?}");
+    }
     eventually("all bad calls are counted", async || {
         stage.provider.counts().calls_refused == refused
     })

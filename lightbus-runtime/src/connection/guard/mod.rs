@@ -2,7 +2,8 @@
 //!
 //! lapin decodes headers by recursion, on a thread whose stack any publisher could overflow: that ends the process. And text in a message
 //! that is not UTF-8 ends the connection, again with each delivery of that message. So frames are looked at before lapin sees them. A message
-//! that cannot be read becomes one that can, and says so: the runtime refuses it as it refuses any other.
+//! that cannot be read becomes one that can, and says so: the runtime refuses it as it refuses any other. And a body that is longer than
+//! anybody accepts is cut, before as many of them as there is room for in a prefetch take all memory.
 //!
 //! What is in order passes as it was read, where it was read: nothing is copied.
 
@@ -10,6 +11,8 @@ mod content;
 mod reactor;
 mod screen;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,7 +23,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tracing::warn;
 
 pub(crate) use reactor::GuardedReactor;
-use screen::{Screen, Step, Unreadable};
+use screen::{Replacement, Screen, Step};
 #[cfg(any(test, fuzzing))]
 pub(crate) use table::DEEPEST;
 
@@ -39,18 +42,26 @@ pub(crate) struct Guard<S> {
     /// Looked at, and not handed out. Empty but for after a message that could not be read, or when the reader takes little at once.
     passed: Vec<u8>,
     taken: usize,
-    counters: Arc<Counters>,
+    limits: Limits,
+}
+
+/// What is let through, and where the rest is counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// The longest body that anybody accepts, in bytes.
+    pub(crate) body: usize,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl<S> Guard<S> {
-    pub(crate) fn new(stream: S, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(stream: S, limits: Limits) -> Self {
         Self {
             stream,
-            screen: Screen::default(),
+            screen: Screen::new(limits.body),
             raw: Vec::new(),
             passed: Vec::new(),
             taken: 0,
-            counters,
+            limits,
         }
     }
 
@@ -77,11 +88,11 @@ impl<S> Guard<S> {
                 self.raw.extend_from_slice(&buf[clean..]);
                 Ok(clean)
             }
-            Step::Replace(unreadable) => {
-                self.replace(&unreadable);
-                self.raw.extend_from_slice(&buf[unreadable.end..]);
+            Step::Replace(replacement) => {
+                self.replace(&replacement);
+                self.raw.extend_from_slice(&buf[replacement.end..]);
                 self.look_at_raw()?;
-                Ok(unreadable.start)
+                Ok(replacement.start)
             }
         }
     }
@@ -98,20 +109,23 @@ impl<S> Guard<S> {
                     self.raw = raw;
                     return Ok(());
                 }
-                Step::Replace(unreadable) => {
+                Step::Replace(replacement) => {
                     self.passed
-                        .extend_from_slice(&raw[at..at + unreadable.start]);
-                    self.replace(&unreadable);
-                    at += unreadable.end;
+                        .extend_from_slice(&raw[at..at + replacement.start]);
+                    self.replace(&replacement);
+                    at += replacement.end;
                 }
             }
         }
     }
 
-    fn replace(&mut self, unreadable: &Unreadable) {
-        self.passed.extend_from_slice(&unreadable.by);
-        self.counters.messages_unreadable.add();
-        warn!(fault = %unreadable.fault, "a message cannot be read; an event goes to the dead letters, a call is refused, a reply fails its call");
+    fn replace(&mut self, replacement: &Replacement) {
+        self.passed.extend_from_slice(&replacement.by);
+        let Some(fault) = replacement.fault else {
+            return;
+        };
+        self.limits.counters.messages_unreadable.add();
+        warn!(%fault, "a message cannot be read; an event goes to the dead letters, a call is refused, a reply fails its call");
     }
 }
 

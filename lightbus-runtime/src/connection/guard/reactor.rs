@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_compat::Compat;
@@ -13,14 +12,13 @@ use futures_util::Stream;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::Guard;
-use crate::counters::Counters;
+use super::{Guard, Limits};
 
 /// tokio's reactor, whose streams are guarded.
 #[derive(Clone, Debug)]
 pub(crate) struct GuardedReactor {
     pub(crate) tokio: Tokio,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) limits: Limits,
 }
 
 impl Reactor for GuardedReactor {
@@ -48,7 +46,7 @@ impl Reactor for GuardedReactor {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let connecting = self.tokio.tcp_connect_addr(address);
-        let counters = Arc::clone(&self.counters);
-        async move { Ok(Guard::new(connecting.await?, counters)) }
+        let limits = self.limits.clone();
+        async move { Ok(Guard::new(connecting.await?, limits)) }
     }
 }

@@ -1,7 +1,7 @@
 //! Looks at what the broker sends, frame by frame, before lapin decodes it.
 //!
-//! Bodies are passed over by their length. Of methods, only those are looked at that carry what others wrote: the names of an exchange
-//! and a routing key. Of content headers everything is.
+//! Bodies are passed over by their length, and cut beyond what anybody here accepts. Of methods, only those are looked at that carry what
+//! others wrote: the names of an exchange and a routing key. Of content headers everything is.
 
 use std::io;
 
@@ -15,6 +15,7 @@ const END: u8 = 0xCE;
 
 const METHOD: u8 = 1;
 const HEADER: u8 = 2;
+const BODY: u8 = 3;
 
 /// No broker sends methods or headers beyond this: they would have to be kept until they are whole.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -31,28 +32,52 @@ pub(super) enum Step {
     /// That many may. What follows, if anything, is a frame that is not whole yet.
     Pass(usize),
     /// All may up to a frame that has to be replaced.
-    Replace(Unreadable),
+    Replace(Replacement),
 }
 
-/// Where the frame lies that cannot be read, and what stands in for it.
+/// Where a frame lies that must not pass, and what stands in for it.
 #[derive(Debug)]
-pub(super) struct Unreadable {
+pub(super) struct Replacement {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) by: Vec<u8>,
-    pub(super) fault: Fault,
+    /// Why the message cannot be read; `None` for what is beyond the end of a body.
+    pub(super) fault: Option<Fault>,
 }
 
 /// Where in the stream of frames we are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Screen {
+    /// Longer bodies are refused by whoever gets them, so one byte more than this is all that passes of them.
+    body_limit: u64,
     /// What is left of a frame that is not looked at.
     skip: usize,
     /// Channels whose next content header belongs to a method that could not be read. At most one entry for each open channel.
     spoilt: Vec<u16>,
+    /// Bodies that are being cut. At most one entry for each open channel.
+    cuts: Vec<Cut>,
+}
+
+/// A body that is too long.
+#[derive(Debug)]
+struct Cut {
+    channel: u16,
+    /// How much of it may pass yet.
+    keep: u64,
+    /// How much of it is still to come.
+    left: u64,
 }
 
 impl Screen {
+    pub(super) fn new(body_limit: usize) -> Self {
+        Self {
+            body_limit: u64::try_from(body_limit).unwrap_or(u64::MAX),
+            skip: 0,
+            spoilt: Vec::new(),
+            cuts: Vec::new(),
+        }
+    }
+
     /// Looks at `bytes`, which begin where the last ones that passed ended. Text in methods is mended in place.
     pub(super) fn look(&mut self, bytes: &mut [u8]) -> io::Result<Step> {
         let mut at = 0;
@@ -64,28 +89,95 @@ impl Screen {
             let Some(head) = Head::read(rest) else {
                 return Ok(Step::Pass(at));
             };
-            if !matches!(head.kind, METHOD | HEADER) {
+            if self.passes_unseen(&head) {
                 self.skip = head.frame;
                 continue;
             }
             if head.frame > LARGEST {
-                return Err(broken("a frame that is no body is too large"));
+                return Err(broken("a frame is too large"));
             }
             let Some(frame) = rest.get_mut(..head.frame) else {
                 return Ok(Step::Pass(at));
             };
-            let payload = &mut frame[HEAD..head.frame - 1];
-            if head.kind == METHOD {
-                self.method(head.channel, payload)?;
-            } else if let Err(fault) = self.header(head.channel, payload) {
-                return Ok(Step::Replace(Unreadable {
-                    start: at,
-                    end: at + head.frame,
-                    by: replacement(frame, fault)?,
+            let (start, end) = (at, at + head.frame);
+            if let Some((by, fault)) = self.replacement(&head, frame)? {
+                return Ok(Step::Replace(Replacement {
+                    start,
+                    end,
+                    by,
                     fault,
                 }));
             }
-            at += head.frame;
+            at = end;
+        }
+    }
+
+    /// Need nobody look into the frame?
+    fn passes_unseen(&mut self, head: &Head) -> bool {
+        match head.kind {
+            METHOD | HEADER => false,
+            BODY if !self.cuts.is_empty() => {
+                let length = head.payload();
+                let cut = self.cuts.iter_mut().find(|cut| cut.channel == head.channel);
+                cut.is_none_or(|cut| cut.pass(length))
+            }
+            _ => true,
+        }
+    }
+
+    /// Looks into a whole frame. What to put in its place, if it must not pass.
+    fn replacement(
+        &mut self,
+        head: &Head,
+        frame: &mut [u8],
+    ) -> io::Result<Option<(Vec<u8>, Option<Fault>)>> {
+        let payload = &mut frame[HEAD..head.frame - 1];
+        match head.kind {
+            METHOD => self.method(head.channel, payload).map(|()| None),
+            HEADER => {
+                self.cut_body(head.channel, payload);
+                match self.header(head.channel, payload) {
+                    Ok(()) => Ok(None),
+                    Err(fault) => Ok(Some((readable(frame, fault)?, Some(fault)))),
+                }
+            }
+            _ => Ok(Some((self.shorten(head, payload), None))),
+        }
+    }
+
+    /// Lets the header of a body that is too long say that it is shorter.
+    fn cut_body(&mut self, channel: u16, payload: &mut [u8]) {
+        self.cuts.retain(|cut| cut.channel != channel);
+        let Some(size) = payload.get_mut(4..12) else {
+            return;
+        };
+        let said = size.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        if said > self.body_limit {
+            let keep = self.body_limit + 1;
+            size.copy_from_slice(&keep.to_be_bytes());
+            self.cuts.push(Cut {
+                channel,
+                keep,
+                left: said,
+            });
+        }
+    }
+
+    /// The part of a body's frame that may pass.
+    fn shorten(&mut self, head: &Head, payload: &[u8]) -> Vec<u8> {
+        let at = self.cuts.iter().position(|cut| cut.channel == head.channel);
+        let kept = at.map_or(0, |at| {
+            let cut = &mut self.cuts[at];
+            let kept = std::mem::take(&mut cut.keep);
+            cut.left = cut.left.saturating_sub(head.payload());
+            if cut.left == 0 {
+                self.cuts.swap_remove(at);
+            }
+            usize::try_from(kept).unwrap_or(usize::MAX)
+        });
+        match &payload[..kept.min(payload.len())] {
+            [] => Vec::new(),
+            kept => frame_of(BODY, head.channel, kept),
         }
     }
 
@@ -127,6 +219,18 @@ impl Screen {
     }
 }
 
+impl Cut {
+    /// Takes so many bytes of the body into account, if they may pass as they are.
+    fn pass(&mut self, length: u64) -> bool {
+        let passes = length <= self.keep;
+        if passes {
+            self.keep -= length;
+            self.left = self.left.saturating_sub(length);
+        }
+        passes
+    }
+}
+
 /// What comes before a frame's payload.
 struct Head {
     kind: u8,
@@ -143,6 +247,10 @@ impl Head {
             channel: u16::from_be_bytes([high, low]),
             frame: OVERHEAD + usize::try_from(u32::from_be_bytes(size)).ok()?,
         })
+    }
+
+    fn payload(&self) -> u64 {
+        u64::try_from(self.frame - OVERHEAD).unwrap_or(u64::MAX)
     }
 }
 
@@ -176,17 +284,24 @@ fn mend(arguments: &mut [u8], fields: &[Field]) -> bool {
     mended
 }
 
-fn replacement(frame: &[u8], fault: Fault) -> io::Result<Vec<u8>> {
-    let payload = &frame[HEAD..frame.len() - 1];
-    let header = content::readable(payload, fault)
-        .ok_or_else(|| broken("a content header ends before its properties"))?;
-    let size = u32::try_from(header.len()).unwrap_or_default();
-    let mut by = Vec::with_capacity(OVERHEAD + header.len());
-    by.extend_from_slice(&frame[..3]);
-    by.extend_from_slice(&size.to_be_bytes());
-    by.extend_from_slice(&header);
-    by.push(END);
-    Ok(by)
+/// A content header that lapin can read.
+fn readable(frame: &[u8], fault: Fault) -> io::Result<Vec<u8>> {
+    let (head, payload) = (Head::read(frame), &frame[HEAD..frame.len() - 1]);
+    let header = content::readable(payload, fault);
+    let both = head.zip(header);
+    both.map(|(head, header)| frame_of(HEADER, head.channel, &header))
+        .ok_or_else(|| broken("a content header ends before its properties"))
+}
+
+fn frame_of(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(payload.len()).unwrap_or_default();
+    let mut frame = Vec::with_capacity(OVERHEAD + payload.len());
+    frame.push(kind);
+    frame.extend_from_slice(&channel.to_be_bytes());
+    frame.extend_from_slice(&size.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame.push(END);
+    frame
 }
 
 fn broken(what: &str) -> io::Error {
