@@ -462,6 +462,14 @@ async fn hostile_events_go_to_the_dead_letters() -> anyhow::Result<()> {
         "lb-err-msg",
         "lb-meta",
         "x-death",
+        "lb-orig-x",
+        "lb-orig-key",
+        "lb-orig-user",
+        "lb-first-fail-ts",
+        "lb-err-chain",
+        "lb-dead-reason",
+        "lb-dead-ts",
+        "lb-replayed",
         "lb-x",
     ] {
         for value in wrong_values() {
