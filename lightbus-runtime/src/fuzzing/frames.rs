@@ -144,7 +144,7 @@ fn method(tape: &mut Tape<'_>) -> Vec<u8> {
     let id = [(10, 10), (60, 50), (60, 60), (60, 71), (60, 80)];
     let (class, method) = id[usize::from(tape.byte()) % id.len()];
     let mut payload = vec![0, class, 0, method];
-    if tape.byte() % 4 == 0 {
+    if tape.one_in(4) {
         payload.extend(tape.piece());
         return payload;
     }
@@ -182,7 +182,7 @@ fn header(tape: &mut Tape<'_>) -> Vec<u8> {
             _ => short(tape, &mut payload),
         }
     }
-    if tape.byte() % 8 == 0 {
+    if tape.one_in(8) {
         payload.extend(tape.piece());
     }
     payload
@@ -192,7 +192,7 @@ fn header(tape: &mut Tape<'_>) -> Vec<u8> {
 fn table(tape: &mut Tape<'_>) -> Vec<u8> {
     let mut inside = tape.piece().to_vec();
     for _ in 0..tape.byte() % 40 {
-        let kind = if tape.byte() % 4 == 0 { b'A' } else { b'F' };
+        let kind = if tape.one_in(4) { b'A' } else { b'F' };
         let size = u32::try_from(inside.len()).unwrap().to_be_bytes();
         let name: &[u8] = b"\x01k";
         // In a list, values have no names; sometimes that is wrong.

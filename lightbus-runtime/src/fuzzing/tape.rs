@@ -22,6 +22,10 @@ impl<'a> Tape<'a> {
         }
     }
 
+    pub(super) fn one_in(&mut self, chances: u8) -> bool {
+        self.byte().is_multiple_of(chances)
+    }
+
     /// Some bytes as they are, at most 255.
     pub(super) fn piece(&mut self) -> &'a [u8] {
         let size = usize::from(self.byte()).min(self.0.len());

@@ -1,6 +1,6 @@
 //! The properties of one message, as they stand in its content header.
 
-use super::table::{self, Fault, long, short};
+use super::table::{self, Fault, is_text, long, short};
 use crate::wire::UNREADABLE;
 
 /// Class, weight and size of the body: what lies before the flags.
@@ -37,9 +37,9 @@ impl Property {
 
     fn check(self, property: &[u8]) -> Result<(), Fault> {
         match self {
-            Text => match std::str::from_utf8(&property[1..]) {
-                Ok(_) => Ok(()),
-                Err(_) => Err(Fault::NotText),
+            Text => match is_text(&property[1..]) {
+                true => Ok(()),
+                false => Err(Fault::NotText),
             },
             Table => table::check(&property[4..]),
             Octet | Time => Ok(()),
@@ -50,9 +50,14 @@ impl Property {
 /// The properties that are there, by their bits, in order.
 fn present(payload: &[u8]) -> impl Iterator<Item = (u16, Property)> {
     let flags = payload.get(BEFORE_FLAGS..BEFORE_PROPERTIES);
-    let flags = flags.map_or(0, |flags| u16::from_be_bytes([flags[0], flags[1]]));
-    let bits = (0..PROPERTIES.len()).map(|n| (CONTENT_TYPE >> n, PROPERTIES[n]));
-    bits.filter(move |(bit, _)| flags & bit != 0)
+    let mut flags = flags.map_or(0, |flags| u16::from_be_bytes([flags[0], flags[1]]));
+    std::iter::from_fn(move || {
+        // The lowest two bits are no property's.
+        let property = PROPERTIES.get(flags.leading_zeros() as usize)?;
+        let bit = CONTENT_TYPE >> flags.leading_zeros();
+        flags &= !bit;
+        Some((bit, *property))
+    })
 }
 
 /// Can everything in this content header be read, with little stack?

@@ -6,7 +6,7 @@
 use std::io;
 
 use super::content;
-use super::table::{self, Fault, short};
+use super::table::{self, Fault, is_text, short};
 
 /// Type, channel and size before a frame's payload, and the octet after it.
 const HEAD: usize = 7;
@@ -272,7 +272,7 @@ fn mend(arguments: &mut [u8], fields: &[Field]) -> bool {
                 };
                 at = name.end;
                 let name = &mut arguments[name];
-                if std::str::from_utf8(name).is_err() {
+                if !is_text(name) {
                     mended = true;
                     for byte in name.iter_mut().filter(|byte| !byte.is_ascii()) {
                         *byte = b'?';

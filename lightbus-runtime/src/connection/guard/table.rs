@@ -71,8 +71,15 @@ const LENGTH: usize = 4;
 
 fn name(bytes: &[u8], at: usize) -> Result<usize, Fault> {
     let text = short(bytes, at).ok_or(Fault::Malformed)?;
-    std::str::from_utf8(&bytes[text.clone()]).map_err(|_| Fault::NotText)?;
-    Ok(text.end)
+    match is_text(&bytes[text.clone()]) {
+        true => Ok(text.end),
+        false => Err(Fault::NotText),
+    }
+}
+
+/// Is it UTF-8? Nearly all short strings are ASCII, which is found out sooner.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
 }
 
 /// Where a value lies, as far as its type and length say.
