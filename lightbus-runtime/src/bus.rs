@@ -118,7 +118,7 @@ impl Bus {
             control: OnceCell::new(),
             cancels: Arc::default(),
             budget: Budget::default(),
-            counters: Arc::default(),
+            counters: Arc::clone(&life.counters),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),
             listeners: Mutex::default(),

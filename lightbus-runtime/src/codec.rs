@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::decode::Decoder;
 use crate::msgpack::{Cursor, MAX_DEPTH, Malformed};
+use crate::wire::UNREADABLE;
 
 pub(crate) const MSGPACK: &str = "application/msgpack";
 pub(crate) const JSON: &str = "application/json";
@@ -25,6 +26,7 @@ impl Format {
         match content_type {
             None | Some(MSGPACK | "") => Ok(Self::Msgpack),
             Some(JSON) => Ok(Self::Json),
+            Some(marked) if marked.starts_with(UNREADABLE) => Err(DecodeError(marked.to_owned())),
             Some(other) => Err(DecodeError(format!(
                 "the content type `{other}` is neither `{MSGPACK}` nor `{JSON}`"
             ))),
@@ -55,20 +57,18 @@ pub struct Payload<'a> {
 impl<'a> Payload<'a> {
     /// Checks that the body is one value, nested no deeper than allowed.
     pub(crate) fn check(bytes: &'a [u8], format: Format) -> Result<Self, DecodeError> {
-        if format == Format::Json {
-            let bytes = Cow::Owned(from_json(bytes)?);
-            return Ok(Self { bytes });
-        }
-        let mut cursor = Cursor::new(bytes);
+        let bytes = match format {
+            Format::Msgpack => Cow::Borrowed(bytes),
+            Format::Json => Cow::Owned(from_json(bytes)?),
+        };
+        let mut cursor = Cursor::new(&bytes);
         let skipped = cursor.skip(MAX_DEPTH);
         let ended = skipped.and_then(|()| match cursor.is_at_end() {
             true => Ok(()),
             false => Err(Malformed::TrailingBytes),
         });
         ended.map_err(|malformed| DecodeError(malformed.to_string()))?;
-        Ok(Self {
-            bytes: Cow::Borrowed(bytes),
-        })
+        Ok(Self { bytes })
     }
 
     /// Decodes the whole body as one value.
@@ -185,6 +185,20 @@ mod tests {
             encode(&User { name: "ada" }).unwrap(),
             b"\x81\xa4name\xa3ada"
         );
+    }
+
+    #[test]
+    fn nesting_has_one_limit_in_both_formats() {
+        let nested = |depth: usize| [vec![b'['; depth], b"1".to_vec(), vec![b']'; depth]].concat();
+        let check = |bytes: &[u8], format| Payload::check(bytes, format).map(drop);
+        assert_eq!(check(&nested(MAX_DEPTH), Format::Json), Ok(()));
+        let mut msgpack = vec![0x91; MAX_DEPTH];
+        msgpack.push(1);
+        assert_eq!(check(&msgpack, Format::Msgpack), Ok(()));
+        let too_deep = Err(DecodeError(Malformed::TooDeep.to_string()));
+        assert_eq!(check(&nested(MAX_DEPTH + 1), Format::Json), too_deep);
+        msgpack.insert(0, 0x91);
+        assert_eq!(check(&msgpack, Format::Msgpack), too_deep);
     }
 
     #[test]

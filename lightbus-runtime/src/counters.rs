@@ -33,6 +33,7 @@ pub(crate) struct Counters {
     pub(crate) control_ignored: Counter,
     pub(crate) replies_ignored: Counter,
     pub(crate) replies_dropped: Counter,
+    pub(crate) messages_unreadable: Counter,
 }
 
 /// How many messages ended, or went on, in another way than they were meant to, since this bus was connected.
@@ -70,6 +71,9 @@ pub struct Counts {
     pub replies_ignored: u64,
     /// Replies that had nowhere to go: the caller's address does not exist, or the bus was closed before they could leave.
     pub replies_dropped: u64,
+    /// Messages with headers that are nested too deep, or with properties that are not UTF-8: events went to the dead letters, calls were
+    /// refused, replies failed their call.
+    pub messages_unreadable: u64,
 }
 
 impl Counters {
@@ -89,6 +93,7 @@ impl Counters {
             control_ignored: self.control_ignored.get(),
             replies_ignored: self.replies_ignored.get(),
             replies_dropped: self.replies_dropped.get(),
+            messages_unreadable: self.messages_unreadable.get(),
         }
     }
 }

@@ -25,6 +25,9 @@ mod decode;
 mod delivery;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grammar;
 pub mod health;
 mod msgpack;

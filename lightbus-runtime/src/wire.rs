@@ -27,6 +27,9 @@ pub(crate) const ERROR: &str = "lb-err-msg";
 /// What an application adds itself.
 pub(crate) const META: &str = "lb-meta";
 
+/// Begins the content type of a message that could not be read; the reason follows.
+pub(crate) const UNREADABLE: &str = "unreadable: ";
+
 /// All headers of a message together, in bytes.
 pub(crate) const HEADERS_LIMIT: usize = 32 * 1024;
 const TEXT_LIMIT: usize = 1024;
@@ -229,6 +232,12 @@ fn meta(headers: &[(String, String)]) -> FieldTable {
         table.insert(short(META), AMQPValue::FieldTable(own));
     }
     table
+}
+
+/// Is this what is left of a message that could not be read?
+pub(crate) fn is_unreadable(properties: &BasicProperties) -> bool {
+    let content_type = properties.content_type().as_ref();
+    content_type.is_some_and(|text| text.as_str().starts_with(UNREADABLE))
 }
 
 /// Is there room for these headers of an application, beside the bus's own?

@@ -6,6 +6,7 @@ pub mod faults;
 mod foreign;
 pub mod node;
 pub mod proxy;
+pub mod raw;
 
 use std::time::Duration;
 
@@ -52,6 +53,11 @@ impl TestBroker {
     /// Another AMQP client on this broker, that knows nothing of lightbus.
     pub async fn foreign(&self) -> anyhow::Result<Foreign> {
         Foreign::connect(&self.url).await
+    }
+
+    /// A client on this broker that sends bytes no library would.
+    pub async fn raw(&self) -> anyhow::Result<raw::Raw> {
+        raw::Raw::connect(&self.url).await
     }
 
     /// A bus for `app` on this broker. [`Bus::app`] tells the name it has in this run.

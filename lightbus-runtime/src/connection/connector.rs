@@ -8,15 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_compat::CompatExt;
-use async_rs::Runtime;
+use async_rs::util::RuntimeParts;
+use async_rs::{Runtime, Tokio};
 use lapin::uri::AMQPUri;
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties, ErrorKind};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::runtime::Handle;
 
+use super::guard::{Guard, GuardedReactor, Limits};
 use super::session::Session;
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, PAYLOAD_HARD_LIMIT};
+use crate::counters::Counters;
 
 const HEARTBEAT_SECONDS: u16 = 10;
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -32,14 +35,23 @@ pub(crate) async fn connect(
     config: &Config,
     role: &str,
     deadline: Duration,
+    counters: &Arc<Counters>,
 ) -> Result<Session, Error> {
     let slot = Slot::default();
+    let limits = Limits {
+        body: PAYLOAD_HARD_LIMIT,
+        counters: Arc::clone(counters),
+    };
     let attempt = Connection::connector(
         uri(config),
-        Runtime::tokio_with_handle(Handle::current()),
+        runtime(&limits),
         {
             let slot = Arc::clone(&slot);
-            async move |uri: AMQPUri, _| open(&uri, deadline, &slot).await
+            async move |uri: AMQPUri, _| {
+                let stream = open(&uri, deadline, &slot).await?;
+                let guarded = Guard::new(stream.compat(), limits.clone());
+                Ok(AsyncTcpStream::Plain(guarded))
+            }
         },
         ConnectionProperties::default()
             .with_connection_name(format!("{} {role}", config.app).into()),
@@ -68,11 +80,21 @@ fn uri(config: &Config) -> AMQPUri {
     uri
 }
 
+/// tokio, but for its streams.
+fn runtime(limits: &Limits) -> Runtime<RuntimeParts<Tokio, GuardedReactor>> {
+    let tokio = Tokio::default().with_handle(Handle::current());
+    let reactor = GuardedReactor {
+        tokio: tokio.clone(),
+        limits: limits.clone(),
+    };
+    Runtime::new(RuntimeParts::new(tokio, reactor))
+}
+
 async fn open(
     uri: &AMQPUri,
     deadline: Duration,
     slot: &Slot,
-) -> lapin::Result<AsyncTcpStream<async_compat::Compat<tokio::net::TcpStream>>> {
+) -> lapin::Result<tokio::net::TcpStream> {
     let address = (uri.authority.host.as_str(), uri.authority.port);
     let connecting = tokio::net::TcpStream::connect(address);
     let stream = tokio::time::timeout(deadline, connecting)
@@ -89,9 +111,7 @@ async fn open(
     #[cfg(target_os = "linux")]
     options.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.try_clone()?);
-    Ok(AsyncTcpStream::Plain(
-        tokio::net::TcpStream::from_std(stream)?.compat(),
-    ))
+    Ok(tokio::net::TcpStream::from_std(stream)?)
 }
 
 fn no_answer(config: &Config, deadline: Duration) -> Error {

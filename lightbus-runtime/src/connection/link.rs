@@ -13,8 +13,10 @@ use tracing::{debug, info, warn};
 use super::STEP;
 use super::connector::connect;
 use super::session::Session;
+use super::thread::Life;
 use crate::Error;
 use crate::config::Config;
+use crate::counters::Counters;
 use crate::health::{Monitor, Part, State as Health};
 use crate::retry::chance;
 
@@ -42,19 +44,20 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(role: &'static str, monitor: &Arc<Monitor>) -> (Self, Supervisor) {
+    pub(crate) fn new(role: &'static str, life: &Life) -> (Self, Supervisor) {
         let (sender, state) = watch::channel(State::Down);
         let blocked = Arc::<AtomicBool>::default();
         let link = Self {
             state,
             blocked: Arc::clone(&blocked),
-            monitor: Arc::clone(monitor),
+            monitor: Arc::clone(&life.monitor),
         };
         let supervisor = Supervisor {
             role,
             state: sender,
             blocked,
-            monitor: Arc::clone(monitor),
+            monitor: Arc::clone(&life.monitor),
+            counters: Arc::clone(&life.counters),
         };
         supervisor.tell(Health::Starting, None);
         (link, supervisor)
@@ -107,6 +110,7 @@ pub(crate) struct Supervisor {
     state: watch::Sender<State>,
     blocked: Arc<AtomicBool>,
     monitor: Arc<Monitor>,
+    counters: Arc<Counters>,
 }
 
 impl Supervisor {
@@ -125,7 +129,7 @@ impl Supervisor {
         let connecting = async {
             match config.lazy {
                 true => Ok(self.reconnect(config).await),
-                false => connect(config, self.role, config.connect_deadline).await,
+                false => self.connect(config, config.connect_deadline).await,
             }
         };
         match stop.run_until_cancelled(connecting).await {
@@ -141,6 +145,10 @@ impl Supervisor {
         }
         self.state.send_replace(State::Closed);
         self.tell(Health::Ended, None);
+    }
+
+    async fn connect(&self, config: &Config, deadline: Duration) -> Result<Session, Error> {
+        connect(config, self.role, deadline, &self.counters).await
     }
 
     async fn keep(&self, config: &Config, first: Session, stop: &CancellationToken) {
@@ -171,7 +179,7 @@ impl Supervisor {
         let mut longest = BACKOFF_FIRST;
         loop {
             tokio::time::sleep(longest.mul_f64(chance())).await;
-            match connect(config, self.role, STEP).await {
+            match self.connect(config, STEP).await {
                 Ok(session) => {
                     info!(connection = self.role, broker = %config.broker(), "connected to the broker again");
                     return session;

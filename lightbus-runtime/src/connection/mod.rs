@@ -1,11 +1,12 @@
 //! The AMQP side: two supervised connections, the declaring of topology, and the channels that publish and consume.
 //!
-//! `connector` opens one connection under a deadline; `link` keeps one open for as long as the bus lives; everything else
+//! `connector` opens one connection under a deadline, and `guard` looks at what arrives on it; `link` keeps one open for as long as the bus lives; everything else
 //! (`publisher`, `consumer`, `declare`) works on the session that a link holds at the moment, and starts again on the next one.
 
 mod connector;
 pub(crate) mod consumer;
 pub(crate) mod declare;
+pub(crate) mod guard;
 mod link;
 pub(crate) mod publisher;
 mod session;

@@ -14,6 +14,7 @@ use super::link::{Link, Supervisor};
 use crate::Error;
 use crate::boxed::Boxed;
 use crate::config::Config;
+use crate::counters::Counters;
 use crate::health::Monitor;
 
 /// Beyond the grace period, for what ends in steps of its own.
@@ -48,6 +49,7 @@ pub(crate) struct Life {
     pub(crate) late_tasks: TaskTracker,
     pub(crate) queues: InstanceQueues,
     pub(crate) monitor: Arc<Monitor>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl IoThread {
@@ -58,8 +60,8 @@ impl IoThread {
     pub(crate) async fn start(config: &Config, life: &Life) -> Result<Self, Error> {
         // A start that fails or is dropped takes the thread with it.
         let guard = life.stop.clone().drop_guard();
-        let (publish, publish_supervisor) = Link::new("publish", &life.monitor);
-        let (consume, consume_supervisor) = Link::new("consume", &life.monitor);
+        let (publish, publish_supervisor) = Link::new("publish", life);
+        let (consume, consume_supervisor) = Link::new("consume", life);
         let main = Main {
             config: config.clone(),
             publish: (publish.clone(), publish_supervisor),

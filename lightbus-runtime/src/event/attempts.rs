@@ -9,6 +9,7 @@ use tracing::{debug, error, warn};
 use super::hearing::{Handling, Hearing, Unreadable};
 use super::listen::Handled;
 use crate::codec::Format;
+use crate::config::PAYLOAD_HARD_LIMIT;
 use crate::context::Context;
 use crate::delivery::{Outcome, catch_panic};
 use crate::publishing::{Message, Progress, Refusal};
@@ -223,8 +224,11 @@ impl Attempts {
             return Outcome::Failed;
         }
         hearing.core.counters.events_dead.add();
-        if wire::headers_size(context.properties()) > wire::HEADERS_LIMIT {
-            // With ours added they might not fit a frame. The broker moves it as it is.
+        if wire::is_unreadable(context.properties())
+            || received.data.len() > PAYLOAD_HARD_LIMIT
+            || wire::headers_size(context.properties()) > wire::HEADERS_LIMIT
+        {
+            // What the guard left out is missing here, and with our headers added they might not fit a frame. The broker moves it as it is.
             return Outcome::Failed;
         }
         let core = &hearing.core;

@@ -15,7 +15,7 @@ use crate::wire::{self, Status};
 pub(super) struct Caller {
     exchange: String,
     instance: String,
-    id: ShortString,
+    pub(super) id: ShortString,
 }
 
 impl Caller {

@@ -12,5 +12,8 @@ mod replies;
 mod request;
 mod server;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use replies::read as read_reply;
+
 pub use call::{Call, CallSpec, Client};
 pub use server::{Serve, Serving};

@@ -64,7 +64,11 @@ fn take(pending: &Pending, counters: &Counters, delivery: Delivery, limit: usize
     Work::Settled(Outcome::Done)
 }
 
-fn read(properties: &BasicProperties, payload: Vec<u8>, limit: usize) -> Result<Reply, Failure> {
+pub(crate) fn read(
+    properties: &BasicProperties,
+    payload: Vec<u8>,
+    limit: usize,
+) -> Result<Reply, Failure> {
     if payload.len() > limit {
         return Err(Failure::BadReply(format!(
             "the answer takes {} bytes, the limit is {limit}",

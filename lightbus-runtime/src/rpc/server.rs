@@ -297,7 +297,7 @@ impl Server {
 
     fn refuse(&self, caller: Caller, method: &ShortString, status: Status, detail: String) -> Work {
         self.core.counters.calls_refused.add();
-        debug!(api = self.api, %method, status = status.as_str(), detail, "refused a call");
+        debug!(api = self.api, %method, id = %caller.id, status = status.as_str(), detail, "refused a call");
         let core = Arc::clone(&self.core);
         Work::Detached(Box::pin(async move {
             caller.answer(&core, Some((status, &detail)), &[]).await;

@@ -9,6 +9,7 @@ mod deadlines;
 mod events;
 mod foreign;
 mod health;
+mod hostile;
 mod leaving;
 mod listening;
 mod publishing;
