@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
+};
 use lapin::{Channel, Confirmation};
 
 use super::letter::origin;
@@ -145,6 +147,12 @@ impl Scan {
     /// Gives back what is still in hand, and tells how many letters were replayed or dropped.
     pub(super) fn close(self) -> Boxed<u64> {
         Box::pin(async move {
+            // By name, and not by the channel's end, of which a quorum queue hears later: the next look is to find them all.
+            let rest = BasicNackOptions {
+                multiple: true,
+                requeue: true,
+            };
+            let _ = self.session.step(self.channel.basic_nack(0, rest)).await;
             self.session.close_channel(self.channel).await;
             self.settled
         })

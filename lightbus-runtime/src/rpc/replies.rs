@@ -44,7 +44,11 @@ pub(super) async fn start(core: &Arc<Core>) -> Result<(), Error> {
     let (limit, weak) = (core.config.payload_limit, Arc::downgrade(core));
     let take = move |delivery| take(&pending, &counters, delivery, limit);
     let end = move || {
-        if let Some(core) = weak.upgrade() {
+        // A caller that is dropped while the queue is set up ends this as well; the next one begins anew.
+        if let Some(core) = weak
+            .upgrade()
+            .filter(|core| core.life.drained.is_cancelled())
+        {
             cancel::abandon_calls(&core);
         }
     };

@@ -360,11 +360,13 @@ async fn a_failing_listener_loses_nothing() -> anyhow::Result<()> {
         handled.load(Ordering::SeqCst) == 7
     })
     .await?;
-    let dead = foreign
-        .take(&queue_of("failing-shop", "failing.dead"))
-        .await?
-        .expect("a dead letter");
-    assert_eq!(dead.data, b"\x81\xa1n\x00");
+    let mut dead = Vec::new();
+    for _ in 0..3 {
+        let queue = queue_of("failing-shop", "failing.dead");
+        dead.push(foreign.take(&queue).await?.expect("a dead letter").data);
+    }
+    dead.sort_unstable();
+    assert_eq!(dead, [b"\x81\xa1n\x00", b"\x81\xa1n\x01", b"\x81\xa1n\x02"]);
     Ok(())
 }
 
