@@ -67,7 +67,10 @@ impl Session {
         let (exchange, key) = (ShortString::default(), ShortString::from(FLUSH_KEY));
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let sent = channel.basic_publish(exchange, key, options, &[], properties);
-        sent.await?.await.map(drop)
+        let confirmed = sent.await?.await;
+        // Not left to the drop of the channel: lapin complains of one that is closing when the connection closes.
+        self.close_channel(channel).await;
+        confirmed.map(drop)
     }
 
     /// Drops the socket: the only way out of a connection that hangs, and what ends lapin's thread.
