@@ -13,8 +13,9 @@ use tracing::info;
 use crate::boxed::Boxed;
 use crate::budget::Budget;
 use crate::config::{BusBuilder, Config};
+use crate::connection::alone::Alone;
 use crate::connection::publisher::{Mode, Publisher};
-use crate::connection::{IoThread, Life, declare};
+use crate::connection::{IoThread, Life, Link, declare};
 use crate::counters::{Counters, Counts};
 use crate::dead_letters::DeadLetters;
 use crate::delivery::{AtStop, Worker};
@@ -69,11 +70,16 @@ pub(crate) struct Core {
     pub(crate) direct: Publisher,
     /// Events.
     pub(crate) confirmed: Publisher,
+    /// Events that must not share a channel with others.
+    pub(crate) alone: Alone,
     pub(crate) pending: Arc<Pending>,
     pub(crate) replies: OnceCell<()>,
     pub(crate) control: OnceCell<()>,
     pub(crate) cancels: Arc<Cancels>,
+    /// Events that wait for their confirmation.
     pub(crate) budget: Budget,
+    /// Calls that wait for their answer.
+    pub(crate) calls_budget: Budget,
     pub(crate) life: Life,
     pub(crate) counters: Arc<Counters>,
     /// The runtime that handlers run on: the one that `connect` was called in.
@@ -113,11 +119,13 @@ impl Bus {
             sender: wire::Sender::new(&config.app, &instance),
             direct: Publisher::new(io.publish.clone(), Mode::Direct),
             confirmed: Publisher::new(io.publish.clone(), Mode::Confirmed),
+            alone: Alone::new(io.publish.clone()),
             pending: Arc::default(),
             replies: OnceCell::new(),
             control: OnceCell::new(),
             cancels: Arc::default(),
             budget: Budget::default(),
+            calls_budget: Budget::default(),
             counters: Arc::clone(&life.counters),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),
@@ -250,11 +258,11 @@ impl Core {
 
     /// A queue that is deleted when this process leaves the bus.
     pub(crate) fn own_queue(&self, name: &str) {
-        self.life
-            .queues
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(name.to_owned());
+        let queues = self.life.queues.lock();
+        let mut queues = queues.unwrap_or_else(PoisonError::into_inner);
+        if !queues.iter().any(|queue| queue == name) {
+            queues.push(name.to_owned());
+        }
     }
 
     /// Deletes such a queue now.
@@ -274,9 +282,10 @@ impl Core {
     /// Waits for the outcome of the first attempt to consume; a bus that started without its broker does not.
     pub(crate) async fn first_start(
         &self,
+        link: &Link,
         started: oneshot::Receiver<Result<(), Error>>,
     ) -> Result<(), Error> {
-        if self.config.lazy && self.io.consume.now().is_none() {
+        if self.config.lazy && link.now().is_none() {
             return Ok(());
         }
         started.await.unwrap_or(Err(Error::Closed))

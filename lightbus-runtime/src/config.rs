@@ -11,7 +11,7 @@ use crate::{Bus, Error, Retry};
 
 const DEFAULT_URL: &str = "amqp://127.0.0.1:5672";
 /// RabbitMQ 4 takes at most 16 MiB; headers and the frame need some of it.
-pub(crate) const PAYLOAD_HARD_LIMIT: usize = 15 * 1024 * 1024;
+const PAYLOAD_HARD_LIMIT: usize = 15 * 1024 * 1024;
 
 /// What AMQP can express, 49 days; beyond it the arithmetic of instants would overflow.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(u32::MAX as u64);

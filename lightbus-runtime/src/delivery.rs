@@ -20,6 +20,9 @@ use crate::connection::consumer::Consumer;
 /// After at most so many deliveries in a row the settled ones are acknowledged, and other tasks get a turn.
 const BATCH: usize = 64;
 
+/// How long after a stop handlers are still begun.
+const LAST_BEGIN: Duration = Duration::from_secs(1);
+
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -46,7 +49,7 @@ pub(crate) type Handling = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// What becomes at a stop of deliveries that have arrived and not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AtStop {
-    /// They are handled, as far as the grace period goes.
+    /// They are begun for a moment more: quick handlers get through, slow ones hand back.
     Handle,
     /// Those that find no slot are begun nevertheless: they will be refused.
     Refuse,
@@ -114,9 +117,9 @@ impl Worker {
         self.slots.available_permits() > 0
     }
 
-    fn begins_at_stop(&self) -> bool {
+    fn begins_at_stop(&self, stopped: Instant) -> bool {
         match self.at_stop {
-            AtStop::Handle => self.has_slot(),
+            AtStop::Handle => self.has_slot() && stopped.elapsed() < LAST_BEGIN,
             AtStop::Refuse => true,
             AtStop::HandBack => false,
         }
@@ -147,7 +150,7 @@ impl Worker {
         }
     }
 
-    /// Finishes what has arrived and what is running, within the grace period.
+    /// Finishes what is running, within the grace period. What has arrived and is not begun goes back with the channel.
     async fn drain(
         &self,
         mut consumer: Consumer,
@@ -155,12 +158,13 @@ impl Worker {
         mut handlers: Handlers,
         mut start: impl FnMut(Delivery) -> Work,
     ) {
+        let stopped = Instant::now();
         let finish = async {
             if self.at_stop != AtStop::HandBack {
                 consumer.cancel().await;
             }
             loop {
-                while self.begins_at_stop()
+                while self.begins_at_stop(stopped)
                     && let Some(delivery) = consumer.ready()
                 {
                     self.begin(&mut handlers, &mut unsettled, delivery, &mut start);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -143,19 +144,28 @@ impl HealthChanges {
             }
             match self.changes.recv().await {
                 Ok(part) => return Some(part),
-                Err(RecvError::Lagged(_)) => self.caught_up.extend(self.monitor.parts()),
+                Err(RecvError::Lagged(_)) => {
+                    // First this: what changes in between is told twice rather than not at all.
+                    self.changes = self.changes.resubscribe();
+                    self.caught_up.extend(self.monitor.parts());
+                }
                 Err(RecvError::Closed) => return None,
             }
         }
     }
 }
 
+/// Who speaks for a part: of two consumers of one queue, the one that began later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Owner(u64);
+
 /// Where the parts of a bus say how they are.
 #[derive(Debug)]
 pub(crate) struct Monitor {
-    parts: Mutex<BTreeMap<Part, PartHealth>>,
+    parts: Mutex<BTreeMap<Part, (Owner, PartHealth)>>,
     /// None when the bus has ended.
     changes: Mutex<Option<broadcast::Sender<PartHealth>>>,
+    owners: AtomicU64,
 }
 
 impl Default for Monitor {
@@ -163,12 +173,13 @@ impl Default for Monitor {
         Self {
             parts: Mutex::default(),
             changes: Mutex::new(Some(broadcast::Sender::new(REMEMBERED))),
+            owners: AtomicU64::new(1),
         }
     }
 }
 
 impl Monitor {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Part, PartHealth>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Part, (Owner, PartHealth)>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -176,24 +187,34 @@ impl Monitor {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A new speaker for a part.
+    pub(crate) fn owner(&self) -> Owner {
+        Owner(self.owners.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Notes a part's state, and tells those who listen if it is another one than before.
-    pub(crate) fn set(&self, part: &Part, state: State, reason: Option<String>) {
+    pub(crate) fn set(&self, owner: Owner, part: &Part, state: State, reason: Option<String>) {
         let mut parts = self.lock();
-        if parts
-            .get(part)
-            .is_some_and(|old| old.state == state && old.reason == reason)
-        {
-            return;
+        if let Some((speaker, old)) = parts.get_mut(part) {
+            if *speaker > owner {
+                return;
+            }
+            *speaker = owner;
+            if old.state == state && old.reason == reason {
+                return;
+            }
         }
+        let old = parts.get(part);
+        let same = old.filter(|(_, old)| old.state == state);
         let health = PartHealth {
             part: part.clone(),
             state,
-            since: SystemTime::now(),
+            since: same.map_or_else(SystemTime::now, |(_, old)| old.since),
             reason,
         };
         match state {
             State::Ended if matches!(part, Part::Consumer(_)) => drop(parts.remove(part)),
-            _ => drop(parts.insert(part.clone(), health.clone())),
+            _ => drop(parts.insert(part.clone(), (owner, health.clone()))),
         }
         // Within the lock, so that changes are told in their order. Nobody may be listening.
         if let Some(changes) = &*self.sender() {
@@ -202,7 +223,7 @@ impl Monitor {
     }
 
     pub(crate) fn parts(&self) -> Vec<PartHealth> {
-        self.lock().values().cloned().collect()
+        self.lock().values().map(|(_, part)| part.clone()).collect()
     }
 
     /// No more changes come.
@@ -227,6 +248,18 @@ mod tests {
     use futures_util::FutureExt;
     use std::sync::Arc;
 
+    const OWNER: Owner = Owner(5);
+
+    #[test]
+    fn who_began_later_speaks_for_the_part() {
+        let monitor = Monitor::default();
+        let queue = Part::Consumer("q".to_owned());
+        monitor.set(Owner(1), &queue, State::Ready, None);
+        monitor.set(Owner(2), &queue, State::Ready, None);
+        monitor.set(Owner(1), &queue, State::Ended, None);
+        assert_eq!(state(&monitor), [(queue, State::Ready)]);
+    }
+
     fn state(monitor: &Monitor) -> Vec<(Part, State)> {
         monitor
             .parts()
@@ -241,7 +274,7 @@ mod tests {
         let mut changes = monitor.changes();
         let part = Part::Connection("publish");
         for state in [State::Starting, State::Ready, State::Ready, State::Lost] {
-            monitor.set(&part, state, None);
+            monitor.set(OWNER, &part, state, None);
         }
         monitor.end();
         let mut told = Vec::new();
@@ -258,8 +291,8 @@ mod tests {
         let mut changes = monitor.changes();
         let queue = Part::Consumer("q".to_owned());
         for _ in 0..REMEMBERED {
-            monitor.set(&queue, State::Lost, None);
-            monitor.set(&queue, State::Ready, None);
+            monitor.set(OWNER, &queue, State::Lost, None);
+            monitor.set(OWNER, &queue, State::Ready, None);
         }
         let told = changes.next().now_or_never().unwrap().unwrap();
         assert_eq!((told.part, told.state), (queue, State::Ready));
@@ -269,9 +302,9 @@ mod tests {
     fn an_ended_consumer_is_no_part_any_more() {
         let monitor = Monitor::default();
         let queue = Part::Consumer("q".to_owned());
-        monitor.set(&queue, State::Ready, None);
+        monitor.set(OWNER, &queue, State::Ready, None);
         assert_eq!(state(&monitor), [(queue.clone(), State::Ready)]);
-        monitor.set(&queue, State::Ended, None);
+        monitor.set(OWNER, &queue, State::Ended, None);
         assert_eq!(state(&monitor), []);
     }
 
@@ -282,11 +315,11 @@ mod tests {
             parts: monitor.parts(),
             counts: Counts::default(),
         };
-        monitor.set(&Part::Connection("publish"), State::Ready, None);
-        monitor.set(&Part::Consumer("q".to_owned()), State::Paused, None);
+        monitor.set(OWNER, &Part::Connection("publish"), State::Ready, None);
+        monitor.set(OWNER, &Part::Consumer("q".to_owned()), State::Paused, None);
         assert!(health(&monitor).is_ready());
         let reason = Some("memory".to_owned());
-        monitor.set(&Part::Connection("publish"), State::Blocked, reason);
+        monitor.set(OWNER, &Part::Connection("publish"), State::Blocked, reason);
         assert!(!health(&monitor).is_ready());
         assert!(
             health(&monitor).to_string().starts_with(

@@ -15,9 +15,6 @@ use crate::error::Error;
 use crate::topology::Plan;
 use crate::wire;
 
-/// An exchange may be deleted again under a publish that has just declared it, but not each time.
-const MOST_REFUSALS: u8 = 3;
-
 /// A message to be stored.
 pub(crate) struct Message<'a> {
     pub(crate) exchange: &'a str,
@@ -53,7 +50,8 @@ pub(crate) struct Progress {
     pub(crate) sent: bool,
     /// Why there is no confirmation yet.
     pub(crate) reason: Option<String>,
-    refusals: u8,
+    /// The channel was closed under it, perhaps on its account: from now on it goes alone.
+    alone: bool,
 }
 
 impl Progress {
@@ -63,7 +61,7 @@ impl Progress {
             begun: Instant::now(),
             sent: false,
             reason: None,
-            refusals: 0,
+            alone: false,
         }
     }
 
@@ -86,6 +84,8 @@ pub(crate) enum Refusal {
 enum Attempt {
     NotSent,
     Lost(lapin::Error),
+    /// The broker refused this message, and no other.
+    Denied(lapin::Error),
     Failed(Error),
 }
 
@@ -105,24 +105,25 @@ impl Core {
         message: &Message<'_>,
         progress: &mut Progress,
     ) -> Result<(), Refusal> {
+        progress.alone |= message.must_route;
         loop {
-            let error = match self.attempt(message, progress).await {
+            let attempt = match progress.alone {
+                true => self.attempt_alone(message, progress).await,
+                false => self.attempt(message, progress).await,
+            };
+            match attempt {
                 Ok(Confirmation::Nack(_)) => return Err(Refusal::Full),
                 Ok(_) => return Ok(()),
-                Err(Attempt::NotSent) => continue,
+                Err(Attempt::NotSent) => {}
                 Err(Attempt::Failed(error)) => return Err(Refusal::Failed(error)),
-                Err(Attempt::Lost(error)) => error,
-            };
-            progress.reason = Some(error.to_string());
-            if error.is_amqp_soft_error() {
-                // The broker closed the channel for one bad message, and all others on it are lost too. Which one was it?
-                self.confirmed.suspect(message.exchange);
-                progress.refusals += 1;
-                if progress.refusals > MOST_REFUSALS {
-                    return Err(Refusal::Denied(error.to_string()));
+                Err(Attempt::Denied(error)) => return Err(Refusal::Denied(error.to_string())),
+                Err(Attempt::Lost(error)) => {
+                    // The broker closes a channel for one bad message, and all others on it are lost too. Which one was it?
+                    progress.alone |= error.is_amqp_soft_error();
+                    progress.reason = Some(error.to_string());
+                    pause().await;
                 }
             }
-            pause().await;
         }
     }
 
@@ -133,20 +134,11 @@ impl Core {
     ) -> Result<Confirmation, Attempt> {
         let publisher = &self.confirmed;
         if !publisher.is_ready(message.exchange) {
-            publisher
-                .open()
-                .await
-                .map_err(|LinkClosed| Attempt::Failed(Error::Closed))?;
             if publisher.is_suspect(message.exchange) {
-                let declared = publisher.declare(&(message.plan)()).await;
-                self.go_on(declared, progress).await?;
-                return self.attempt_alone(message, progress).await;
+                progress.alone = true;
+                return Err(Attempt::NotSent);
             }
-            let ready = publisher.ensure(message.exchange, message.plan).await;
-            self.go_on(ready, progress).await?;
-        }
-        if message.must_route {
-            return self.attempt_alone(message, progress).await;
+            self.prepare(message, progress).await?;
         }
         let confirmed = publisher.confirmed(message.outgoing(), &mut progress.sent);
         Ok(confirmed.await?)
@@ -159,35 +151,47 @@ impl Core {
         progress: &mut Progress,
     ) -> Result<Confirmation, Attempt> {
         let publisher = &self.confirmed;
-        match publisher
-            .alone(message.outgoing(), &mut progress.sent)
-            .await
-        {
-            Err(Unconfirmed::Lost(error)) if is_denial(&error) => {
-                progress.refusals = MOST_REFUSALS;
-                Err(Attempt::Lost(error))
-            }
-            Err(unconfirmed) => Err(unconfirmed.into()),
-            // The only message under way on its channel: what came back is this one.
+        if !publisher.is_ready(message.exchange) {
+            self.prepare(message, progress).await?;
+        }
+        let confirmed = self.alone.publish(message.outgoing(), &mut progress.sent);
+        match confirmed.await {
             Ok(Confirmation::Ack(Some(_))) => {
-                let declared = publisher.declare(&(message.plan)()).await;
-                self.go_on(declared, progress).await?;
+                // No queue is bound any more.
+                publisher.unlearn(message.exchange);
+                pause().await;
                 Err(Attempt::NotSent)
             }
             Ok(confirmation) => {
                 publisher.trust(message.exchange);
                 Ok(confirmation)
             }
+            Err(Unconfirmed::NotSent) => {
+                pause().await;
+                Err(Attempt::NotSent)
+            }
+            Err(Unconfirmed::Lost(error)) => match code(&error) {
+                Some(NOT_FOUND) => {
+                    publisher.unlearn(message.exchange);
+                    Err(Attempt::Lost(error))
+                }
+                Some(code) if error.is_amqp_soft_error() => {
+                    if code == ACCESS_REFUSED {
+                        publisher.suspect(message.exchange);
+                    }
+                    Err(Attempt::Denied(error))
+                }
+                _ => Err(Attempt::Lost(error)),
+            },
         }
     }
 
-    /// A connection lost while declaring is no reason to give up.
-    async fn go_on(
-        &self,
-        declared: Result<(), Error>,
-        progress: &mut Progress,
-    ) -> Result<(), Attempt> {
-        match declared {
+    /// An open channel, the alarm's end, and what the exchange needs. A connection lost while declaring is no reason to give up.
+    async fn prepare(&self, message: &Message<'_>, progress: &mut Progress) -> Result<(), Attempt> {
+        let publisher = &self.confirmed;
+        let opened = publisher.open().await;
+        opened.map_err(|LinkClosed| Attempt::Failed(Error::Closed))?;
+        match publisher.ensure(message.exchange, message.plan).await {
             Ok(()) => Ok(()),
             Err(error @ (Error::Broker { .. } | Error::Closed))
                 if !self.life.stop.is_cancelled() =>
@@ -201,8 +205,12 @@ impl Core {
     }
 }
 
-/// Said of the message itself, as opposed to an exchange that somebody deleted just now.
-fn is_denial(error: &lapin::Error) -> bool {
-    error.is_amqp_soft_error()
-        && !matches!(error.kind(), lapin::ErrorKind::ProtocolError(said) if said.get_id() == 404)
+const ACCESS_REFUSED: u16 = 403;
+const NOT_FOUND: u16 = 404;
+
+fn code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(said) => Some(said.get_id()),
+        _ => None,
+    }
 }

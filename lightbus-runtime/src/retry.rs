@@ -17,8 +17,9 @@ const JITTER: f64 = 0.2;
 /// The default is [`exponential`](Self::exponential) from one second on: 5 attempts, after 1, 2, 4 and 8 s, give or take 20 %. When the last attempt
 /// has failed, the event goes to the queue's dead letters.
 ///
-/// A delay of half a second or more is spent on the broker, in whole seconds: it outlasts a restart, holds up no other event, and another replica may make the
-/// next attempt. A shorter one is waited for in place, and takes up a place among the events that the listener handles at a time.
+/// A delay of half a second or more is spent on the broker, in whole seconds (rounded up or down by chance, in proportion): it outlasts a restart, holds up no other event, and another replica may make the
+/// next attempt. A shorter one is waited for in place, and takes up a place among the events that the listener handles at a time. So is any of an ordered
+/// or a broadcast listener, up to 15 minutes: RabbitMQ takes an event away from who keeps it for half an hour.
 ///
 /// ```
 /// # use lightbus_runtime::Retry;

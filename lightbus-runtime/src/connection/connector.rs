@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use super::guard::{Guard, GuardedReactor, Limits};
 use super::session::Session;
 use crate::Error;
-use crate::config::{Config, PAYLOAD_HARD_LIMIT};
+use crate::config::Config;
 use crate::counters::Counters;
 
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -39,7 +39,7 @@ pub(crate) async fn connect(
 ) -> Result<Session, Error> {
     let slot = Slot::default();
     let limits = Limits {
-        body: PAYLOAD_HARD_LIMIT,
+        body: config.payload_limit,
         counters: Arc::clone(counters),
     };
     let attempt = Connection::connector(

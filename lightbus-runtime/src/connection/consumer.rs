@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::{Link, Session, declare};
 use crate::Error;
-use crate::health::{Monitor, Part, State};
+use crate::health::{Monitor, Owner, Part, State};
 use crate::topology::Plan;
 use crate::wire::short;
 
@@ -45,12 +45,13 @@ pub(crate) struct Consumer {
 #[derive(Clone, Debug)]
 struct Health {
     monitor: Arc<Monitor>,
+    owner: Owner,
     part: Part,
 }
 
 impl Health {
     fn tell(&self, state: State, reason: Option<String>) {
-        self.monitor.set(&self.part, state, reason);
+        self.monitor.set(self.owner, &self.part, state, reason);
     }
 }
 
@@ -164,6 +165,7 @@ impl Consumers {
         let (first, started) = oneshot::channel();
         let health = Health {
             monitor: Arc::clone(link.monitor()),
+            owner: link.monitor().owner(),
             part: Part::Consumer(source.queue.clone()),
         };
         health.tell(State::Starting, None);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use lapin::Event;
@@ -17,11 +17,13 @@ use super::thread::Life;
 use crate::Error;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::health::{Monitor, Part, State as Health};
+use crate::health::{Monitor, Owner, Part, State as Health};
 use crate::retry::chance;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
+/// A connection that lasted so long was a good one: the next attempt comes soon.
+const STABLE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 enum State {
@@ -115,8 +117,8 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     fn tell(&self, state: Health, reason: Option<String>) {
-        self.monitor
-            .set(&Part::Connection(self.role), state, reason);
+        let part = Part::Connection(self.role);
+        self.monitor.set(Owner::default(), &part, state, reason);
     }
 
     /// Runs until `stop`. The first attempt has the whole connect deadline, and its outcome is what `first` hears; unless the start is lazy.
@@ -128,7 +130,7 @@ impl Supervisor {
     ) {
         let connecting = async {
             match config.lazy {
-                true => Ok(self.reconnect(config).await),
+                true => Ok(self.reconnect(config, &mut { BACKOFF_FIRST }).await),
                 false => self.connect(config, config.connect_deadline).await,
             }
         };
@@ -153,7 +155,9 @@ impl Supervisor {
 
     async fn keep(&self, config: &Config, first: Session, stop: &CancellationToken) {
         let mut session = Arc::new(first);
+        let mut backoff = BACKOFF_FIRST;
         loop {
+            let begun = Instant::now();
             let events = session.connection().events_listener();
             self.state.send_replace(State::Up(Arc::clone(&session)));
             self.tell(Health::Ready, None);
@@ -166,7 +170,11 @@ impl Supervisor {
             warn!(connection = self.role, broker = %config.broker(), %reason, "lost the connection to the broker");
             self.tell(Health::Lost, Some(reason));
             session.cut();
-            match stop.run_until_cancelled(self.reconnect(config)).await {
+            if begun.elapsed() > STABLE {
+                backoff = BACKOFF_FIRST;
+            }
+            let next = self.reconnect(config, &mut backoff);
+            match stop.run_until_cancelled(next).await {
                 Some(next) => session = Arc::new(next),
                 None => return,
             }
@@ -175,10 +183,10 @@ impl Supervisor {
     }
 
     /// Full jitter: after a broker's restart its clients do not come back all at once.
-    async fn reconnect(&self, config: &Config) -> Session {
-        let mut longest = BACKOFF_FIRST;
+    async fn reconnect(&self, config: &Config, longest: &mut Duration) -> Session {
         loop {
             tokio::time::sleep(longest.mul_f64(chance())).await;
+            *longest = (*longest * 2).min(BACKOFF_LONGEST);
             match self.connect(config, STEP).await {
                 Ok(session) => {
                     info!(connection = self.role, broker = %config.broker(), "connected to the broker again");
@@ -189,7 +197,6 @@ impl Supervisor {
                     self.tell(Health::Lost, Some(error.to_string()));
                 }
             }
-            longest = (longest * 2).min(BACKOFF_LONGEST);
         }
     }
 
@@ -207,6 +214,9 @@ impl Supervisor {
                 break;
             };
             match event {
+                Event::Error(error) if error.is_amqp_soft_error() => {
+                    warn!(connection = self.role, %error, "the broker closed a channel");
+                }
                 Event::Error(error) => reason = error.to_string(),
                 Event::ConnectionBlocked(why) => {
                     self.blocked.store(true, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 //! `connector` opens one connection under a deadline, and `guard` looks at what arrives on it; `link` keeps one open for as long as the bus lives; everything else
 //! (`publisher`, `consumer`, `declare`) works on the session that a link holds at the moment, and starts again on the next one.
 
+pub(crate) mod alone;
 mod connector;
 pub(crate) mod consumer;
 pub(crate) mod declare;

@@ -9,15 +9,12 @@ use futures_util::FutureExt;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::{Link, LinkClosed, declare, pause};
 use crate::Error;
 use crate::topology::Plan;
 use crate::wire::short;
-
-/// Channels that carry one message each, at a time.
-const MOST_ALONE: usize = 8;
 
 /// One message on its way out.
 pub(crate) struct Outgoing<'a> {
@@ -47,10 +44,8 @@ pub(crate) struct Publisher {
     current: Mutex<Option<Open>>,
     /// One opens or declares, the others wait for what comes of it.
     opening: AsyncMutex<()>,
-    /// Exchanges on whose account the broker may have closed the channel for all.
+    /// Exchanges that this app may not publish to: a try would close the channel for all.
     suspects: Mutex<HashSet<String>>,
-    /// One for each message that is published on a channel of its own.
-    alone: Semaphore,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +63,6 @@ impl Publisher {
             current: Mutex::default(),
             opening: AsyncMutex::default(),
             suspects: Mutex::default(),
-            alone: Semaphore::new(MOST_ALONE),
         }
     }
 
@@ -139,53 +133,38 @@ impl Publisher {
         if lock(&open.exchanges).contains(exchange) {
             return Ok(());
         }
-        self.declare(&plan()).await?;
-        lock(&open.exchanges).insert(exchange.to_owned());
+        let plan = plan();
+        self.declare(&plan).await?;
+        let declared = plan.exchanges.into_iter().map(|exchange| exchange.name);
+        lock(&open.exchanges).extend(declared);
         Ok(())
     }
 
-    /// Declares a plan on this publisher's connection.
-    pub(crate) async fn declare(&self, plan: &Plan) -> Result<(), Error> {
+    /// The exchange, or what is bound to it, is not there any more: the next one who needs it declares it.
+    pub(crate) fn unlearn(&self, exchange: &str) {
+        if let Some(open) = &*self.current() {
+            lock(&open.exchanges).remove(exchange);
+        }
+    }
+
+    async fn declare(&self, plan: &Plan) -> Result<(), Error> {
         let session = self.link.up().await.map_err(|LinkClosed| Error::Closed)?;
         declare::declare(&session, plan).await
     }
 
-    /// From now on, what goes to this exchange goes [alone](Self::alone).
+    /// From now on, what goes to this exchange goes alone.
     pub(crate) fn suspect(&self, exchange: &str) {
         lock(&self.suspects).insert(exchange.to_owned());
+        self.unlearn(exchange);
     }
 
-    /// Asked on the way that every exchange takes once for each channel, so that it costs the others nothing.
+    /// Asked on the way that an exchange takes once for each channel, a suspect one always.
     pub(crate) fn is_suspect(&self, exchange: &str) -> bool {
         lock(&self.suspects).contains(exchange)
     }
 
     pub(crate) fn trust(&self, exchange: &str) {
         lock(&self.suspects).remove(exchange);
-    }
-
-    /// Like [`confirmed`](Self::confirmed), on a channel that carries nothing else.
-    pub(crate) async fn alone(
-        &self,
-        message: Outgoing<'_>,
-        sent: &mut bool,
-    ) -> Result<Confirmation, Unconfirmed> {
-        // The semaphore is never closed.
-        let _one_of_few = self.alone.acquire().await;
-        let session = self
-            .link
-            .up()
-            .await
-            .map_err(|LinkClosed| Unconfirmed::NotSent)?;
-        let channel = self
-            .open_on(&session)
-            .await
-            .map_err(|_| Unconfirmed::NotSent)?;
-        *sent = true;
-        let published = publish(&channel, message).await;
-        let confirmation = published.map_err(Unconfirmed::Lost)?.await;
-        session.close_channel(channel).await;
-        confirmation.map_err(Unconfirmed::Lost)
     }
 
     /// Asks the broker whether an exchange exists that somebody else has to declare.
@@ -291,7 +270,7 @@ fn lock(names: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
     names.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn publish(
+pub(super) async fn publish(
     channel: &Channel,
     message: Outgoing<'_>,
 ) -> Result<lapin::PublisherConfirm, lapin::Error> {

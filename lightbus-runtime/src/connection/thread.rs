@@ -78,7 +78,8 @@ impl IoThread {
             .name(format!("lightbus {}", config.app))
             .spawn(move || {
                 runtime.block_on(main.run(publish_up.0, consume_up.0));
-                drop(runtime);
+                // Not waited for: a host name may still be being looked up.
+                runtime.shutdown_background();
                 ended_sender.send_replace(true);
             })
             .map_err(|error| thread_failed(&error))?;

@@ -60,8 +60,8 @@ pub enum DeadReason {
     Unknown,
     /// It is no event at all.
     WrongKind,
-    /// It is larger than the listener's limit.
-    TooLarge,
+    /// The listener refused it unread: it is larger than its limit, or its headers are, or they cannot be read. The broker moved it, as it is.
+    Rejected,
     /// Process after process was lost while it had the message: it may kill those who handle it.
     DeliveryLimit,
     /// Something else; the broker's or another program's word.
@@ -76,7 +76,7 @@ impl DeadReason {
             "undecodable" => Self::Undecodable,
             "unknown" => Self::Unknown,
             "kind" => Self::WrongKind,
-            "size" => Self::TooLarge,
+            "rejected" => Self::Rejected,
             "delivery_limit" => Self::DeliveryLimit,
             other => Self::Other(other.to_owned()),
         }
@@ -91,7 +91,7 @@ impl fmt::Display for DeadReason {
             Self::Undecodable => "undecodable",
             Self::Unknown => "unknown event",
             Self::WrongKind => "no event",
-            Self::TooLarge => "too large",
+            Self::Rejected => "refused unread",
             Self::DeliveryLimit => "its handlers' processes were lost, one after the other",
             Self::Other(other) => other,
         })

@@ -1,19 +1,24 @@
 //! One pass over a queue of dead letters, each in hand until its verdict, on a channel that carries nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
 };
 use lapin::{Channel, Confirmation};
+use tracing::warn;
 
 use super::letter::origin;
 use crate::boxed::{Boxed, BoxedFor};
 use crate::connection::{Session, declare};
 use crate::error::Error;
 use crate::topology;
-use crate::wire::{again, short};
+use crate::wire::{self, again, short};
+
+/// How long the listener's queue may take to store a letter.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// What becomes of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +94,7 @@ impl Scan {
             match verdict {
                 Verdict::Keep => return Ok(true),
                 Verdict::Stop => return Ok(false),
+                Verdict::Replay if !may_travel(&letter) => return Ok(true),
                 Verdict::Replay => self.replay(&letter).await?,
                 Verdict::Discard => {}
             }
@@ -126,8 +132,9 @@ impl Scan {
             );
             sent.await?.await
         };
+        let confirmed = tokio::time::timeout(LONGEST, publish).await;
         // The only message under way on this channel: what comes back is this one.
-        match self.session.step(publish).await {
+        match confirmed.unwrap_or_else(|elapsed| Err(std::io::Error::from(elapsed).into())) {
             Ok(Confirmation::Ack(None)) => Ok(()),
             Ok(Confirmation::Ack(Some(_)) | Confirmation::NotRequested) => {
                 Err(self.unstored("does not exist any more"))
@@ -157,4 +164,17 @@ impl Scan {
             self.settled
         })
     }
+}
+
+/// A message whose headers hardly fit a frame would end the connection with one more.
+fn may_travel(letter: &Delivery) -> bool {
+    let size = wire::headers_size(&letter.properties);
+    let may = size <= 2 * wire::HEADERS_LIMIT;
+    if !may {
+        warn!(
+            id = wire::message_id(&letter.properties),
+            size, "a dead letter cannot be replayed: its headers are too large"
+        );
+    }
+    may
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lapin::Acker;
 use lapin::types::ShortString;
 use tracing::{debug, error, warn};
 
 use super::hearing::{Handling, Hearing, Unreadable};
 use super::listen::Handled;
 use crate::codec::Format;
-use crate::config::PAYLOAD_HARD_LIMIT;
 use crate::context::Context;
 use crate::delivery::{Outcome, catch_panic};
 use crate::publishing::{Message, Progress, Refusal};
@@ -20,12 +20,15 @@ use crate::wire::again::{self, Death};
 
 /// Shorter delays are waited for in place: the ladder counts in seconds.
 const IN_PLACE: Duration = Duration::from_millis(500);
+/// Longer ones are cut where an event has to stay in its place: after half an hour RabbitMQ takes it away from who does not acknowledge it.
+const IN_PLACE_LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// What is needed of a delivery to publish it once more.
 pub(super) struct Received {
     pub(super) exchange: ShortString,
     pub(super) key: ShortString,
     pub(super) data: Vec<u8>,
+    pub(super) acker: Acker,
 }
 
 pub(super) struct Attempts {
@@ -115,6 +118,11 @@ impl Attempts {
                 Ok(Err(error)) => Failed::from(error),
                 Err(panic) => Failed::panicked(panic),
             };
+            if self.received.acker.poisoned() {
+                // The consumer was lost meanwhile, and the broker delivers the event again: two copies of it would go on.
+                debug!(queue = self.hearing.queue, context = ?self.context, error = failed.text(), "a listener failed, and the event comes again by itself");
+                return Outcome::Kept;
+            }
             match self.next(&failed) {
                 Next::Never => return self.die(failed).await,
                 Next::Later(delay) => return self.later(delay, failed).await,
@@ -147,19 +155,19 @@ impl Attempts {
         };
         let stays = self.hearing.is_broadcast() || self.hearing.options.order == Order::Kept;
         match stays || delay < IN_PLACE {
-            true => Next::Here(delay),
+            true => Next::Here(delay.min(IN_PLACE_LONGEST)),
             false => Next::Later(delay),
         }
     }
 
-    /// False when the listener is stopped meanwhile.
+    /// False when the listener is stopped or paused meanwhile.
     async fn wait(&self, delay: Duration) -> bool {
         let waited = tokio::time::sleep(delay);
-        let stop = &self.hearing.stop;
-        stop.run_until_cancelled(waited).await.is_some()
+        let rest = self.hearing.pause.rest();
+        rest.run_until_cancelled(waited).await.is_some()
     }
 
-    /// The listener ends between two attempts. Where order counts, the event has to stay where it is.
+    /// The listener ends, or pauses, between two attempts. Where order counts, the event has to stay where it is.
     async fn give_back(self, failed: Failed) -> Outcome {
         match self.hearing.is_broadcast() || self.hearing.options.order == Order::Kept {
             true => Outcome::Kept,
@@ -169,7 +177,9 @@ impl Attempts {
 
     /// Leaves the next attempt to the ladder, and to whoever takes the event from the queue then.
     async fn later(self, delay: Duration, failed: Failed) -> Outcome {
-        let delay = Duration::from_secs_f64(delay.as_secs_f64().round().max(1.0));
+        // Rounded up or down by chance, in proportion: what failed together does not come back together.
+        let seconds = (delay.as_secs_f64() + chance()).floor().max(1.0);
+        let delay = Duration::from_secs_f64(seconds);
         self.log_retry(delay, &failed);
         let made = self.context.attempt().saturating_add(1);
         let to = topology::delayed(&self.hearing.queue, delay);
@@ -180,7 +190,8 @@ impl Attempts {
             plan: &topology::ladder_plan,
             properties: &|| properties.clone(),
             payload: &self.received.data,
-            must_route: false,
+            // A level of the ladder may be deleted under it, to be rid of what is put off.
+            must_route: true,
         };
         match self
             .hearing
@@ -203,16 +214,12 @@ impl Attempts {
         }
     }
 
-    /// No attempt is left. The event goes to the dead letters, with what is known about its end.
+    /// No attempt is left.
     async fn die(self, failed: Failed) -> Outcome {
-        let Self {
-            hearing,
-            received,
-            context,
-            ..
-        } = &self;
+        let (hearing, context) = (&self.hearing, &self.context);
+        let (queue, counters) = (&hearing.queue, &hearing.core.counters);
         error!(
-            queue = hearing.queue,
+            queue,
             ?context,
             reason = failed.reason,
             error = failed.text(),
@@ -220,18 +227,31 @@ impl Attempts {
             "an event is dead; a named listener's goes to the dead letters, a broadcast one's is dropped"
         );
         if hearing.is_broadcast() {
-            hearing.core.counters.events_dropped.add();
+            counters.events_dropped.add();
             return Outcome::Failed;
         }
-        hearing.core.counters.events_dead.add();
-        if wire::is_unreadable(context.properties())
-            || received.data.len() > PAYLOAD_HARD_LIMIT
-            || wire::headers_size(context.properties()) > wire::HEADERS_LIMIT
-        {
-            // What the guard left out is missing here, and with our headers added they might not fit a frame. The broker moves it as it is.
-            return Outcome::Failed;
+        let outcome = match self.is_whole() {
+            true => self.bury(&failed).await,
+            false => Outcome::Failed,
+        };
+        if outcome != Outcome::Kept {
+            counters.events_dead.add();
         }
-        let core = &hearing.core;
+        outcome
+    }
+
+    /// Can it be published once more as it was? Not if the guard left something out, or if with our headers its own might not fit a
+    /// frame. Then the broker moves it.
+    fn is_whole(&self) -> bool {
+        let properties = self.context.properties();
+        !wire::is_unreadable(properties)
+            && self.received.data.len() <= self.hearing.core.config.payload_limit
+            && wire::headers_size(properties) <= wire::HEADERS_LIMIT
+    }
+
+    /// Writes the dead letter, with what is known about its end.
+    async fn bury(&self, failed: &Failed) -> Outcome {
+        let (hearing, context, core) = (&self.hearing, &self.context, &self.hearing.core);
         let death = Death {
             reason: failed.reason,
             errors: &failed.errors,
@@ -246,7 +266,7 @@ impl Attempts {
             key,
             plan: &|| topology::dead_plan(&core.config.app, &hearing.queue),
             properties: &|| properties.clone(),
-            payload: &received.data,
+            payload: &self.received.data,
             // To delete this queue is a quick way to be rid of what is in it.
             must_route: true,
         };

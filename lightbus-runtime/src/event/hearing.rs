@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use lapin::message::Delivery;
 use lapin::types::ShortString;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::attempts::{Attempts, Received};
 use super::listen::{Handled, Options, Reach};
+use super::pause::Pause;
 use crate::bus::Core;
 use crate::codec::{DecodeError, Format, Payload};
 use crate::context::{Context, Subject};
@@ -27,7 +27,7 @@ pub(super) struct Hearing {
     pub(super) core: Arc<Core>,
     pub(super) queue: String,
     pub(super) options: Options,
-    pub(super) stop: CancellationToken,
+    pub(super) pause: Pause,
     handle: Handle,
 }
 
@@ -43,13 +43,13 @@ impl Hearing {
         queue: &str,
         options: Options,
         handle: Handle,
-        stop: CancellationToken,
+        pause: Pause,
     ) -> Self {
         Self {
             core: Arc::clone(core),
             queue: queue.to_owned(),
             options,
-            stop,
+            pause,
             handle,
         }
     }
@@ -88,10 +88,12 @@ impl Hearing {
         }
         let limit = self.core.config.payload_limit;
         if delivery.data.len() > limit {
-            let detail = format!(
-                "it takes {} bytes, the limit is {limit}",
-                delivery.data.len()
-            );
+            let detail = format!("it takes more than the limit of {limit} bytes");
+            return Err(unreadable("size", detail));
+        }
+        if wire::headers_size(properties) > wire::HEADERS_LIMIT {
+            let limit = wire::HEADERS_LIMIT;
+            let detail = format!("its headers take more than the limit of {limit} bytes");
             return Err(unreadable("size", detail));
         }
         let name = self
@@ -134,6 +136,19 @@ impl Hearing {
     }
 
     fn attempt(self: &Arc<Self>, name: &'static str, format: Format, delivery: Delivery) -> Work {
+        let attempts = self.attempts(name, format, delivery);
+        match attempts.handling() {
+            Ok(handling) => Work::Attached(Box::pin(attempts.run(handling))),
+            Err(unreadable) => self.bury(attempts, unreadable),
+        }
+    }
+
+    fn attempts(
+        self: &Arc<Self>,
+        name: &'static str,
+        format: Format,
+        delivery: Delivery,
+    ) -> Attempts {
         let subject = Subject {
             api: self.options.interest.api,
             name,
@@ -142,13 +157,10 @@ impl Hearing {
             exchange: delivery.exchange,
             key: delivery.routing_key,
             data: delivery.data,
+            acker: delivery.acker,
         };
         let context = Context::new(delivery.properties, subject, delivery.redelivered);
-        let attempts = Attempts::new(Arc::clone(self), format, received, context);
-        match attempts.handling() {
-            Ok(handling) => Work::Attached(Box::pin(attempts.run(handling))),
-            Err(unreadable) => self.bury(attempts, unreadable),
-        }
+        Attempts::new(Arc::clone(self), format, received, context)
     }
 
     /// Decodes the event and makes the handler's future.
@@ -172,17 +184,7 @@ impl Hearing {
     }
 
     fn refuse(self: &Arc<Self>, delivery: Delivery, unreadable: Unreadable) -> Work {
-        let subject = Subject {
-            api: self.options.interest.api,
-            name: "",
-        };
-        let received = Received {
-            exchange: delivery.exchange,
-            key: delivery.routing_key,
-            data: delivery.data,
-        };
-        let context = Context::new(delivery.properties, subject, delivery.redelivered);
-        let attempts = Attempts::new(Arc::clone(self), Format::Msgpack, received, context);
+        let attempts = self.attempts("", Format::Msgpack, delivery);
         self.bury(attempts, unreadable)
     }
 

@@ -73,7 +73,8 @@ impl Listener {
         &self.queue
     }
 
-    /// Takes no more events until [`resume`](Self::resume); those in progress finish, the others wait in the queue, or go to other replicas. Returns at once.
+    /// Takes no more events until [`resume`](Self::resume); those in progress finish, and what has been sent ahead is begun for up to a second; the others wait
+    /// in the queue, or go to other replicas. Returns at once.
     ///
     /// A pause ends with the process. A broadcast listener's queue lives for 60 s without its listener: after a longer pause, what was published meanwhile is
     /// gone.
@@ -133,14 +134,14 @@ async fn begin(
     let pause = Pause::new();
     let listening = Listening {
         worker: core.worker(options.concurrency, at_stop(options.order)),
-        hearing: Arc::new(Hearing::new(core, &queue, options, handle, stop.clone())),
+        hearing: Arc::new(Hearing::new(core, &queue, options, handle, pause.clone())),
         consumers,
         pause: pause.clone(),
         stop: stop.clone(),
         _name: name_taken,
     };
     let ended = core.spawn(listening.run());
-    core.first_start(started).await?;
+    core.first_start(&core.io.consume, started).await?;
     guard.disarm();
     Ok(Listener {
         queue,

@@ -23,7 +23,7 @@ impl Pause {
     pub(super) fn set(&self, paused: bool) {
         self.paused.send_replace(paused);
         if paused {
-            self.rest().cancel();
+            self.lock().cancel();
         }
     }
 
@@ -31,7 +31,12 @@ impl Pause {
         *self.paused.borrow()
     }
 
-    fn rest(&self) -> std::sync::MutexGuard<'_, CancellationToken> {
+    /// Cancelled when the present consumer is to end.
+    pub(super) fn rest(&self) -> CancellationToken {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, CancellationToken> {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -42,7 +47,7 @@ impl Pause {
         // The sender is alive: it is `self`'s.
         drop(stop.run_until_cancelled(resumed).await?);
         let token = stop.child_token();
-        *self.rest() = token.clone();
+        *self.lock() = token.clone();
         if self.is_set() {
             // Paused again between the two.
             token.cancel();

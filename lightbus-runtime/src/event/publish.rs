@@ -151,6 +151,10 @@ impl Publish {
         let stored = self.store(payload, &mut progress);
         match tokio::time::timeout_at(deadline, stored).await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(Refusal::Failed(error))) if progress.sent => {
+                progress.reason = Some(error.to_string());
+                Err(self.gave_up(&progress, timeout))
+            }
             Ok(Err(refusal)) => Err(self.refused(refusal)),
             Err(_) => Err(self.gave_up(&progress, timeout)),
         }
@@ -187,7 +191,10 @@ impl Publish {
         let room = tokio::time::timeout_at(deadline, core.budget.reserve(bytes)).await;
         room.ok()
             .flatten()
-            .ok_or_else(|| self.not_sent(timeout, "too many messages wait for their confirmation"))
+            .ok_or_else(|| match core.io.publish.is_blocked() {
+                true => self.blocked(),
+                false => self.not_sent(timeout, "too many messages wait for their confirmation"),
+            })
     }
 
     fn refused(&self, refusal: Refusal) -> PublishError {

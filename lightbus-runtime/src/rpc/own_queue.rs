@@ -31,7 +31,7 @@ impl Starting {
 
     /// Like that, unless the bus started without its broker.
     pub(super) async fn first_start(self, core: &Core) -> Result<(), Error> {
-        core.first_start(self.started).await?;
+        core.first_start(&core.io.publish, self.started).await?;
         self.guard.disarm();
         Ok(())
     }

@@ -75,8 +75,7 @@ pub(crate) fn read(
 ) -> Result<Reply, Failure> {
     if payload.len() > limit {
         return Err(Failure::BadReply(format!(
-            "the answer takes {} bytes, the limit is {limit}",
-            payload.len()
+            "the answer takes more than the limit of {limit} bytes"
         )));
     }
     let content_type = properties.content_type().as_ref().map(ShortString::as_str);

@@ -23,6 +23,7 @@ use crate::wire::{self, Status};
 
 /// First look for a returned call. It comes back in well under a millisecond, but lapin wakes nobody for it.
 const FIRST_LOOK: Duration = Duration::from_millis(4);
+const LONGEST_LOOK: Duration = Duration::from_millis(250);
 
 /// Before a call is sent again that a provider gave back: at random up to this, then up to twice as long, and so on.
 const RETRY_FIRST: Duration = Duration::from_millis(5);
@@ -112,7 +113,7 @@ impl Request {
         timeout: Duration,
     ) -> Result<Option<SemaphorePermit<'_>>, Failure> {
         let core = self.bus.core();
-        let room = core.budget.try_reserve(payload);
+        let room = core.calls_budget.try_reserve(payload);
         if room.is_some() {
             return Ok(room);
         }
@@ -125,7 +126,7 @@ impl Request {
                     .unwrap_or("the broker blocks publishers")
             )));
         }
-        let room = tokio::time::timeout_at(deadline, core.budget.reserve(payload)).await;
+        let room = tokio::time::timeout_at(deadline, core.calls_budget.reserve(payload)).await;
         room.map_err(|_| self.not_sent(timeout, "too many calls are waiting for their answers"))
     }
 
@@ -211,12 +212,27 @@ impl Request {
                 Ok(Ok(Err(Failure::Returned))) => return Err(self.unserved(deadline).await),
                 Ok(Ok(answer)) => return answer,
                 Ok(Err(oneshot::error::RecvError { .. })) => return Err(closed(LinkClosed)),
-                Err(_) if next == deadline => return Err(self.timed_out(timeout)),
                 Err(_) => {
                     core.sort_returned();
-                    look *= 4;
+                    if next == deadline {
+                        return self.last_look(waiting, deadline, timeout).await;
+                    }
+                    look = (look * 4).min(LONGEST_LOOK);
                 }
             }
+        }
+    }
+
+    async fn last_look(
+        &self,
+        waiting: &mut Waiting<'_>,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Reply, Failure> {
+        match waiting.answer.try_recv() {
+            Ok(Err(Failure::Returned)) => Err(self.unserved(deadline).await),
+            Ok(answer) => answer,
+            Err(_) => Err(self.timed_out(timeout)),
         }
     }
 

@@ -95,7 +95,7 @@ impl Serve {
                 }
             }
         });
-        core.first_start(started).await?;
+        core.first_start(&core.io.publish, started).await?;
         guard.disarm();
         Ok(Serving {
             api: self.api,
@@ -203,10 +203,8 @@ impl Server {
         }
         let limit = self.core.config.payload_limit;
         if delivery.data.len() > limit {
-            let detail = format!(
-                "the arguments take {} bytes, the provider's limit is {limit}",
-                delivery.data.len()
-            );
+            let detail =
+                format!("the arguments take more than the provider's limit of {limit} bytes");
             return Err((Status::TooLarge, detail));
         }
         let content_type = delivery

@@ -145,7 +145,7 @@ fn goes_on(header: &str) -> bool {
     !header.starts_with("x-") && !["CC", "BCC"].contains(&header) && !left_behind.contains(&header)
 }
 
-/// All properties but the expiration, which would end the message on the ladder, the user and the headers.
+/// All properties but the expiration, which would end the message on the ladder, the user, the headers, and the priority and cluster, which mean nothing here.
 fn copy(old: &BasicProperties) -> BasicProperties {
     fn set(
         properties: BasicProperties,

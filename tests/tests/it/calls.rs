@@ -382,7 +382,7 @@ async fn what_is_too_large_is_refused_before_it_is_sent() -> anyhow::Result<()> 
     assert!(
         error
             .to_string()
-            .contains("the provider's limit is 1048576"),
+            .contains("the provider's limit of 1048576 bytes"),
         "{error}"
     );
     Ok(())

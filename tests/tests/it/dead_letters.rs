@@ -198,20 +198,13 @@ async fn what_cannot_be_read_is_dead_at_once_and_says_why() -> anyhow::Result<()
     reasons.sort_unstable();
     assert_eq!(
         reasons,
-        ["no event", "too large", "undecodable", "undecodable"]
+        ["no event", "refused unread", "undecodable", "undecodable"]
     );
-    assert!(
-        letters
-            .iter()
-            .all(|letter| letter.attempts == Some(1) && letter.error.is_some())
-    );
-    assert_eq!(
-        letters
-            .iter()
-            .filter(|letter| letter.reason == DeadReason::TooLarge)
-            .count(),
-        1
-    );
+    // The broker moved the one that is too large, and knows no story.
+    for letter in letters {
+        let told = letter.attempts == Some(1) && letter.error.is_some();
+        assert_eq!(told, letter.reason != DeadReason::Rejected, "{letter}");
+    }
     Ok(())
 }
 

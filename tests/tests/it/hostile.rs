@@ -225,7 +225,7 @@ async fn an_answer_that_cannot_be_read_fails_its_call_alone() -> anyhow::Result<
     let xml = none().text(Text::ContentType, b"text/xml");
     unreadable.push((none().headers(&status), one(), "splendid"));
     unreadable.push((xml, one(), "text/xml"));
-    unreadable.push((none(), vec![0; 2 << 20], "2097152 bytes"));
+    unreadable.push((none(), vec![0; 2 << 20], "the limit of 1048576 bytes"));
     unreadable.push((none(), b"\xc1".to_vec(), "reserved"));
     let client = ApiClient::new(&bus);
     let mut ask = async |properties: RawProperties, payload: &[u8]| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightbus::{Bus, PublishError};
+use lightbus::{Bus, Context, PublishError, Retry};
 use lightbus_broker::{Broker, Permissions, User};
 use lightbus_tests::TestBroker;
 use tokio::sync::mpsc;
@@ -152,5 +152,40 @@ async fn a_blocked_broker_is_named_at_once_when_no_more_may_wait() -> anyhow::Re
     }
     assert_eq!(stored + refused, MESSAGES);
     assert!(stored >= 30, "{stored} were stored after the alarm");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deleted_level_of_the_ladder_takes_no_event_with_it() -> anyhow::Result<()> {
+    #[lightbus::api(name = "refused_ladder")]
+    trait Api {
+        #[event]
+        fn happened();
+    }
+    // A broker of its own: others are on the ladder, too.
+    let broker = Broker::start().await?;
+    let bus = Bus::builder("ladder-shop")
+        .url(broker.url())
+        .connect()
+        .await?;
+    let (sender, mut made) = mpsc::unbounded_channel();
+    let handler = move |_: Happened| {
+        let attempt = Context::current().map_or(0, |context| context.attempt());
+        let _ = sender.send(attempt);
+        std::future::ready(if attempt < 2 { Err("not yet") } else { Ok(()) })
+    };
+    ApiClient::new(&bus)
+        .happened()
+        .retry(Retry::fixed(Duration::from_secs(1)))
+        .listen("ladder", handler)
+        .await?;
+    for _ in 0..3 {
+        ApiEvents::new(&bus).happened().publish(Happened {}).await?;
+        for attempt in 0..3 {
+            assert_eq!(made.recv().await, Some(attempt));
+        }
+        // Nothing is in it at the moment.
+        assert_eq!(broker.faults().delete_queue("lb.delay.00"), 1);
+    }
     Ok(())
 }
