@@ -128,7 +128,7 @@ impl Context {
     ///
     /// Machines' clocks need not agree: a caller's clock is known by its calls, of which the fastest tell by how much it differs. So no
     /// call loses time to a wrong clock; one may seem to have a little more than it has, by what the fastest took on its way.
-    /// A clock that is set while its program runs is believed again within four minutes.
+    /// A caller's clock that is set while its program runs is believed again within four minutes, if it was set by more than its calls' timeout.
     pub fn deadline(&self) -> Option<Instant> {
         self.inner.deadline
     }
