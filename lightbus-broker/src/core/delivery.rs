@@ -133,16 +133,10 @@ impl Core {
                 dead.push((entry, Reason::Expired));
                 continue;
             }
-            let willing = |consumer: &Consumer| {
-                let connection = conns.get(&consumer.at.conn);
-                consumer.has_credit() && connection.is_some_and(|c| c.can_take(consumer.at.channel))
-            };
-            let Some(consumer) = queue.consumers.next(single, willing) else {
+            let Some(consumer) = next_consumer(queue, conns, single) else {
                 queue.stalled = !relieved(queue, conns);
                 continue;
             };
-            consumer.unacked += u32::from(!consumer.no_ack);
-            let consumer = consumer.clone();
             let connection = conns.get_mut(&consumer.at.conn);
             let (Some(connection), Some(entry)) = (connection, queue.ready.pop()) else {
                 break;
@@ -190,6 +184,21 @@ impl Core {
             None => {}
         }
     }
+}
+
+/// Whose turn it is to get a message, which counts as theirs from here on.
+fn next_consumer(
+    queue: &mut Queue,
+    conns: &IdMap<ConnId, Connection>,
+    single: bool,
+) -> Option<Consumer> {
+    let willing = |consumer: &Consumer| {
+        let connection = conns.get(&consumer.at.conn);
+        consumer.has_credit() && connection.is_some_and(|c| c.can_take(consumer.at.channel))
+    };
+    let consumer = queue.consumers.next(single, willing)?;
+    consumer.unacked += u32::from(!consumer.no_ack);
+    Some(consumer.clone())
 }
 
 /// Asks the writers of congested connections to say when there is room; says whether one already has.
