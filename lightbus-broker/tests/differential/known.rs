@@ -23,12 +23,13 @@ impl Reference {
         self.version.starts_with("3.")
     }
 
-    /// The operations on which this version agrees with RabbitMQ 4.
+    /// The operations on which this version agrees with RabbitMQ 4, and RabbitMQ with itself.
     pub(crate) fn fit(&self, operations: Vec<Operation>) -> Vec<Operation> {
-        if !self.is_old() {
-            return operations;
-        }
-        operations.into_iter().filter(is_ageless).collect()
+        let quorum = operations.iter().any(Operation::declares_quorum);
+        let fits = |operation: &Operation| {
+            !(quorum && races(operation)) && (!self.is_old() || is_ageless(operation))
+        };
+        operations.into_iter().filter(fits).collect()
     }
 
     /// The transcript without what this version does not say, or says in vain.
@@ -53,6 +54,22 @@ impl Reference {
             }
         }
         steps
+    }
+}
+
+/// Whether a message dies at once, in a classic queue: its dead letter and its own copy, still on the way to a quorum queue,
+/// overtake each other there.
+fn races(operation: &Operation) -> bool {
+    match operation {
+        Operation::Publish(_, publish) => {
+            let expiration = publish.properties.expiration().as_ref();
+            !publish.exchange.is_empty() && expiration.is_some_and(|text| text.as_str() == "0")
+        }
+        Operation::Call(_, AMQPClass::Queue(queue::AMQPMethod::Declare(declare))) => {
+            declare.arguments.inner().get("x-message-ttl") == Some(&AMQPValue::LongInt(0))
+                && !operation.declares_quorum()
+        }
+        _ => false,
     }
 }
 
