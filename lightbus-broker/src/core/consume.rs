@@ -94,9 +94,14 @@ impl Core {
     }
 
     pub(super) fn cancel(&mut self, at: At, cancel: &basic::Cancel) {
-        let gone = self
-            .channel_mut(at)
-            .and_then(|channel| channel.consumers.remove(cancel.consumer_tag.as_str()));
+        let tag = cancel.consumer_tag.as_str();
+        // One that takes direct replies may have the tag of another, and goes first.
+        let gone = match self.end_replies(at, Some(tag)) {
+            true => None,
+            false => self
+                .channel_mut(at)
+                .and_then(|channel| channel.consumers.remove(tag)),
+        };
         if !cancel.nowait {
             let ok = basic::CancelOk {
                 consumer_tag: cancel.consumer_tag.clone(),
@@ -104,10 +109,9 @@ impl Core {
             self.send(at, AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok)));
         }
         let Some((id, consumer)) = gone else {
-            return self.end_replies(at, Some(cancel.consumer_tag.as_str()));
+            return;
         };
-        let tag: Arc<str> = cancel.consumer_tag.as_str().into();
-        self.note_consumer(at, id, &tag, Some(CancelReason::Client));
+        self.note_consumer(at, id, &Arc::from(tag), Some(CancelReason::Client));
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.forget(consumer);
             self.jobs.push_back(Job::Abandoned(id));
