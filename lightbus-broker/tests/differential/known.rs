@@ -57,8 +57,8 @@ impl Reference {
     }
 }
 
-/// Whether a message dies at once, in a classic queue: its dead letter and its own copy, still on the way to a quorum queue,
-/// overtake each other there.
+/// Whether a message may die as soon as it is in a classic queue: its dead letter and its own copy, still on the way to a
+/// quorum queue, overtake each other there.
 fn races(operation: &Operation) -> bool {
     match operation {
         Operation::Publish(_, publish) => {
@@ -66,8 +66,14 @@ fn races(operation: &Operation) -> bool {
             !publish.exchange.is_empty() && expiration.is_some_and(|text| text.as_str() == "0")
         }
         Operation::Call(_, AMQPClass::Queue(queue::AMQPMethod::Declare(declare))) => {
-            declare.arguments.inner().get("x-message-ttl") == Some(&AMQPValue::LongInt(0))
-                && !operation.declares_quorum()
+            let arguments = &declare.arguments;
+            let is_short = ["x-max-length", "x-max-length-bytes"]
+                .iter()
+                .any(|limit| arguments.contains_key(limit));
+            let is_brief = arguments.inner().get("x-message-ttl") == Some(&AMQPValue::LongInt(0));
+            !operation.declares_quorum()
+                && arguments.contains_key("x-dead-letter-exchange")
+                && (is_short || is_brief)
         }
         _ => false,
     }
