@@ -18,11 +18,14 @@ impl Core {
     pub(super) fn qos(&mut self, at: At, qos: &basic::Qos) {
         let mut shared = Vec::new();
         if let Some(channel) = self.channel_mut(at) {
-            if qos.global {
-                channel.limit = qos.prefetch_count;
-                shared.extend(channel.consumers.values().map(|(queue, _)| *queue));
-            } else {
+            // A prefetch for each consumer puts an end to the one for all of them.
+            let limit = if qos.global { qos.prefetch_count } else { 0 };
+            if !qos.global {
                 channel.prefetch = qos.prefetch_count;
+            }
+            if channel.limit != limit {
+                channel.limit = limit;
+                shared.extend(channel.consumers.values().map(|(queue, _)| *queue));
             }
         }
         self.send(

@@ -55,6 +55,27 @@ async fn a_channel_has_a_prefetch_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_prefetch_for_each_consumer_ends_the_one_for_all() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let queue = stage.queue(&mut wire, "q", &[]).await;
+    wire.qos(1, true).await;
+    wire.consume(&queue, "a").await;
+    wire.consume(&queue, "b").await;
+    fill(&mut wire, &queue, 4).await;
+    wire.message(1).await;
+    wire.until_ready(&queue, 3).await;
+    wire.qos(1, false).await;
+    for _ in 0..3 {
+        wire.message(1).await;
+    }
+    // So a queue that knows no prefetch for all has nothing against this channel.
+    let kind = [("x-queue-type", text("quorum"))];
+    let queue = stage.queue(&mut wire, "quorum", &kind).await;
+    wire.consume(&queue, "c").await;
+}
+
+#[tokio::test]
 async fn consumers_that_do_not_acknowledge_and_get_know_no_prefetch() {
     let stage = Stage::start().await;
     let mut wire = stage.wire().await;

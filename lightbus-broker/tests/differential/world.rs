@@ -281,6 +281,7 @@ impl World {
                 }
                 channel.limited = qos.prefetch_count > 0;
             }
+            AMQPClass::Basic(basic::AMQPMethod::Qos(_)) => channel.limited = false,
             AMQPClass::Queue(queue::AMQPMethod::Declare(declare))
                 if operation::is_quorum(declare)
                     && !self.quorum.contains(declare.queue.as_str()) =>
