@@ -191,22 +191,13 @@ impl Channel {
         self.unacked.push_back(unacked);
     }
 
-    /// Takes the messages a client settles; `None` if it has no such tag.
+    /// Gives the channel credit for so many messages that were settled.
+    pub(crate) fn credit(&mut self, lent: u32) {
+        self.lent = self.lent.saturating_sub(lent);
+    }
+
+    /// Takes the messages a client settles, for which it has no credit yet; `None` if there is no such tag.
     pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Option<Vec<Unacked>> {
-        let taken = self.take_aside(tag, multiple)?;
-        self.credit(&taken);
-        Some(taken)
-    }
-
-    /// Gives the channel credit for messages that were settled.
-    pub(crate) fn credit(&mut self, settled: &[Unacked]) {
-        let lent = settled.iter().filter(|unacked| unacked.consumer.is_some());
-        self.lent = self.lent.saturating_sub(lent.count() as u32);
-    }
-
-    /// Takes messages whose settlement is yet to be committed, so that there is no credit for them; `None` if there is no such
-    /// tag.
-    pub(crate) fn take_aside(&mut self, tag: u64, multiple: bool) -> Option<Vec<Unacked>> {
         if multiple && tag == 0 {
             return Some(self.unacked.drain(..).collect());
         }

@@ -83,6 +83,7 @@ impl Core {
         {
             queue.message_alarm = Some(at);
             self.timers.set(at, Alarm::Message(id));
+            self.tidy_timers();
         }
     }
 
@@ -153,8 +154,10 @@ impl Core {
 
     /// A head of the queue may have expired.
     pub(super) fn message_alarm(&mut self, id: QueueId) {
-        if let Some(queue) = self.queues.get_mut(&id) {
-            queue.message_alarm = None;
+        let now = self.now.instant;
+        let queue = self.queues.get_mut(&id);
+        // One that was set before an earlier one is of no use any more.
+        if queue.is_some_and(|queue| queue.message_alarm.take_if(|at| *at <= now).is_some()) {
             self.serve(id);
         }
     }

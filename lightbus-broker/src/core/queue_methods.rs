@@ -14,7 +14,6 @@ use super::{
     queue_arguments::QueueArguments,
     queue_checks,
     reply_to::PSEUDO_QUEUE,
-    timers::Alarm,
 };
 use crate::queue_type::QueueType;
 use amq_protocol::{
@@ -336,11 +335,7 @@ impl Core {
         if let Some(connection) = queue.owner.and_then(|owner| self.conns.get_mut(&owner)) {
             connection.exclusive.retain(|other| *other != id);
         }
-        let queues = &self.queues;
-        self.timers.tidy(|alarm| match alarm {
-            Alarm::Message(id) | Alarm::Unused(id) | Alarm::Held(id) => queues.contains_key(id),
-            Alarm::Unsettled | Alarm::Release(_) => true,
-        });
+        self.tidy_timers();
         for consumer in queue.consumers.drain() {
             if let Some(channel) = self.channel_mut(consumer.at) {
                 channel.consumers.remove(&consumer.tag);

@@ -6,6 +6,7 @@ use super::{
     deaths::Reason,
     errors::{Outcome, not_implemented, precondition_failed},
     ids::{At, QueueId},
+    jobs::Job,
     methods::undecodable,
 };
 use crate::queue_type::QueueType;
@@ -65,7 +66,7 @@ impl Core {
         let all = self
             .channel_mut(at)
             .and_then(|channel| channel.take(0, true));
-        self.settle_taken(at, all.unwrap_or_default(), Verdict::Requeued);
+        self.give_back(at, all.unwrap_or_default());
         Ok(())
     }
 
@@ -73,26 +74,34 @@ impl Core {
         let Some(channel) = self.channel_mut(at) else {
             return Ok(());
         };
-        let taken = if channel.tx.is_some() {
-            channel.take_aside(tag, multiple)
-        } else {
-            channel.take(tag, multiple)
-        };
-        let Some(taken) = taken else {
+        let Some(taken) = channel.take(tag, multiple) else {
             return Err(precondition_failed(format!("unknown delivery tag {tag}")));
         };
         if let Some(tx) = &mut channel.tx {
             tx.settled.push((taken, verdict));
-            return Ok(());
+        } else if verdict == Verdict::Requeued {
+            self.give_back(at, taken);
+        } else {
+            channel.credit(lent(&taken));
+            self.wake_sharers(at, last_queue(&taken));
+            self.settle_all(at, taken, verdict);
         }
-        self.settle_taken(at, taken, verdict);
         Ok(())
     }
 
-    fn settle_taken(&mut self, at: At, taken: Vec<Unacked>, verdict: Verdict) {
-        let last = taken.last().map(|unacked| unacked.queue);
-        self.wake_sharers(at, last);
-        self.settle_all(at, taken, verdict);
+    /// Puts messages back. The channel has credit for others only after all other channels were asked.
+    fn give_back(&mut self, at: At, taken: Vec<Unacked>) {
+        let (lent, last) = (lent(&taken), last_queue(&taken));
+        self.settle_all(at, taken, Verdict::Requeued);
+        self.jobs.push_back(Job::Credit { at, lent, last });
+    }
+
+    /// A channel has credit again for messages that it gave back.
+    pub(super) fn restore_credit(&mut self, at: At, lent: u32, last: Option<QueueId>) {
+        if let Some(channel) = self.channel_mut(at) {
+            channel.credit(lent);
+            self.wake_sharers(at, last);
+        }
     }
 
     /// Where the consumers of a channel share a limit, one's credit is every other's; the turn after `last` comes first.
@@ -169,4 +178,16 @@ impl Core {
             }
         }
     }
+}
+
+/// For how many of these messages a channel's credit was taken.
+pub(super) fn lent(taken: &[Unacked]) -> u32 {
+    taken
+        .iter()
+        .filter(|unacked| unacked.consumer.is_some())
+        .count() as u32
+}
+
+fn last_queue(taken: &[Unacked]) -> Option<QueueId> {
+    taken.last().map(|unacked| unacked.queue)
 }

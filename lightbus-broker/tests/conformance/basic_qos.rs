@@ -55,6 +55,27 @@ async fn a_channel_has_a_prefetch_as_a_whole() {
 }
 
 #[tokio::test]
+async fn what_a_full_channel_gives_back_goes_to_another_one_first() {
+    let stage = Stage::start().await;
+    let (mut full, mut other) = (stage.wire().await, stage.wire().await);
+    let queue = stage.queue(&mut full, "q", &[]).await;
+    full.qos(1, true).await;
+    full.consume(&queue, "full").await;
+    other.consume(&queue, "other").await;
+    other.put(&queue, "first").await;
+    let tag = full.message(1).await.delivery().delivery_tag;
+    other.put(&queue, "second").await;
+    assert_eq!(other.message(1).await.text(), "second");
+    // It would be its turn.
+    let reject = basic::Reject {
+        delivery_tag: tag,
+        requeue: true,
+    };
+    full.send(1, reject).await;
+    assert_eq!(other.message(1).await.text(), "first");
+}
+
+#[tokio::test]
 async fn a_prefetch_for_each_consumer_ends_the_one_for_all() {
     let stage = Stage::start().await;
     let mut wire = stage.wire().await;

@@ -220,6 +220,30 @@ fn queues_that_come_and_go_leave_no_alarms_behind() {
 }
 
 #[test]
+fn messages_that_come_and_go_leave_no_alarms_behind() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    // Each is to expire before the one that was fetched.
+    for ttl in (0..5000).rev() {
+        let ttl = (3_600_000 + ttl).to_string();
+        let brief = AMQPProperties::default().with_expiration(ttl.into());
+        bench.publish_with(&mut client, "", "q", "m", brief);
+        bench.get(&mut client, "q").unwrap();
+    }
+    let alarms = bench.core.timers.len();
+    assert!(alarms < 2100, "{alarms} alarms");
+    // What is left of them comes to nothing.
+    bench.declare(&mut client, "q", &[]);
+    let long = AMQPProperties::default().with_expiration("7200000".into());
+    bench.publish_with(&mut client, "", "q", "m", long);
+    bench.pass(3_700_000);
+    assert_eq!(bench.core.timers.len(), 1);
+    bench.pass(3_500_000);
+    assert_eq!((bench.ready("q"), bench.wakes_in()), (0, None));
+}
+
+#[test]
 fn a_great_many_deadlines_wake_nobody_before_they_are_due() {
     const QUEUES: usize = 100;
     // A million where that takes no time.
