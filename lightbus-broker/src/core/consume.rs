@@ -58,6 +58,7 @@ impl Core {
             prefetch: credit.prefetch,
             unacked: 0,
             priority: subscription.priority,
+            passed_over: false,
         });
         if let Some(stream) = &mut queue.stream {
             stream.attach(consumer_id, subscription.start, subscription.filter);

@@ -5,7 +5,7 @@ use super::{
     channel::Unacked,
     deaths::Reason,
     errors::{Outcome, not_implemented, precondition_failed},
-    ids::{At, QueueId},
+    ids::{At, ConsumerId, QueueId},
     jobs::Job,
     methods::undecodable,
 };
@@ -89,11 +89,29 @@ impl Core {
         Ok(())
     }
 
-    /// Puts messages back. The channel has credit for others only after all other channels were asked.
+    /// Puts messages back. Where the channel was passed over for its limit, others are asked before it has credit again.
     fn give_back(&mut self, at: At, taken: Vec<Unacked>) {
         let (lent, last) = (lent(&taken), last_queue(&taken));
-        self.settle_all(at, taken, Verdict::Requeued);
-        self.jobs.push_back(Job::Credit { at, lent, last });
+        if self.was_passed_over(at) {
+            self.settle_all(at, taken, Verdict::Requeued);
+            self.jobs.push_back(Job::Credit { at, lent, last });
+        } else {
+            self.restore_credit(at, lent, last);
+            self.settle_all(at, taken, Verdict::Requeued);
+        }
+    }
+
+    fn was_passed_over(&self, at: At) -> bool {
+        let connection = self.conns.get(&at.conn);
+        let Some(channel) = connection.and_then(|connection| connection.channels.get(&at.channel))
+        else {
+            return false;
+        };
+        let was = |(queue, consumer): &(QueueId, ConsumerId)| {
+            let queue = self.queues.get(queue);
+            queue.is_some_and(|queue| queue.consumers.was_passed_over(*consumer))
+        };
+        channel.limit != 0 && channel.consumers.values().any(was)
     }
 
     /// A channel has credit again for messages that it gave back.

@@ -54,8 +54,17 @@ async fn a_channel_has_a_prefetch_as_a_whole() {
     }
 }
 
+async fn reject(wire: &mut Wire, delivery_tag: u64) {
+    let requeue = true;
+    let reject = basic::Reject {
+        delivery_tag,
+        requeue,
+    };
+    wire.send(1, reject).await;
+}
+
 #[tokio::test]
-async fn what_a_full_channel_gives_back_goes_to_another_one_first() {
+async fn what_a_channel_gives_back_that_was_passed_over_goes_to_another_one() {
     let stage = Stage::start().await;
     let (mut full, mut other) = (stage.wire().await, stage.wire().await);
     let queue = stage.queue(&mut full, "q", &[]).await;
@@ -66,13 +75,40 @@ async fn what_a_full_channel_gives_back_goes_to_another_one_first() {
     let tag = full.message(1).await.delivery().delivery_tag;
     other.put(&queue, "second").await;
     assert_eq!(other.message(1).await.text(), "second");
-    // It would be its turn.
-    let reject = basic::Reject {
-        delivery_tag: tag,
-        requeue: true,
-    };
-    full.send(1, reject).await;
+    // It is its turn, and it has not been passed over yet.
+    reject(&mut full, tag).await;
+    let message = full.message(1).await;
+    assert_eq!(message.text(), "first");
+    // Now it is.
+    for body in ["third", "fourth"] {
+        other.put(&queue, body).await;
+        assert_eq!(other.message(1).await.text(), body);
+    }
+    reject(&mut full, message.delivery().delivery_tag).await;
     assert_eq!(other.message(1).await.text(), "first");
+}
+
+#[tokio::test]
+async fn who_was_passed_over_stands_behind_the_others() {
+    let stage = Stage::start().await;
+    let (mut full, mut other) = (stage.wire().await, stage.wire().await);
+    let queue = stage.queue(&mut full, "q", &[]).await;
+    full.qos(1, false).await;
+    full.consume(&queue, "full").await;
+    other.consume(&queue, "other").await;
+    other.put(&queue, "first").await;
+    let tag = full.message(1).await.delivery().delivery_tag;
+    for body in ["second", "third"] {
+        other.put(&queue, body).await;
+        assert_eq!(other.message(1).await.text(), body);
+    }
+    full.ack(tag, false).await;
+    // The acknowledgement has arrived.
+    assert_eq!(full.count(&queue).await, (0, 2));
+    other.put(&queue, "fourth").await;
+    assert_eq!(other.message(1).await.text(), "fourth");
+    other.put(&queue, "fifth").await;
+    assert_eq!(full.message(1).await.text(), "fifth");
 }
 
 #[tokio::test]
