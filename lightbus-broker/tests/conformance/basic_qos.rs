@@ -54,15 +54,6 @@ async fn a_channel_has_a_prefetch_as_a_whole() {
     }
 }
 
-async fn reject(wire: &mut Wire, delivery_tag: u64) {
-    let requeue = true;
-    let reject = basic::Reject {
-        delivery_tag,
-        requeue,
-    };
-    wire.send(1, reject).await;
-}
-
 #[tokio::test]
 async fn what_a_channel_gives_back_that_was_passed_over_goes_to_another_one() {
     let stage = Stage::start().await;
@@ -76,7 +67,7 @@ async fn what_a_channel_gives_back_that_was_passed_over_goes_to_another_one() {
     other.put(&queue, "second").await;
     assert_eq!(other.message(1).await.text(), "second");
     // It is its turn, and it has not been passed over yet.
-    reject(&mut full, tag).await;
+    full.reject(tag, true).await;
     let message = full.message(1).await;
     assert_eq!(message.text(), "first");
     // Now it is.
@@ -84,7 +75,7 @@ async fn what_a_channel_gives_back_that_was_passed_over_goes_to_another_one() {
         other.put(&queue, body).await;
         assert_eq!(other.message(1).await.text(), body);
     }
-    reject(&mut full, message.delivery().delivery_tag).await;
+    full.reject(message.delivery().delivery_tag, true).await;
     assert_eq!(other.message(1).await.text(), "first");
 }
 
@@ -140,15 +131,7 @@ async fn consumers_that_do_not_acknowledge_and_get_know_no_prefetch() {
     fill(&mut wire, &queue, 6).await;
     wire.qos(1, false).await;
     for n in 0..2 {
-        wire.send(
-            1,
-            basic::Get {
-                queue: queue.as_str().into(),
-                no_ack: false,
-            },
-        )
-        .await;
-        assert_eq!(wire.message(1).await.text(), n.to_string());
+        assert_eq!(wire.fetch(&queue).await.text(), n.to_string());
     }
     let consume = basic::Consume {
         queue: queue.as_str().into(),

@@ -99,23 +99,8 @@ async fn rejected() {
     let properties = AMQPProperties::default().with_message_id("m".into());
     wire.publish_with(1, "", &queue, "m", properties).await;
     wire.until_ready(&queue, 1).await;
-    wire.send(
-        1,
-        basic::Get {
-            queue: queue.as_str().into(),
-            no_ack: false,
-        },
-    )
-    .await;
-    wire.message(1).await;
-    wire.send(
-        1,
-        basic::Reject {
-            delivery_tag: 1,
-            requeue: false,
-        },
-    )
-    .await;
+    wire.fetch(&queue).await;
+    wire.reject(1, false).await;
     let message = assert_death(&stage, &mut wire, &queue, &dead, "rejected").await;
     assert_eq!(
         message.properties.message_id().as_ref().unwrap().as_str(),
@@ -174,15 +159,7 @@ async fn delivered_too_often() {
         let seen = message.header("x-delivery-count");
         assert_eq!(seen, (count > 0).then_some(AMQPValue::LongLongInt(count)));
         let delivery_tag = message.delivery().delivery_tag;
-        wire.send(
-            1,
-            basic::Nack {
-                delivery_tag,
-                multiple: false,
-                requeue: true,
-            },
-        )
-        .await;
+        wire.requeue(delivery_tag, false).await;
     }
     wire.until_ready(&dead, 1).await;
     let message = wire.get(&dead).await;
@@ -200,23 +177,8 @@ async fn deaths_of_one_kind_are_counted_and_the_last_comes_first() {
     wire.publish(1, "", &queue, "m").await;
     for round in 1..=3 {
         wire.until_ready(&queue, 1).await;
-        wire.send(
-            1,
-            basic::Get {
-                queue: queue.as_str().into(),
-                no_ack: false,
-            },
-        )
-        .await;
-        let tag = wire.message(1).await.get_ok().delivery_tag;
-        wire.send(
-            1,
-            basic::Reject {
-                delivery_tag: tag,
-                requeue: false,
-            },
-        )
-        .await;
+        let tag = wire.fetch(&queue).await.get_ok().delivery_tag;
+        wire.reject(tag, false).await;
         wire.until_ready(&dead, 1).await;
         let message = wire.get(&dead).await;
         if stage.is_4() {
@@ -270,22 +232,7 @@ async fn a_missing_exchange_swallows_them() {
         .await;
     wire.publish(1, "", &queue, "m").await;
     wire.until_ready(&queue, 1).await;
-    wire.send(
-        1,
-        basic::Get {
-            queue: queue.as_str().into(),
-            no_ack: false,
-        },
-    )
-    .await;
-    wire.message(1).await;
-    wire.send(
-        1,
-        basic::Reject {
-            delivery_tag: 1,
-            requeue: false,
-        },
-    )
-    .await;
+    wire.fetch(&queue).await;
+    wire.reject(1, false).await;
     wire.until_ready(&queue, 0).await;
 }

@@ -110,18 +110,7 @@ async fn the_rules() {
     let text = "PRECONDITION_FAILED - fast reply consumer does not exist";
     wire.channel_closes(1, 406, text, (60, 40)).await;
     wire.call(1, consume(), consuming()).await;
-    let cancel = basic::Cancel {
-        consumer_tag: "replies".into(),
-        nowait: false,
-    };
-    wire.call(
-        1,
-        cancel,
-        basic::CancelOk {
-            consumer_tag: "replies".into(),
-        },
-    )
-    .await;
+    wire.cancel("replies").await;
     wire.call(1, consume(), consuming()).await;
 }
 
