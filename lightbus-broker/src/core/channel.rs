@@ -1,6 +1,7 @@
 //! One channel of a connection: its consumers, what they have not settled, what is being published.
 
 use super::{
+    consumer::Consumer,
     ids::{ConsumerId, QueueId},
     message::Charge,
     properties::Index,
@@ -21,6 +22,8 @@ pub(crate) struct Unacked {
     pub(crate) queue: QueueId,
     /// Whose it is; none for what `basic.get` fetched.
     pub(crate) consumer: Option<ConsumerId>,
+    /// It counts towards the channel's own prefetch.
+    pub(crate) limited: bool,
     /// When it was delivered.
     pub(crate) since: Instant,
     pub(crate) entry: Entry,
@@ -175,8 +178,8 @@ impl Channel {
     }
 
     /// Whether a consumer of it may get another message.
-    pub(crate) fn has_credit(&self) -> bool {
-        self.limit == 0 || self.lent < u32::from(self.limit)
+    pub(crate) fn has_credit(&self, consumer: &Consumer) -> bool {
+        !consumer.limited || self.limit == 0 || self.lent < u32::from(self.limit)
     }
 
     /// Numbers the next delivery.
@@ -187,7 +190,7 @@ impl Channel {
 
     /// Keeps a delivered message until it is settled.
     pub(crate) fn keep(&mut self, unacked: Unacked) {
-        self.lent += u32::from(unacked.consumer.is_some());
+        self.lent += u32::from(unacked.limited);
         self.unacked.push_back(unacked);
     }
 

@@ -11,6 +11,7 @@ use super::{
     reply_to::PSEUDO_QUEUE,
     subscription::{Credit, Subscription},
 };
+use crate::queue_type::QueueType;
 use amq_protocol::protocol::{AMQPClass, basic};
 use std::sync::Arc;
 
@@ -58,6 +59,7 @@ impl Core {
             prefetch: credit.prefetch,
             unacked: 0,
             priority: subscription.priority,
+            limited: queue.arguments.kind == QueueType::Classic,
             passed_over: false,
         });
         if let Some(stream) = &mut queue.stream {

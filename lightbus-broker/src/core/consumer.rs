@@ -15,6 +15,8 @@ pub(crate) struct Consumer {
     pub(crate) prefetch: u16,
     pub(crate) unacked: u32,
     pub(crate) priority: i32,
+    /// It shares the prefetch of its channel. Quorum queues and streams know nothing of that.
+    pub(crate) limited: bool,
     /// Its turn came when it could take nothing. Once it can, it stands behind the others.
     pub(crate) passed_over: bool,
 }
@@ -182,6 +184,7 @@ mod tests {
                 prefetch: 0,
                 unacked: 0,
                 priority: *priority,
+                limited: true,
                 passed_over: false,
             });
         }

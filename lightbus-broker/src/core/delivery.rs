@@ -69,6 +69,10 @@ impl Core {
         {
             dead.push((entry, Reason::Expired));
         }
+        // As in RabbitMQ, where the last to die is the first to be passed on.
+        if queue.arguments.kind == QueueType::Quorum && !queue.arguments.at_least_once {
+            dead.reverse();
+        }
         self.arm_expiry(id);
         for (entry, reason) in dead {
             self.bury(id, &entry, reason);
@@ -197,7 +201,7 @@ fn next_consumer(
 ) -> Option<Consumer> {
     let willing = |consumer: &Consumer| {
         let connection = conns.get(&consumer.at.conn);
-        consumer.has_credit() && connection.is_some_and(|c| c.can_take(consumer.at.channel))
+        consumer.has_credit() && connection.is_some_and(|c| c.can_take(consumer))
     };
     let consumer = queue.consumers.next(single, willing)?;
     consumer.unacked += u32::from(!consumer.no_ack);
@@ -251,6 +255,7 @@ pub(super) fn deliver(
             tag,
             queue: queue.id,
             consumer: Some(consumer.id),
+            limited: consumer.limited,
             since: now,
             entry,
         });

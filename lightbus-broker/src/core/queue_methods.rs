@@ -367,34 +367,25 @@ impl Core {
 /// case.
 fn assert_deletable(queue: &Queue, delete: &queue::Delete) -> Outcome {
     let subject = queue.subject();
-    let conditions = [
-        (
-            "if-unused",
-            delete.if_unused,
-            queue.consumers.is_empty(),
-            "in use",
-        ),
-        (
-            "if-empty",
-            delete.if_empty,
-            queue.ready.len() == 0,
-            "not empty",
-        ),
+    let flags = [
+        ("if-empty", delete.if_empty),
+        ("if-unused", delete.if_unused),
     ];
-    for (flag, asked, holds, why) in conditions {
-        match queue.arguments.kind {
-            QueueType::Classic if asked && !holds => {
-                return Err(precondition_failed(format!("{subject} {why}")));
-            }
-            QueueType::Quorum if asked => {
-                return Err(not_implemented(format!(
-                    "cannot delete {subject}. queue.delete operations with {flag} flag set are not supported by quorum queues"
-                )));
-            }
-            _ => {}
+    match queue.arguments.kind {
+        QueueType::Classic if delete.if_empty && queue.ready.len() > 0 => {
+            Err(precondition_failed(format!("{subject} not empty")))
         }
+        QueueType::Classic if delete.if_unused && !queue.consumers.is_empty() => {
+            Err(precondition_failed(format!("{subject} in use")))
+        }
+        QueueType::Quorum => match flags.iter().rfind(|(_, asked)| *asked) {
+            Some((flag, _)) => Err(not_implemented(format!(
+                "cannot delete {subject}. queue.delete operations with {flag} flag set are not supported by quorum queues"
+            ))),
+            None => Ok(()),
+        },
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// What belongs to one connection goes with it, whatever the client says.

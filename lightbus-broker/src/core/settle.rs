@@ -200,10 +200,7 @@ impl Core {
 
 /// For how many of these messages a channel's credit was taken.
 pub(super) fn lent(taken: &[Unacked]) -> u32 {
-    taken
-        .iter()
-        .filter(|unacked| unacked.consumer.is_some())
-        .count() as u32
+    taken.iter().filter(|unacked| unacked.limited).count() as u32
 }
 
 fn last_queue(taken: &[Unacked]) -> Option<QueueId> {

@@ -55,6 +55,24 @@ async fn a_channel_has_a_prefetch_as_a_whole() {
 }
 
 #[tokio::test]
+async fn quorum_queues_know_nothing_of_a_channels_prefetch() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let kind = [("x-queue-type", text("quorum"))];
+    let quorum = stage.queue(&mut wire, "quorum", &kind).await;
+    let classic = stage.queue(&mut wire, "classic", &[]).await;
+    wire.consume(&quorum, "quorum").await;
+    wire.qos(1, true).await;
+    wire.consume(&classic, "classic").await;
+    for queue in [&quorum, &quorum, &classic] {
+        wire.put(queue, "m").await;
+        wire.message(1).await;
+    }
+    wire.put(&classic, "too many").await;
+    wire.until_ready(&classic, 1).await;
+}
+
+#[tokio::test]
 async fn what_a_channel_gives_back_that_was_passed_over_goes_to_another_one() {
     let stage = Stage::start().await;
     let (mut full, mut other) = (stage.wire().await, stage.wire().await);

@@ -236,3 +236,58 @@ async fn a_missing_exchange_swallows_them() {
     wire.reject(1, false).await;
     wire.until_ready(&queue, 0).await;
 }
+
+#[tokio::test]
+async fn a_quorum_queue_passes_on_the_last_to_die_first() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let dead = stage.queue(&mut wire, "dead", &[]).await;
+    let arguments = [
+        ("x-queue-type", text("quorum")),
+        ("x-max-length", int(1)),
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text(&dead)),
+    ];
+    let queue = stage.queue(&mut wire, "q", &arguments).await;
+    wire.open_channel(2).await;
+    let consume = basic::Consume {
+        queue: queue.as_str().into(),
+        consumer_tag: "c".into(),
+        ..Default::default()
+    };
+    let consumer_tag = "c".into();
+    wire.call(2, consume, basic::ConsumeOk { consumer_tag })
+        .await;
+    for body in ["1", "2", "3"] {
+        wire.put(&queue, body).await;
+        assert_eq!(wire.message(2).await.text(), body);
+    }
+    // All of them come back, and but one are too many.
+    wire.call(2, channel::Close::default(), channel::CloseOk {})
+        .await;
+    wire.until_ready(&dead, 2).await;
+    assert_eq!(wire.get(&dead).await.text(), "2");
+    assert_eq!(wire.get(&dead).await.text(), "1");
+    assert_eq!(wire.get(&queue).await.text(), "3");
+}
+
+#[tokio::test]
+async fn a_quorum_queue_counts_what_has_expired_behind_what_is_fetched() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let queue = stage
+        .queue(&mut wire, "q", &[("x-queue-type", text("quorum"))])
+        .await;
+    for (no_ack, left) in [(false, 1), (true, 0)] {
+        wire.put(&queue, "stays").await;
+        let soon = AMQPProperties::default().with_expiration("1".into());
+        wire.put_with(&queue, "goes", soon).await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let message = match no_ack {
+            true => wire.get(&queue).await,
+            false => wire.fetch(&queue).await,
+        };
+        assert_eq!(message.get_ok().message_count, left);
+        wire.until_ready(&queue, 0).await;
+    }
+}

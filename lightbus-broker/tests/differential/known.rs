@@ -50,8 +50,6 @@ impl Reference {
                 if line.contains("x-first-death-queue") {
                     *line = without_list(line, "CC: [");
                 }
-                // What had expired behind the message that was fetched from a quorum queue was counted.
-                *line = without_left(line);
                 // Nor are headers added where there is nothing to tell.
                 *line = without(line, "headers={}");
                 // Since 3.13, the last death is told beside the first.
@@ -158,17 +156,6 @@ fn without_list(line: &str, begin: &str) -> String {
         .map(|(_, rest)| rest.split(']').next());
     match list.flatten() {
         Some(list) => without(line, &format!("{begin}{list}]")),
-        None => line.to_owned(),
-    }
-}
-
-/// The line without how many messages are left.
-fn without_left(line: &str) -> String {
-    match line.split_once(" left \"") {
-        Some((before, after)) => {
-            let before = before.trim_end_matches(|letter: char| letter.is_ascii_digit());
-            format!("{before}some left \"{after}")
-        }
         None => line.to_owned(),
     }
 }

@@ -192,6 +192,21 @@ fn the_head_behind_a_fetched_one_expires_too() {
 }
 
 #[test]
+fn a_message_of_lower_priority_expires_once_it_is_the_head() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[("x-max-priority", int(9))]);
+    let high = AMQPProperties::default().with_priority(9);
+    bench.publish_with(&mut client, "", "q", "high", high);
+    let low = AMQPProperties::default().with_expiration("100".into());
+    bench.publish_with(&mut client, "", "q", "low", low);
+    bench.pass(200);
+    assert_eq!(bench.ready("q"), 2);
+    assert_eq!(bench.get(&mut client, "q").unwrap().body, "high");
+    assert_eq!(bench.ready("q"), 0);
+}
+
+#[test]
 fn queues_that_come_and_go_leave_no_alarms_behind() {
     let mut bench = Bench::new();
     let mut client = bench.client();
