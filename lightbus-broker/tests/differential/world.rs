@@ -296,6 +296,11 @@ impl World {
                 }
             }
             AMQPClass::Channel(channel::AMQPMethod::Close(_)) => channel.leaving = true,
+            // It ends the connection, whose channels go one by one: what one gives back, another may get before it goes, too.
+            AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
+                let mut channels = self.connections[place.connection].channels.values();
+                return channels.all(|channel| channel.unsettled.is_empty());
+            }
             AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) => {
                 if channel.limited && !channel.consumers.is_empty() {
                     return false;
