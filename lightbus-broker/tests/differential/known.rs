@@ -27,7 +27,7 @@ impl Reference {
     pub(crate) fn fit(&self, operations: Vec<Operation>) -> Vec<Operation> {
         let quorum = operations.iter().any(Operation::declares_quorum);
         let fits = |operation: &Operation| {
-            let is_fine = !self.is_old() || is_ageless(operation, quorum);
+            let is_fine = !self.is_old() || is_ageless(operation);
             is_fine && !(quorum && races(operation))
         };
         operations.into_iter().filter(fits).collect()
@@ -84,12 +84,10 @@ fn races(operation: &Operation) -> bool {
     }
 }
 
-fn is_ageless(operation: &Operation, quorum: bool) -> bool {
+fn is_ageless(operation: &Operation) -> bool {
     match operation {
-        // Quorum queues had no priorities before 4.0.
-        Operation::Publish(_, publish) if quorum && publish.properties.priority().is_some() => {
-            false
-        }
+        // Before 4.0, quorum queues had no priorities, and what came back did not come first.
+        operation if operation.declares_quorum() => false,
         Operation::Publish(_, publish) => is_ageless_message(publish),
         Operation::Call(_, AMQPClass::Exchange(method)) => match method {
             // An unknown type ended the connection before 4.0.
@@ -109,7 +107,10 @@ fn is_ageless_message(publish: &Publish) -> bool {
     // Since 3.13, any delivery mode will do, and an expiration is spelled anew.
     let mode = matches!(properties.delivery_mode(), None | Some(1 | 2));
     let expiration = properties.expiration().as_ref();
-    mode && expiration.is_none_or(|text| !text.as_str().starts_with('+'))
+    // The user was checked before the expiration.
+    let checked = properties.user_id().is_none() || expiration.is_none();
+    mode && checked
+        && expiration.is_none_or(|text| !text.as_str().starts_with('+'))
         && properties.headers().as_ref().is_none_or(is_exact)
 }
 
