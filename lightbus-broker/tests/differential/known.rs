@@ -25,10 +25,12 @@ impl Reference {
 
     /// The operations on which this version agrees with RabbitMQ 4, and RabbitMQ with itself.
     pub(crate) fn fit(&self, operations: Vec<Operation>) -> Vec<Operation> {
-        let quorum = operations.iter().any(Operation::declares_quorum);
+        let quorum = operations.iter().filter(|one| one.declares_quorum());
+        let quorum = quorum.count();
         let fits = |operation: &Operation| {
             let is_fine = !self.is_old() || is_ageless(operation);
-            is_fine && !(quorum && races(operation))
+            let others = quorum - usize::from(operation.declares_quorum());
+            is_fine && !(others > 0 && races(operation))
         };
         operations.into_iter().filter(fits).collect()
     }
@@ -62,8 +64,8 @@ impl Reference {
     }
 }
 
-/// Whether a message may die as soon as it is in a classic queue: its dead letter and its own copy, still on the way to a
-/// quorum queue, overtake each other there.
+/// Whether a message may die as soon as another one, or it itself, is in the queue: the dead letter and the copy that is still
+/// on the way to a quorum queue overtake each other there.
 fn races(operation: &Operation) -> bool {
     match operation {
         Operation::Publish(_, publish) => {
@@ -76,9 +78,7 @@ fn races(operation: &Operation) -> bool {
                 .iter()
                 .any(|limit| arguments.contains_key(limit));
             let is_brief = arguments.inner().get("x-message-ttl") == Some(&AMQPValue::LongInt(0));
-            !operation.declares_quorum()
-                && arguments.contains_key("x-dead-letter-exchange")
-                && (is_short || is_brief)
+            arguments.contains_key("x-dead-letter-exchange") && (is_short || is_brief)
         }
         _ => false,
     }
