@@ -40,7 +40,7 @@ impl Core {
         // What the empty name stands for is asked first.
         let name = self.queue_name(at, consume.queue.as_str())?;
         let tag = self.consumer_tag(at, consume.consumer_tag.as_str())?;
-        if consume.queue.as_str() == PSEUDO_QUEUE {
+        if &*name == PSEUDO_QUEUE {
             return self.consume_replies(at, consume, &tag);
         }
         let id = self.find_queue(at, &name)?;

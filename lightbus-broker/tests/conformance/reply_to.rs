@@ -139,6 +139,16 @@ async fn the_pseudo_queue_is_what_an_empty_name_means_once_declared() {
     wire.call(1, declare, declared(PSEUDO, 0, 1)).await;
     let text = format!("NOT_FOUND - no queue '{PSEUDO}' in vhost '/'");
     wire.refused(1, queue::Purge::default(), 404, &text).await;
+    let declare = queue::Declare {
+        queue: PSEUDO.into(),
+        ..Default::default()
+    };
+    wire.call(1, declare, declared(PSEUDO, 0, 1)).await;
+    let by_no_name = basic::Consume {
+        queue: "".into(),
+        ..consume()
+    };
+    wire.call(1, by_no_name, consuming()).await;
 }
 
 #[tokio::test]
