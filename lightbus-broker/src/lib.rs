@@ -58,7 +58,7 @@
 //! | Field tables | nested as deep as one likes | nested more than 64 deep: refused with 502, because such a message kills clients whose decoders recurse | `core::tests::malice::nested_tables_are_refused_before_anything_recurses`, `malice` |
 //! | Durability, clusters, federation | yes | durable and persistent are accepted and not kept: one node, in memory; everything ends with the process | `lifecycle::a_dropped_broker_is_gone` |
 //! | Policies, management, event exchange, other protocols | yes | no | `lifecycle` |
-//! | Seeing what happens | the firehose (`amq.rabbitmq.trace`), metrics | [`Broker::snapshot`], [`Broker::events`], counters; nothing is published to `amq.rabbitmq.trace` | `window` |
+//! | Seeing what happens | the firehose (`amq.rabbitmq.trace`), metrics | [`Broker::snapshot`], [`Broker::events`], counters; nothing is published to `amq.rabbitmq.trace` | `window::messages`, `window::topology`, `window::readers`, `window::snapshot` |
 //! | Failing on purpose | no | [`Broker::faults`], [`Broker::drop_connections`], [`Broker::block_publishers`] | `faults`, `lifecycle::cut_connections_are_gone_at_once` |
 //! | Time | the machine's | the machine's, or a test's: [`Broker::advance`] | `clock` |
 //!

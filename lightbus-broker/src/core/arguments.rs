@@ -88,7 +88,8 @@ pub(crate) fn same(a: Option<&AMQPValue>, b: Option<&AMQPValue>) -> bool {
     }
 }
 
-fn agree<T: Copy + PartialEq>(a: Option<T>, b: Option<T>) -> bool {
+/// Whether both are there, and equal.
+pub(crate) fn agree<T: Copy + PartialEq>(a: Option<T>, b: Option<T>) -> bool {
     a.is_some() && a == b
 }
 

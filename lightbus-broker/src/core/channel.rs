@@ -1,6 +1,7 @@
 //! One channel of a connection: its consumers, what they have not settled, what is being published.
 
 use super::{
+    consumer::Consumer,
     ids::{ConsumerId, QueueId},
     message::Charge,
     properties::Index,
@@ -21,6 +22,8 @@ pub(crate) struct Unacked {
     pub(crate) queue: QueueId,
     /// Whose it is; none for what `basic.get` fetched.
     pub(crate) consumer: Option<ConsumerId>,
+    /// It counts towards the channel's own prefetch.
+    pub(crate) limited: bool,
     /// When it was delivered.
     pub(crate) since: Instant,
     pub(crate) entry: Entry,
@@ -175,8 +178,8 @@ impl Channel {
     }
 
     /// Whether a consumer of it may get another message.
-    pub(crate) fn has_credit(&self) -> bool {
-        self.limit == 0 || self.lent < u32::from(self.limit)
+    pub(crate) fn has_credit(&self, consumer: &Consumer) -> bool {
+        !consumer.limited || self.limit == 0 || self.lent < u32::from(self.limit)
     }
 
     /// Numbers the next delivery.
@@ -187,26 +190,17 @@ impl Channel {
 
     /// Keeps a delivered message until it is settled.
     pub(crate) fn keep(&mut self, unacked: Unacked) {
-        self.lent += u32::from(unacked.consumer.is_some());
+        self.lent += u32::from(unacked.limited);
         self.unacked.push_back(unacked);
     }
 
-    /// Takes the messages a client settles; `None` if it has no such tag.
+    /// Gives the channel credit for so many messages that were settled.
+    pub(crate) fn credit(&mut self, lent: u32) {
+        self.lent = self.lent.saturating_sub(lent);
+    }
+
+    /// Takes the messages a client settles, for which it has no credit yet; `None` if there is no such tag.
     pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Option<Vec<Unacked>> {
-        let taken = self.take_aside(tag, multiple)?;
-        self.credit(&taken);
-        Some(taken)
-    }
-
-    /// Gives the channel credit for messages that were settled.
-    pub(crate) fn credit(&mut self, settled: &[Unacked]) {
-        let lent = settled.iter().filter(|unacked| unacked.consumer.is_some());
-        self.lent = self.lent.saturating_sub(lent.count() as u32);
-    }
-
-    /// Takes messages whose settlement is yet to be committed, so that there is no credit for them; `None` if there is no such
-    /// tag.
-    pub(crate) fn take_aside(&mut self, tag: u64, multiple: bool) -> Option<Vec<Unacked>> {
         if multiple && tag == 0 {
             return Some(self.unacked.drain(..).collect());
         }

@@ -3,6 +3,7 @@
 use super::{
     access::Rights,
     channel::{Channel, Incoming},
+    consumer::Consumer,
     delay::Delayed,
     ids::{IdMap, QueueId},
     message::Message,
@@ -177,12 +178,12 @@ impl Connection {
         self.unsent() >= CONGESTION
     }
 
-    /// Whether a consumer of the channel may be given more.
-    pub(crate) fn can_take(&self, channel: u16) -> bool {
+    /// Whether a consumer on it may be given more, as far as its channel is concerned.
+    pub(crate) fn can_take(&self, consumer: &Consumer) -> bool {
         // What is shared holds back those too that settle nothing, as in RabbitMQ.
-        let willing = |channel: &Channel| !channel.closing && channel.has_credit();
+        let willing = |channel: &Channel| !channel.closing && channel.has_credit(consumer);
         self.phase == Phase::Running
             && !self.is_congested()
-            && self.channels.get(&channel).is_some_and(willing)
+            && self.channels.get(&consumer.at.channel).is_some_and(willing)
     }
 }

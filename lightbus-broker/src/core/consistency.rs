@@ -126,10 +126,7 @@ impl Core {
             .clone()
             .flat_map(|tx| tx.settled.iter().flat_map(|(taken, _)| taken));
         let all = channel.unacked.iter().chain(aside);
-        let lent = all
-            .clone()
-            .filter(|unacked| unacked.consumer.is_some())
-            .count();
+        let lent = all.clone().filter(|unacked| unacked.limited).count();
         assert_eq!(channel.lent as usize, lent);
         all.for_each(|unacked| held.hold(unacked));
         let unpublished = tx.flat_map(|tx| &tx.published);
@@ -206,7 +203,7 @@ impl Core {
         }
         let idle = queue.consumers.iter().find(|consumer| {
             let connection = self.conns.get(&consumer.at.conn);
-            let can_take = connection.is_some_and(|c| c.can_take(consumer.at.channel));
+            let can_take = connection.is_some_and(|c| c.can_take(consumer));
             queue.consumers.may_take(single, consumer) && consumer.has_credit() && can_take
         });
         assert!(

@@ -11,6 +11,7 @@ use super::{
     reply_to::PSEUDO_QUEUE,
     subscription::{Credit, Subscription},
 };
+use crate::queue_type::QueueType;
 use amq_protocol::protocol::{AMQPClass, basic};
 use std::sync::Arc;
 
@@ -18,11 +19,14 @@ impl Core {
     pub(super) fn qos(&mut self, at: At, qos: &basic::Qos) {
         let mut shared = Vec::new();
         if let Some(channel) = self.channel_mut(at) {
-            if qos.global {
-                channel.limit = qos.prefetch_count;
-                shared.extend(channel.consumers.values().map(|(queue, _)| *queue));
-            } else {
+            // A prefetch for each consumer puts an end to the one for all of them.
+            let limit = if qos.global { qos.prefetch_count } else { 0 };
+            if !qos.global {
                 channel.prefetch = qos.prefetch_count;
+            }
+            if channel.limit != limit {
+                channel.limit = limit;
+                shared.extend(channel.consumers.values().map(|(queue, _)| *queue));
             }
         }
         self.send(
@@ -36,7 +40,7 @@ impl Core {
         // What the empty name stands for is asked first.
         let name = self.queue_name(at, consume.queue.as_str())?;
         let tag = self.consumer_tag(at, consume.consumer_tag.as_str())?;
-        if consume.queue.as_str() == PSEUDO_QUEUE {
+        if &*name == PSEUDO_QUEUE {
             return self.consume_replies(at, consume, &tag);
         }
         let id = self.find_queue(at, &name)?;
@@ -55,6 +59,8 @@ impl Core {
             prefetch: credit.prefetch,
             unacked: 0,
             priority: subscription.priority,
+            limited: queue.arguments.kind == QueueType::Classic,
+            passed_over: false,
         });
         if let Some(stream) = &mut queue.stream {
             stream.attach(consumer_id, subscription.start, subscription.filter);
@@ -94,9 +100,14 @@ impl Core {
     }
 
     pub(super) fn cancel(&mut self, at: At, cancel: &basic::Cancel) {
-        let gone = self
-            .channel_mut(at)
-            .and_then(|channel| channel.consumers.remove(cancel.consumer_tag.as_str()));
+        let tag = cancel.consumer_tag.as_str();
+        // One that takes direct replies may have the tag of another, and goes first.
+        let gone = match self.end_replies(at, Some(tag)) {
+            true => None,
+            false => self
+                .channel_mut(at)
+                .and_then(|channel| channel.consumers.remove(tag)),
+        };
         if !cancel.nowait {
             let ok = basic::CancelOk {
                 consumer_tag: cancel.consumer_tag.clone(),
@@ -104,10 +115,9 @@ impl Core {
             self.send(at, AMQPClass::Basic(basic::AMQPMethod::CancelOk(ok)));
         }
         let Some((id, consumer)) = gone else {
-            return self.end_replies(at, Some(cancel.consumer_tag.as_str()));
+            return;
         };
-        let tag: Arc<str> = cancel.consumer_tag.as_str().into();
-        self.note_consumer(at, id, &tag, Some(CancelReason::Client));
+        self.note_consumer(at, id, &Arc::from(tag), Some(CancelReason::Client));
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.forget(consumer);
             self.jobs.push_back(Job::Abandoned(id));

@@ -15,6 +15,10 @@ pub(crate) struct Consumer {
     pub(crate) prefetch: u16,
     pub(crate) unacked: u32,
     pub(crate) priority: i32,
+    /// It shares the prefetch of its channel. Quorum queues and streams know nothing of that.
+    pub(crate) limited: bool,
+    /// Its turn came when it could take nothing. Once it can, it stands behind the others.
+    pub(crate) passed_over: bool,
 }
 
 impl Consumer {
@@ -29,6 +33,8 @@ pub(crate) struct Consumers {
     list: Vec<Consumer>,
     /// With a single active consumer: which it is.
     active: Option<ConsumerId>,
+    /// How many were passed over.
+    passed_over: usize,
 }
 
 impl Consumers {
@@ -53,6 +59,11 @@ impl Consumers {
         self.active == Some(id)
     }
 
+    pub(crate) fn was_passed_over(&self, id: ConsumerId) -> bool {
+        let mut passed_over = self.list.iter().filter(|consumer| consumer.passed_over);
+        passed_over.any(|consumer| consumer.id == id)
+    }
+
     pub(crate) fn get_mut(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
         self.list.iter_mut().find(|consumer| consumer.id == id)
     }
@@ -69,6 +80,7 @@ impl Consumers {
     pub(crate) fn remove(&mut self, id: ConsumerId) -> Option<Consumer> {
         let at = self.list.iter().position(|consumer| consumer.id == id)?;
         let gone = self.list.remove(at);
+        self.passed_over -= usize::from(gone.passed_over);
         if self.active == Some(id) {
             self.active = self.list.first().map(|next| next.id);
         }
@@ -102,22 +114,51 @@ impl Consumers {
         single: bool,
         willing: impl Fn(&Consumer) -> bool,
     ) -> Option<&mut Consumer> {
-        let at = self
-            .list
-            .iter()
-            .position(|c| self.may_take(single, c) && willing(c))?;
-        let priority = self.list.get(at)?.priority;
-        let end = at
-            + self
-                .list
-                .get(at..)?
-                .partition_point(|other| other.priority >= priority);
-        self.list.get_mut(at..end)?.rotate_left(1);
-        self.list.get_mut(end - 1)
+        if self.passed_over > 0 {
+            self.call_back(&willing);
+        }
+        for at in 0..self.list.len() {
+            let consumer = self.list.get(at)?;
+            if !self.may_take(single, consumer) || consumer.passed_over {
+                continue;
+            }
+            if willing(consumer) {
+                let last = self.send_back(at)?;
+                return self.list.get_mut(last);
+            }
+            // The active one has no others to stand behind.
+            if !single {
+                self.list.get_mut(at)?.passed_over = true;
+                self.passed_over += 1;
+            }
+        }
+        None
+    }
+
+    /// Those that were passed over and are `willing` now are behind the others of their priority.
+    fn call_back(&mut self, willing: impl Fn(&Consumer) -> bool) {
+        let returns = |consumer: &Consumer| consumer.passed_over && willing(consumer);
+        while let Some(at) = self.list.iter().position(returns) {
+            if let Some(consumer) = self.list.get_mut(at) {
+                consumer.passed_over = false;
+            }
+            self.passed_over -= 1;
+            self.send_back(at);
+        }
+    }
+
+    /// Puts a consumer behind the others of its priority; says where that is.
+    fn send_back(&mut self, at: usize) -> Option<usize> {
+        let rest = self.list.get_mut(at..)?;
+        let priority = rest.first()?.priority;
+        let end = rest.partition_point(|other| other.priority >= priority);
+        rest.get_mut(..end)?.rotate_left(1);
+        Some(at + end - 1)
     }
 
     pub(crate) fn drain(&mut self) -> Vec<Consumer> {
         self.active = None;
+        self.passed_over = 0;
         std::mem::take(&mut self.list)
     }
 }
@@ -143,6 +184,8 @@ mod tests {
                 prefetch: 0,
                 unacked: 0,
                 priority: *priority,
+                limited: true,
+                passed_over: false,
             });
         }
         consumers
@@ -167,6 +210,17 @@ mod tests {
             [0, 1, 2, 0, 1, 2]
         );
         assert_eq!(turns(&mut with(&[0, 0, 0]), false, 4, &[1]), [0, 2, 0, 2]);
+    }
+
+    #[test]
+    fn who_was_passed_over_goes_behind_the_others() {
+        let mut consumers = with(&[0, 0, 0]);
+        assert_eq!(turns(&mut consumers, false, 2, &[0]), [1, 2]);
+        assert_eq!(turns(&mut consumers, false, 3, &[]), [1, 2, 0]);
+        assert!(consumers.next(false, |_| false).is_none());
+        consumers.remove(ConsumerId(1));
+        assert_eq!(turns(&mut consumers, false, 3, &[]), [2, 0, 2]);
+        assert_eq!(consumers.passed_over, 0);
     }
 
     #[test]

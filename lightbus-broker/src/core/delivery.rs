@@ -69,6 +69,10 @@ impl Core {
         {
             dead.push((entry, Reason::Expired));
         }
+        // As in RabbitMQ, where the last to die is the first to be passed on.
+        if queue.arguments.kind == QueueType::Quorum && !queue.arguments.at_least_once {
+            dead.reverse();
+        }
         self.arm_expiry(id);
         for (entry, reason) in dead {
             self.bury(id, &entry, reason);
@@ -83,6 +87,7 @@ impl Core {
         {
             queue.message_alarm = Some(at);
             self.timers.set(at, Alarm::Message(id));
+            self.tidy_timers();
         }
     }
 
@@ -133,16 +138,10 @@ impl Core {
                 dead.push((entry, Reason::Expired));
                 continue;
             }
-            let willing = |consumer: &Consumer| {
-                let connection = conns.get(&consumer.at.conn);
-                consumer.has_credit() && connection.is_some_and(|c| c.can_take(consumer.at.channel))
-            };
-            let Some(consumer) = queue.consumers.next(single, willing) else {
+            let Some(consumer) = next_consumer(queue, conns, single) else {
                 queue.stalled = !relieved(queue, conns);
                 continue;
             };
-            consumer.unacked += u32::from(!consumer.no_ack);
-            let consumer = consumer.clone();
             let connection = conns.get_mut(&consumer.at.conn);
             let (Some(connection), Some(entry)) = (connection, queue.ready.pop()) else {
                 break;
@@ -159,8 +158,10 @@ impl Core {
 
     /// A head of the queue may have expired.
     pub(super) fn message_alarm(&mut self, id: QueueId) {
-        if let Some(queue) = self.queues.get_mut(&id) {
-            queue.message_alarm = None;
+        let now = self.now.instant;
+        let queue = self.queues.get_mut(&id);
+        // One that was set before an earlier one is of no use any more.
+        if queue.is_some_and(|queue| queue.message_alarm.take_if(|at| *at <= now).is_some()) {
             self.serve(id);
         }
     }
@@ -190,6 +191,21 @@ impl Core {
             None => {}
         }
     }
+}
+
+/// Whose turn it is to get a message, which counts as theirs from here on.
+fn next_consumer(
+    queue: &mut Queue,
+    conns: &IdMap<ConnId, Connection>,
+    single: bool,
+) -> Option<Consumer> {
+    let willing = |consumer: &Consumer| {
+        let connection = conns.get(&consumer.at.conn);
+        consumer.has_credit() && connection.is_some_and(|c| c.can_take(consumer))
+    };
+    let consumer = queue.consumers.next(single, willing)?;
+    consumer.unacked += u32::from(!consumer.no_ack);
+    Some(consumer.clone())
 }
 
 /// Asks the writers of congested connections to say when there is room; says whether one already has.
@@ -239,6 +255,7 @@ pub(super) fn deliver(
             tag,
             queue: queue.id,
             consumer: Some(consumer.id),
+            limited: consumer.limited,
             since: now,
             entry,
         });

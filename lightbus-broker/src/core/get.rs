@@ -25,14 +25,19 @@ impl Core {
         }
         // What has expired goes first.
         self.serve(id);
-        let fetched = self.queues.get_mut(&id).and_then(|queue| {
+        let (mut fetched, mut left) = (None, None);
+        if let Some(queue) = self.queues.get_mut(&id) {
             queue.last_used = self.now.instant;
-            queue.ready.pop_if(|_| !queue.paused)
-        });
+            fetched = queue.ready.pop_if(|_| !queue.paused);
+            // As long as it is to be settled, a quorum queue counts what has expired behind it.
+            let counts = queue.arguments.kind == QueueType::Quorum && !get.no_ack;
+            left = counts.then(|| queue.ready.len());
+        }
         // What comes next may be about to expire, or have expired behind what was fetched.
         self.serve(id);
+        let left = left.or_else(|| Some(self.queues.get(&id)?.ready.len()));
         match fetched {
-            Some(entry) => self.hand_out(at, id, entry, get.no_ack),
+            Some(entry) => self.hand_out(at, id, entry, get.no_ack, left.unwrap_or(0)),
             None => {
                 let empty = basic::AMQPMethod::GetEmpty(basic::GetEmpty {});
                 self.send(at, AMQPClass::Basic(empty));
@@ -41,8 +46,7 @@ impl Core {
         Ok(())
     }
 
-    fn hand_out(&mut self, at: At, id: QueueId, entry: Entry, no_ack: bool) {
-        let left = self.queues.get(&id).map_or(0, |queue| queue.ready.len()) as u32;
+    fn hand_out(&mut self, at: At, id: QueueId, entry: Entry, no_ack: bool, left: usize) {
         let Some(connection) = self.conns.get_mut(&at.conn) else {
             return;
         };
@@ -62,7 +66,15 @@ impl Core {
         };
         let (tag, redelivered, m) = (channel.tag(), entry.redelivered, &entry.message);
         let (out, exchange, key) = (&mut connection.out, &m.exchange, &m.routing_key);
-        frames::get_ok(out, at.channel, tag, redelivered, exchange, key, left);
+        frames::get_ok(
+            out,
+            at.channel,
+            tag,
+            redelivered,
+            exchange,
+            key,
+            left as u32,
+        );
         let Some(queue) = self.queues.get_mut(&id) else {
             return;
         };
@@ -78,6 +90,7 @@ impl Core {
                 tag,
                 queue,
                 consumer,
+                limited: false,
                 since,
                 entry,
             });

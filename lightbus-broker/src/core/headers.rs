@@ -1,7 +1,7 @@
 //! How a headers exchange compares a message's headers with a binding's arguments.
 
 use super::{
-    arguments::{integer, same, type_name},
+    arguments::{agree, integer, same, type_name},
     errors::{Outcome, precondition_failed},
 };
 use amq_protocol::types::{AMQPValue, FieldTable};
@@ -22,12 +22,33 @@ pub(crate) fn matches(binding: &FieldTable, headers: &FieldTable) -> bool {
     ) {
         (_, None) => false,
         (AMQPValue::Void, Some(_)) => true,
-        (value, found) => same(Some(value), found),
+        (value, Some(found)) => is(value, found),
     };
     if mode.starts_with(b"any") {
         wanted.any(holds)
     } else {
         wanted.all(holds)
+    }
+}
+
+/// Whether a header has the value a binding asks for. As in RabbitMQ 4, types count for nothing where values are of a kind;
+/// and a message's time is in milliseconds, a binding's in seconds.
+fn is(wanted: &AMQPValue, found: &AMQPValue) -> bool {
+    let number = |value: &AMQPValue, second: i128| match value {
+        AMQPValue::Timestamp(at) => Some(i128::from(*at) * second),
+        other => integer(other).map(i128::from),
+    };
+    match (number(wanted, 1), number(found, 1000)) {
+        (Some(wanted), Some(found)) => wanted == found,
+        _ => same(Some(wanted), Some(found)) || agree(bytes(wanted), bytes(found)),
+    }
+}
+
+fn bytes(value: &AMQPValue) -> Option<&[u8]> {
+    match value {
+        AMQPValue::LongString(text) => Some(text.as_bytes()),
+        AMQPValue::ByteArray(bytes) => Some(bytes.as_slice()),
+        _ => None,
     }
 }
 

@@ -23,6 +23,12 @@ pub(crate) enum Job {
     },
     /// A queue has dead letters to pass on that it must not lose.
     Forward(QueueId),
+    /// A channel has credit for so many messages that it gave back, the last of them to that queue.
+    Credit {
+        at: At,
+        lent: u32,
+        last: Option<QueueId>,
+    },
     /// A queue is gone, and a consumer with it.
     CancelNotify { at: At, tag: Arc<str> },
     /// The last consumer of a queue left.
@@ -48,6 +54,7 @@ impl Core {
                     automatic,
                 } => self.dead_letter(&vhost, *message, automatic),
                 Job::Forward(queue) => self.forward_held(queue),
+                Job::Credit { at, lent, last } => self.restore_credit(at, lent, last),
                 Job::CancelNotify { at, tag } => self.cancel_notify(at, &tag),
                 Job::Abandoned(queue) => self.abandoned(queue),
             }

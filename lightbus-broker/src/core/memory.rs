@@ -93,33 +93,39 @@ impl Core {
         connection.blocked = reason.is_some();
         connection.grace = grace;
         let tell = connection.client.blocked_notify;
+        if reason.is_none() {
+            self.resumed.push(id);
+        }
+        self.note_pressure(id, reason.as_deref());
+        if tell {
+            let at = At {
+                conn: id,
+                channel: 0,
+            };
+            self.send(at, AMQPClass::Connection(pressure_method(reason)));
+        }
+    }
+
+    fn note_pressure(&mut self, id: ConnId, reason: Option<&str>) {
         self.note(|core| {
             let connection = core.connection_name(id);
-            match &reason {
+            match reason {
                 Some(reason) => EventKind::Blocked {
                     connection,
-                    reason: reason.as_str().into(),
+                    reason: reason.into(),
                 },
                 None => EventKind::Unblocked { connection },
             }
         });
-        let method = match reason {
-            Some(reason) => class::AMQPMethod::Blocked(class::Blocked {
-                reason: super::reply_text(&reason).into(),
-            }),
-            None => {
-                self.resumed.push(id);
-                class::AMQPMethod::Unblocked(class::Unblocked {})
-            }
-        };
-        if tell {
-            self.send(
-                At {
-                    conn: id,
-                    channel: 0,
-                },
-                AMQPClass::Connection(method),
-            );
-        }
+    }
+}
+
+/// How a client is told.
+fn pressure_method(reason: Option<String>) -> class::AMQPMethod {
+    match reason {
+        Some(reason) => class::AMQPMethod::Blocked(class::Blocked {
+            reason: super::reply_text(&reason).into(),
+        }),
+        None => class::AMQPMethod::Unblocked(class::Unblocked {}),
     }
 }

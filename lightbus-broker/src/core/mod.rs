@@ -313,7 +313,7 @@ impl Core {
     /// Time passed.
     pub(crate) fn tick(&mut self, now: Now) {
         self.now = now;
-        while let Some(alarm) = self.timers.due(now.instant) {
+        while let Some((at, alarm)) = self.timers.due(now.instant) {
             self.spring_trap();
             match alarm {
                 Alarm::Message(queue) => self.message_alarm(queue),
@@ -322,7 +322,10 @@ impl Core {
                 Alarm::Unsettled => self.ack_alarm(),
                 Alarm::Release(conn) => self.release_delayed(conn),
             }
-            self.run_jobs();
+            // All that expires at one moment is gone before any of it is anywhere else.
+            if self.timers.next() != Some(at) {
+                self.run_jobs();
+            }
         }
         self.weigh_memory();
     }

@@ -14,7 +14,6 @@ use super::{
     queue_arguments::QueueArguments,
     queue_checks,
     reply_to::PSEUDO_QUEUE,
-    timers::Alarm,
 };
 use crate::queue_type::QueueType;
 use amq_protocol::{
@@ -336,11 +335,7 @@ impl Core {
         if let Some(connection) = queue.owner.and_then(|owner| self.conns.get_mut(&owner)) {
             connection.exclusive.retain(|other| *other != id);
         }
-        let queues = &self.queues;
-        self.timers.tidy(|alarm| match alarm {
-            Alarm::Message(id) | Alarm::Unused(id) | Alarm::Held(id) => queues.contains_key(id),
-            Alarm::Unsettled | Alarm::Release(_) => true,
-        });
+        self.tidy_timers();
         for consumer in queue.consumers.drain() {
             if let Some(channel) = self.channel_mut(consumer.at) {
                 channel.consumers.remove(&consumer.tag);
@@ -372,34 +367,25 @@ impl Core {
 /// case.
 fn assert_deletable(queue: &Queue, delete: &queue::Delete) -> Outcome {
     let subject = queue.subject();
-    let conditions = [
-        (
-            "if-unused",
-            delete.if_unused,
-            queue.consumers.is_empty(),
-            "in use",
-        ),
-        (
-            "if-empty",
-            delete.if_empty,
-            queue.ready.len() == 0,
-            "not empty",
-        ),
+    let flags = [
+        ("if-empty", delete.if_empty),
+        ("if-unused", delete.if_unused),
     ];
-    for (flag, asked, holds, why) in conditions {
-        match queue.arguments.kind {
-            QueueType::Classic if asked && !holds => {
-                return Err(precondition_failed(format!("{subject} {why}")));
-            }
-            QueueType::Quorum if asked => {
-                return Err(not_implemented(format!(
-                    "cannot delete {subject}. queue.delete operations with {flag} flag set are not supported by quorum queues"
-                )));
-            }
-            _ => {}
+    match queue.arguments.kind {
+        QueueType::Classic if delete.if_empty && queue.ready.len() > 0 => {
+            Err(precondition_failed(format!("{subject} not empty")))
         }
+        QueueType::Classic if delete.if_unused && !queue.consumers.is_empty() => {
+            Err(precondition_failed(format!("{subject} in use")))
+        }
+        QueueType::Quorum => match flags.iter().rfind(|(_, asked)| *asked) {
+            Some((flag, _)) => Err(not_implemented(format!(
+                "cannot delete {subject}. queue.delete operations with {flag} flag set are not supported by quorum queues"
+            ))),
+            None => Ok(()),
+        },
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// What belongs to one connection goes with it, whatever the client says.

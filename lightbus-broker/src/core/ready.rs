@@ -142,13 +142,20 @@ impl Ready {
         self.pop_if(|_| true)
     }
 
-    /// Takes the first head for which `wanted` holds: by priority of any level, or of a quorum queue the next one.
+    /// The level from which the next message comes.
+    fn next_level(&self) -> Option<usize> {
+        match self.discipline {
+            Discipline::Strict => (0..self.levels.len())
+                .rev()
+                .find(|level| self.head(*level).is_some()),
+            Discipline::Quorum { turn } => Some(self.turn(turn)),
+        }
+    }
+
+    /// Takes the next message if it is `wanted`.
     pub(crate) fn pop_if(&mut self, wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
-        let holds = |level: &usize| self.head(*level).is_some_and(&wanted);
-        let level = match self.discipline {
-            Discipline::Strict => (0..self.levels.len()).rev().find(holds)?,
-            Discipline::Quorum { turn } => Some(self.turn(turn)).filter(holds)?,
-        };
+        let level = self.next_level()?;
+        self.head(level).filter(|entry| wanted(entry))?;
         if let Discipline::Quorum { turn } = &mut self.discipline
             && level != RETURNED
         {
@@ -168,13 +175,9 @@ impl Ready {
         levels.flat_map(|level| level.iter().map(|entry| &entry.message))
     }
 
-    /// When the first of the heads expires.
+    /// When the next message expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        let expires = |level: usize| self.head(level)?.expires;
-        match self.discipline {
-            Discipline::Strict => (0..self.levels.len()).filter_map(expires).min(),
-            Discipline::Quorum { turn } => expires(self.turn(turn)),
-        }
+        self.head(self.next_level()?)?.expires
     }
 
     #[cfg(any(test, fuzzing))]

@@ -64,25 +64,22 @@ impl Core {
         Ok(())
     }
 
-    /// The channel takes no more direct replies; `tag` limits that to one consumer.
-    pub(super) fn end_replies(&mut self, at: At, tag: Option<&str>) {
+    /// The channel takes no more direct replies; `tag` limits that to one consumer. Says whether there was one.
+    pub(super) fn end_replies(&mut self, at: At, tag: Option<&str>) -> bool {
         let Some(channel) = self.channel_mut(at) else {
-            return;
+            return false;
         };
-        if tag.is_none_or(|tag| {
-            channel
-                .replies
-                .as_ref()
-                .is_some_and(|replies| &*replies.tag == tag)
-        }) && let Some(replies) = channel.replies.take()
-        {
-            self.reply_addresses.remove(&replies.address);
-            let why = match tag {
-                Some(_) => CancelReason::Client,
-                None => CancelReason::ChannelClosed,
-            };
-            self.note_replies(at, &replies, Some(why));
-        }
+        let meant = |replies: &mut ReplyConsumer| tag.is_none_or(|tag| &*replies.tag == tag);
+        let Some(replies) = channel.replies.take_if(meant) else {
+            return false;
+        };
+        self.reply_addresses.remove(&replies.address);
+        let why = match tag {
+            Some(_) => CancelReason::Client,
+            None => CancelReason::ChannelClosed,
+        };
+        self.note_replies(at, &replies, Some(why));
+        true
     }
 
     /// Puts the channel's address in the place of the pseudo queue's name in `reply-to`.
@@ -141,6 +138,10 @@ impl Core {
                 "no {}",
                 super::queue::subject(name, &vhost)
             )));
+        }
+        // As good as any other for an empty name to mean, though no queue.
+        if let Some(channel) = self.channel_mut(at) {
+            channel.last_queue = Some(name.into());
         }
         if !declare.nowait {
             let ok = queue::DeclareOk {

@@ -5,7 +5,8 @@ use super::{
     channel::Unacked,
     deaths::Reason,
     errors::{Outcome, not_implemented, precondition_failed},
-    ids::{At, QueueId},
+    ids::{At, ConsumerId, QueueId},
+    jobs::Job,
     methods::undecodable,
 };
 use crate::queue_type::QueueType;
@@ -65,7 +66,7 @@ impl Core {
         let all = self
             .channel_mut(at)
             .and_then(|channel| channel.take(0, true));
-        self.settle_taken(at, all.unwrap_or_default(), Verdict::Requeued);
+        self.give_back(at, all.unwrap_or_default());
         Ok(())
     }
 
@@ -73,26 +74,52 @@ impl Core {
         let Some(channel) = self.channel_mut(at) else {
             return Ok(());
         };
-        let taken = if channel.tx.is_some() {
-            channel.take_aside(tag, multiple)
-        } else {
-            channel.take(tag, multiple)
-        };
-        let Some(taken) = taken else {
+        let Some(taken) = channel.take(tag, multiple) else {
             return Err(precondition_failed(format!("unknown delivery tag {tag}")));
         };
         if let Some(tx) = &mut channel.tx {
             tx.settled.push((taken, verdict));
-            return Ok(());
+        } else if verdict == Verdict::Requeued {
+            self.give_back(at, taken);
+        } else {
+            channel.credit(lent(&taken));
+            self.wake_sharers(at, last_queue(&taken));
+            self.settle_all(at, taken, verdict);
         }
-        self.settle_taken(at, taken, verdict);
         Ok(())
     }
 
-    fn settle_taken(&mut self, at: At, taken: Vec<Unacked>, verdict: Verdict) {
-        let last = taken.last().map(|unacked| unacked.queue);
-        self.wake_sharers(at, last);
-        self.settle_all(at, taken, verdict);
+    /// Puts messages back. Where the channel was passed over for its limit, others are asked before it has credit again.
+    fn give_back(&mut self, at: At, taken: Vec<Unacked>) {
+        let (lent, last) = (lent(&taken), last_queue(&taken));
+        if self.was_passed_over(at) {
+            self.settle_all(at, taken, Verdict::Requeued);
+            self.jobs.push_back(Job::Credit { at, lent, last });
+        } else {
+            self.restore_credit(at, lent, last);
+            self.settle_all(at, taken, Verdict::Requeued);
+        }
+    }
+
+    fn was_passed_over(&self, at: At) -> bool {
+        let connection = self.conns.get(&at.conn);
+        let Some(channel) = connection.and_then(|connection| connection.channels.get(&at.channel))
+        else {
+            return false;
+        };
+        let was = |(queue, consumer): &(QueueId, ConsumerId)| {
+            let queue = self.queues.get(queue);
+            queue.is_some_and(|queue| queue.consumers.was_passed_over(*consumer))
+        };
+        channel.limit != 0 && channel.consumers.values().any(was)
+    }
+
+    /// A channel has credit again for messages that it gave back.
+    pub(super) fn restore_credit(&mut self, at: At, lent: u32, last: Option<QueueId>) {
+        if let Some(channel) = self.channel_mut(at) {
+            channel.credit(lent);
+            self.wake_sharers(at, last);
+        }
     }
 
     /// Where the consumers of a channel share a limit, one's credit is every other's; the turn after `last` comes first.
@@ -169,4 +196,13 @@ impl Core {
             }
         }
     }
+}
+
+/// For how many of these messages a channel's credit was taken.
+pub(super) fn lent(taken: &[Unacked]) -> u32 {
+    taken.iter().filter(|unacked| unacked.limited).count() as u32
+}
+
+fn last_queue(taken: &[Unacked]) -> Option<QueueId> {
+    taken.last().map(|unacked| unacked.queue)
 }

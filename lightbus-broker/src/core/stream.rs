@@ -107,7 +107,7 @@ impl Core {
             if connection.is_congested() {
                 connection.meter.starve();
             }
-            let willing = consumer.has_credit() && connection.can_take(consumer.at.channel);
+            let willing = consumer.has_credit() && connection.can_take(consumer);
             let stream = queue.stream.as_mut().filter(|_| willing);
             let Some(entry) = stream.and_then(|stream| stream.read(consumer.id)) else {
                 at += 1;

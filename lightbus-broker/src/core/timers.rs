@@ -1,6 +1,9 @@
 //! What is to happen later. Entries are hints: whoever is woken checks whether it is really due.
 
-use super::ids::{ConnId, QueueId};
+use super::{
+    Core,
+    ids::{ConnId, QueueId},
+};
 use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 /// A reason to wake.
@@ -39,18 +42,18 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes the next alarm that is due.
-    pub(crate) fn due(&mut self, now: Instant) -> Option<Alarm> {
+    /// Takes the next alarm that is due, with its deadline.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<(Instant, Alarm)> {
         if self.next()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse((_, alarm))| alarm)
+        self.heap.pop().map(|Reverse(due)| due)
     }
 
-    /// Now and then, throws out the alarms that nobody needs: queues that come and go must not pile them up until they are due.
-    pub(crate) fn tidy(&mut self, needed: impl Fn(&Alarm) -> bool) {
+    /// Now and then, throws out the alarms that nobody needs: they must not pile up until they are due.
+    fn tidy(&mut self, needed: impl Fn(Instant, Alarm) -> bool) {
         if self.heap.len() > FEW.max(2 * self.tidied) {
-            self.heap.retain(|Reverse((_, alarm))| needed(alarm));
+            self.heap.retain(|Reverse((at, alarm))| needed(*at, *alarm));
             self.heap.shrink_to(2 * self.heap.len());
             self.tidied = self.heap.len();
         }
@@ -59,6 +62,20 @@ impl Timers {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.heap.len()
+    }
+}
+
+impl Core {
+    /// To be called wherever alarms may become useless: queues come and go, and so do the messages at their heads.
+    pub(super) fn tidy_timers(&mut self) {
+        let queues = &self.queues;
+        self.timers.tidy(|at, alarm| match alarm {
+            Alarm::Message(id) => queues
+                .get(&id)
+                .is_some_and(|queue| queue.message_alarm == Some(at)),
+            Alarm::Unused(id) | Alarm::Held(id) => queues.contains_key(&id),
+            Alarm::Unsettled | Alarm::Release(_) => true,
+        });
     }
 }
 
@@ -75,15 +92,11 @@ mod tests {
         timers.set(start + Duration::from_secs(1), Alarm::Message(QueueId(1)));
         assert_eq!(timers.next(), Some(start + Duration::from_secs(1)));
         assert_eq!(timers.due(start), None);
-        assert_eq!(
-            timers.due(start + Duration::from_secs(1)),
-            Some(Alarm::Message(QueueId(1)))
-        );
-        assert_eq!(timers.due(start + Duration::from_secs(1)), None);
-        assert_eq!(
-            timers.due(start + Duration::from_secs(9)),
-            Some(Alarm::Unused(QueueId(2)))
-        );
+        let first = start + Duration::from_secs(1);
+        assert_eq!(timers.due(first), Some((first, Alarm::Message(QueueId(1)))));
+        assert_eq!(timers.due(first), None);
+        let due = timers.due(start + Duration::from_secs(9));
+        assert_eq!(due.map(|(_, alarm)| alarm), Some(Alarm::Unused(QueueId(2))));
         assert_eq!(timers.next(), None);
     }
 }

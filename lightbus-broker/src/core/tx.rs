@@ -6,7 +6,7 @@ use super::{
     errors::{Outcome, command_invalid, precondition_failed},
     ids::At,
     publish::Routed,
-    settle::Verdict,
+    settle::{Verdict, lent},
 };
 use amq_protocol::protocol::{AMQPClass, tx};
 
@@ -71,7 +71,7 @@ impl Core {
         }
         for (taken, verdict) in done.settled {
             if let Some(channel) = self.channel_mut(at) {
-                channel.credit(&taken);
+                channel.credit(lent(&taken));
             }
             self.settle_all(at, taken, verdict);
         }

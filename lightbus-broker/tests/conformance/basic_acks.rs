@@ -139,43 +139,10 @@ async fn what_is_rejected_is_gone_or_goes_back_to_its_place() {
     let stage = Stage::start().await;
     let mut wire = stage.wire().await;
     let queue = delivered(&stage, &mut wire, 4).await;
-    let cancel = basic::Cancel {
-        consumer_tag: "c".into(),
-        nowait: false,
-    };
-    wire.call(
-        1,
-        cancel,
-        basic::CancelOk {
-            consumer_tag: "c".into(),
-        },
-    )
-    .await;
-    wire.send(
-        1,
-        basic::Reject {
-            delivery_tag: 4,
-            requeue: false,
-        },
-    )
-    .await;
-    wire.send(
-        1,
-        basic::Reject {
-            delivery_tag: 2,
-            requeue: true,
-        },
-    )
-    .await;
-    wire.send(
-        1,
-        basic::Nack {
-            delivery_tag: 3,
-            multiple: true,
-            requeue: true,
-        },
-    )
-    .await;
+    wire.cancel("c").await;
+    wire.reject(4, false).await;
+    wire.reject(2, true).await;
+    wire.requeue(3, true).await;
     wire.until_ready(&queue, 3).await;
     assert_eq!(left(&mut wire, &queue, 3).await, ["1", "2", "3"]);
 }
@@ -185,15 +152,7 @@ async fn a_requeued_message_is_redelivered_as_such() {
     let stage = Stage::start().await;
     let mut wire = stage.wire().await;
     delivered(&stage, &mut wire, 1).await;
-    wire.send(
-        1,
-        basic::Nack {
-            delivery_tag: 1,
-            multiple: false,
-            requeue: true,
-        },
-    )
-    .await;
+    wire.requeue(1, false).await;
     let again = wire.message(1).await;
     assert_eq!(
         (again.delivery().delivery_tag, again.delivery().redelivered),

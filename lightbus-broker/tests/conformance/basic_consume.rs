@@ -102,18 +102,7 @@ async fn an_exclusive_consumer_is_alone() {
     wire.call(1, exclusive("a"), consuming("a")).await;
     wire.refused(2, consume(&queue, "b"), 403, &text).await;
     wire.refused(2, exclusive("b"), 403, &text).await;
-    let cancel = basic::Cancel {
-        consumer_tag: "a".into(),
-        nowait: false,
-    };
-    wire.call(
-        1,
-        cancel,
-        basic::CancelOk {
-            consumer_tag: "a".into(),
-        },
-    )
-    .await;
+    wire.cancel("a").await;
     wire.call(2, consume(&queue, "b"), consuming("b")).await;
     wire.refused(1, exclusive("a"), 403, &text).await;
 }
@@ -252,15 +241,7 @@ async fn get_takes_one_and_counts_the_rest() {
         wire.publish(1, "", &queue, body).await;
     }
     wire.until_ready(&queue, 2).await;
-    wire.send(
-        1,
-        basic::Get {
-            queue: queue.as_str().into(),
-            no_ack: false,
-        },
-    )
-    .await;
-    let message = wire.message(1).await;
+    let message = wire.fetch(&queue).await;
     let expected = basic::GetOk {
         delivery_tag: 1,
         redelivered: false,
@@ -269,14 +250,7 @@ async fn get_takes_one_and_counts_the_rest() {
         message_count: 1,
     };
     assert_eq!(*message.get_ok(), expected);
-    wire.send(
-        1,
-        basic::Reject {
-            delivery_tag: 1,
-            requeue: true,
-        },
-    )
-    .await;
+    wire.reject(1, true).await;
     wire.until_ready(&queue, 2).await;
     let again = wire.get(&queue).await;
     assert_eq!(
@@ -306,18 +280,7 @@ async fn a_single_active_consumer_is_followed_by_the_next() {
         wire.publish(1, "", &queue, "m").await;
         assert_eq!(wire.message(1).await.delivery().consumer_tag.as_str(), "a");
     }
-    let cancel = basic::Cancel {
-        consumer_tag: "a".into(),
-        nowait: false,
-    };
-    wire.call(
-        1,
-        cancel,
-        basic::CancelOk {
-            consumer_tag: "a".into(),
-        },
-    )
-    .await;
+    wire.cancel("a").await;
     wire.publish(1, "", &queue, "m").await;
     assert_eq!(wire.message(1).await.delivery().consumer_tag.as_str(), "b");
     let exclusive = basic::Consume {

@@ -99,23 +99,8 @@ async fn rejected() {
     let properties = AMQPProperties::default().with_message_id("m".into());
     wire.publish_with(1, "", &queue, "m", properties).await;
     wire.until_ready(&queue, 1).await;
-    wire.send(
-        1,
-        basic::Get {
-            queue: queue.as_str().into(),
-            no_ack: false,
-        },
-    )
-    .await;
-    wire.message(1).await;
-    wire.send(
-        1,
-        basic::Reject {
-            delivery_tag: 1,
-            requeue: false,
-        },
-    )
-    .await;
+    wire.fetch(&queue).await;
+    wire.reject(1, false).await;
     let message = assert_death(&stage, &mut wire, &queue, &dead, "rejected").await;
     assert_eq!(
         message.properties.message_id().as_ref().unwrap().as_str(),
@@ -174,15 +159,7 @@ async fn delivered_too_often() {
         let seen = message.header("x-delivery-count");
         assert_eq!(seen, (count > 0).then_some(AMQPValue::LongLongInt(count)));
         let delivery_tag = message.delivery().delivery_tag;
-        wire.send(
-            1,
-            basic::Nack {
-                delivery_tag,
-                multiple: false,
-                requeue: true,
-            },
-        )
-        .await;
+        wire.requeue(delivery_tag, false).await;
     }
     wire.until_ready(&dead, 1).await;
     let message = wire.get(&dead).await;
@@ -200,23 +177,8 @@ async fn deaths_of_one_kind_are_counted_and_the_last_comes_first() {
     wire.publish(1, "", &queue, "m").await;
     for round in 1..=3 {
         wire.until_ready(&queue, 1).await;
-        wire.send(
-            1,
-            basic::Get {
-                queue: queue.as_str().into(),
-                no_ack: false,
-            },
-        )
-        .await;
-        let tag = wire.message(1).await.get_ok().delivery_tag;
-        wire.send(
-            1,
-            basic::Reject {
-                delivery_tag: tag,
-                requeue: false,
-            },
-        )
-        .await;
+        let tag = wire.fetch(&queue).await.get_ok().delivery_tag;
+        wire.reject(tag, false).await;
         wire.until_ready(&dead, 1).await;
         let message = wire.get(&dead).await;
         if stage.is_4() {
@@ -270,22 +232,62 @@ async fn a_missing_exchange_swallows_them() {
         .await;
     wire.publish(1, "", &queue, "m").await;
     wire.until_ready(&queue, 1).await;
-    wire.send(
-        1,
-        basic::Get {
-            queue: queue.as_str().into(),
-            no_ack: false,
-        },
-    )
-    .await;
-    wire.message(1).await;
-    wire.send(
-        1,
-        basic::Reject {
-            delivery_tag: 1,
-            requeue: false,
-        },
-    )
-    .await;
+    wire.fetch(&queue).await;
+    wire.reject(1, false).await;
     wire.until_ready(&queue, 0).await;
+}
+
+#[tokio::test]
+async fn a_quorum_queue_passes_on_the_last_to_die_first() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let dead = stage.queue(&mut wire, "dead", &[]).await;
+    let arguments = [
+        ("x-queue-type", text("quorum")),
+        ("x-max-length", int(1)),
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text(&dead)),
+    ];
+    let queue = stage.queue(&mut wire, "q", &arguments).await;
+    wire.open_channel(2).await;
+    let consume = basic::Consume {
+        queue: queue.as_str().into(),
+        consumer_tag: "c".into(),
+        ..Default::default()
+    };
+    let consumer_tag = "c".into();
+    wire.call(2, consume, basic::ConsumeOk { consumer_tag })
+        .await;
+    for body in ["1", "2", "3"] {
+        wire.put(&queue, body).await;
+        assert_eq!(wire.message(2).await.text(), body);
+    }
+    // All of them come back, and but one are too many.
+    wire.call(2, channel::Close::default(), channel::CloseOk {})
+        .await;
+    wire.until_ready(&dead, 2).await;
+    assert_eq!(wire.get(&dead).await.text(), "2");
+    assert_eq!(wire.get(&dead).await.text(), "1");
+    assert_eq!(wire.get(&queue).await.text(), "3");
+}
+
+#[tokio::test]
+async fn a_quorum_queue_counts_what_has_expired_behind_what_is_fetched() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let queue = stage
+        .queue(&mut wire, "q", &[("x-queue-type", text("quorum"))])
+        .await;
+    for (no_ack, left) in [(false, 1), (true, 0)] {
+        wire.put(&queue, "stays").await;
+        let soon = AMQPProperties::default().with_expiration("1".into());
+        wire.put_with(&queue, "goes", soon).await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let message = match no_ack {
+            true => wire.get(&queue).await,
+            false => wire.fetch(&queue).await,
+        };
+        assert_eq!(message.get_ok().message_count, left);
+        wire.until_ready(&queue, 0).await;
+    }
 }

@@ -217,18 +217,7 @@ async fn an_auto_delete_queue_goes_with_its_last_consumer() {
     wire.consume(&name, "a").await;
     wire.consume(&name, "b").await;
     for (tag, last) in [("a", false), ("b", true)] {
-        let cancel = basic::Cancel {
-            consumer_tag: tag.into(),
-            nowait: false,
-        };
-        wire.call(
-            1,
-            cancel,
-            basic::CancelOk {
-                consumer_tag: tag.into(),
-            },
-        )
-        .await;
+        wire.cancel(tag).await;
         let none = format!("NOT_FOUND - no queue '{name}' in vhost '/'");
         match last {
             false => wire.call(1, passive(&name), declared(&name, 0, 1)).await,

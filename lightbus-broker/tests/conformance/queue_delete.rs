@@ -18,15 +18,7 @@ async fn purging_counts_what_is_ready() {
         wire.publish(1, "", &queue, "m").await;
     }
     wire.until_ready(&queue, 3).await;
-    wire.send(
-        1,
-        basic::Get {
-            queue: queue.as_str().into(),
-            no_ack: false,
-        },
-    )
-    .await;
-    wire.message(1).await;
+    wire.fetch(&queue).await;
     let purge = queue::Purge {
         queue: queue.as_str().into(),
         nowait: false,
@@ -66,32 +58,32 @@ async fn one_in_use_or_not_empty_may_be_spared() {
     };
     let text = format!("PRECONDITION_FAILED - queue '{queue}' in vhost '/' not empty");
     wire.refused(1, if_empty.clone(), 406, &text).await;
+    // Used or not, that it is not empty is said first.
+    wire.qos(1, false).await;
+    wire.put(&queue, "another").await;
     wire.consume(&queue, "c").await;
     wire.message(1).await;
     wire.open_channel(2).await;
+    let both = queue::Delete {
+        if_unused: true,
+        ..if_empty
+    };
+    wire.refused(2, both, 406, &text).await;
+    wire.ack(1, false).await;
+    wire.message(1).await;
     let if_unused = queue::Delete {
         if_unused: true,
         ..delete(&queue)
     };
     let text = format!("PRECONDITION_FAILED - queue '{queue}' in vhost '/' in use");
     wire.refused(2, if_unused.clone(), 406, &text).await;
-    wire.ack(1, false).await;
-    let cancel = basic::Cancel {
-        consumer_tag: "c".into(),
-        nowait: false,
-    };
-    wire.call(
-        1,
-        cancel,
-        basic::CancelOk {
-            consumer_tag: "c".into(),
-        },
-    )
-    .await;
     let both = queue::Delete {
         if_empty: true,
         ..if_unused
     };
+    wire.refused(2, both.clone(), 406, &text).await;
+    wire.ack(2, false).await;
+    wire.cancel("c").await;
     wire.call(1, both, queue::DeleteOk { message_count: 0 })
         .await;
 }

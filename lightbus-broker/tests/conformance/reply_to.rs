@@ -110,18 +110,7 @@ async fn the_rules() {
     let text = "PRECONDITION_FAILED - fast reply consumer does not exist";
     wire.channel_closes(1, 406, text, (60, 40)).await;
     wire.call(1, consume(), consuming()).await;
-    let cancel = basic::Cancel {
-        consumer_tag: "replies".into(),
-        nowait: false,
-    };
-    wire.call(
-        1,
-        cancel,
-        basic::CancelOk {
-            consumer_tag: "replies".into(),
-        },
-    )
-    .await;
+    wire.cancel("replies").await;
     wire.call(1, consume(), consuming()).await;
 }
 
@@ -137,4 +126,47 @@ async fn the_pseudo_queue_may_be_declared() {
         };
         wire.call(1, declare, declared(PSEUDO, 0, 1)).await;
     }
+}
+
+#[tokio::test]
+async fn the_pseudo_queue_is_what_an_empty_name_means_once_declared() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let declare = queue::Declare {
+        queue: PSEUDO.into(),
+        ..Default::default()
+    };
+    wire.call(1, declare, declared(PSEUDO, 0, 1)).await;
+    let text = format!("NOT_FOUND - no queue '{PSEUDO}' in vhost '/'");
+    wire.refused(1, queue::Purge::default(), 404, &text).await;
+    let declare = queue::Declare {
+        queue: PSEUDO.into(),
+        ..Default::default()
+    };
+    wire.call(1, declare, declared(PSEUDO, 0, 1)).await;
+    let by_no_name = basic::Consume {
+        queue: "".into(),
+        ..consume()
+    };
+    wire.call(1, by_no_name, consuming()).await;
+}
+
+#[tokio::test]
+async fn of_two_with_one_tag_the_one_for_replies_is_cancelled_first() {
+    let stage = Stage::start().await;
+    let mut wire = stage.wire().await;
+    let queue = stage.queue(&mut wire, "service", &[]).await;
+    wire.call(1, consume(), consuming()).await;
+    wire.consume(&queue, "replies").await;
+    let cancel = basic::Cancel {
+        consumer_tag: "replies".into(),
+        nowait: false,
+    };
+    let cancelled = basic::CancelOk {
+        consumer_tag: "replies".into(),
+    };
+    wire.call(1, cancel.clone(), cancelled.clone()).await;
+    assert_eq!(wire.count(&queue).await, (0, 1));
+    wire.call(1, cancel, cancelled).await;
+    assert_eq!(wire.count(&queue).await, (0, 0));
 }

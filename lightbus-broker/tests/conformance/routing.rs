@@ -201,6 +201,32 @@ async fn headers_all_and_any() {
 }
 
 #[tokio::test]
+async fn headers_match_by_value_whatever_their_type() {
+    let stage = Stage::start().await;
+    if !stage.is_4() {
+        return;
+    }
+    let mut wire = stage.wire().await;
+    let binary = AMQPValue::ByteArray(b"t".as_slice().into());
+    for (wanted, found, expected) in [
+        (AMQPValue::Timestamp(1), int(1), true),
+        // A message's time counts in milliseconds.
+        (AMQPValue::Timestamp(1), AMQPValue::Timestamp(1), false),
+        (int(1000), AMQPValue::Timestamp(1), true),
+        (AMQPValue::Timestamp(1), int(2), false),
+        (text("t"), binary.clone(), true),
+        (binary.clone(), text("t"), true),
+        (binary, text("u"), false),
+        (AMQPValue::Float(0.5), AMQPValue::Double(0.5), true),
+        (AMQPValue::Double(1.0), int(1), false),
+    ] {
+        let (binding, headers) = ([("h", wanted)], [("h", found)]);
+        let matched = matches(&stage, &mut wire, &binding, &headers).await;
+        assert_eq!(matched, expected, "{binding:?} {headers:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_way_of_matching_is_refused() {
     let stage = Stage::start().await;
     let mut wire = stage.wire().await;

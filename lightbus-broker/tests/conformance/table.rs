@@ -31,14 +31,15 @@ fn named(cell: &str) -> impl Iterator<Item = &str> {
 
 /// The file of a module of tests, and what is left of the name: a test in it.
 fn find(name: &str) -> Option<(String, Option<&str>)> {
-    let (directory, rest) = match (
-        name.strip_prefix("core::tests::"),
-        name.strip_prefix("conformance::"),
-    ) {
-        (Some(rest), _) => ("src/core/tests", rest),
-        (_, Some(rest)) => ("tests/conformance", rest),
-        _ => ("tests", name),
-    };
+    let places = [
+        ("core::tests::", "src/core/tests"),
+        ("conformance::", "tests/conformance"),
+        ("window::", "tests/window"),
+    ];
+    let found = places
+        .iter()
+        .find_map(|(prefix, directory)| Some((*directory, name.strip_prefix(prefix)?)));
+    let (directory, rest) = found.unwrap_or(("tests", name));
     let (module, test) = match rest.split_once("::") {
         Some((module, test)) => (module, Some(test)),
         None => (rest, None),

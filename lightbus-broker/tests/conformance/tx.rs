@@ -63,24 +63,8 @@ async fn rejections_wait_for_the_commit() {
     wire.publish(1, "", &queue, "m").await;
     wire.call(1, tx::Commit {}, tx::CommitOk {}).await;
     wire.until_ready(&queue, 1).await;
-    wire.send(
-        1,
-        basic::Get {
-            queue: queue.as_str().into(),
-            no_ack: false,
-        },
-    )
-    .await;
-    wire.message(1).await;
-    wire.send(
-        1,
-        basic::Nack {
-            delivery_tag: 1,
-            multiple: false,
-            requeue: true,
-        },
-    )
-    .await;
+    wire.fetch(&queue).await;
+    wire.requeue(1, false).await;
     wire.get_nothing(&queue).await;
     wire.call(1, tx::Commit {}, tx::CommitOk {}).await;
     wire.until_ready(&queue, 1).await;

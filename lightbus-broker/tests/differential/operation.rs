@@ -150,6 +150,15 @@ impl Operation {
         }
     }
 
+    pub(crate) fn declares_quorum(&self) -> bool {
+        match self {
+            Self::Call(_, AMQPClass::Queue(queue::AMQPMethod::Declare(declare))) => {
+                is_quorum(declare)
+            }
+            _ => false,
+        }
+    }
+
     /// Operations that do the same with less.
     pub(crate) fn simpler(&self) -> Vec<Self> {
         match self {
@@ -234,6 +243,11 @@ fn without_each(table: Option<&FieldTable>) -> Vec<FieldTable> {
         FieldTable::from(rest)
     };
     table.inner().keys().map(without).collect()
+}
+
+pub(crate) fn is_quorum(declare: &queue::Declare) -> bool {
+    let kind = declare.arguments.inner().get("x-queue-type");
+    kind == Some(&AMQPValue::LongString("quorum".into()))
 }
 
 /// The arguments of a method that has some.

@@ -12,10 +12,7 @@ use super::{
     quiet::PATIENCE,
     strategy::Names,
 };
-use amq_protocol::{
-    protocol::{AMQPClass, basic, channel, connection, exchange, queue},
-    types::AMQPValue,
-};
+use amq_protocol::protocol::{AMQPClass, basic, channel, connection, exchange, queue};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -232,6 +229,9 @@ impl World {
             *name = named.unwrap_or_else(|| "amq.gen-none".to_owned()).into();
         }
         self.channel(place)?;
+        if matches!(class, AMQPClass::Channel(channel::AMQPMethod::Close(_))) {
+            self.leave(place)?;
+        }
         if !self.prepare(place, &class) {
             self.notes.push("left out".to_owned());
             return Ok(());
@@ -242,6 +242,28 @@ impl World {
         self.connections[place.connection]
             .client
             .send(place.channel, class)
+    }
+
+    /// Whoever closes a channel with unsettled deliveries cancels its consumers first. Else what goes back, or dies of it, may
+    /// get to a queue that has not heard yet, and from there to a consumer of the very channel.
+    fn leave(&mut self, place: Place) -> Result<(), Lost> {
+        let channel = self.channel(place)?;
+        if channel.unsettled.is_empty() && channel.in_transaction.is_empty() {
+            return Ok(());
+        }
+        let tags = std::mem::take(&mut channel.consumers).into_keys();
+        let mut tags: Vec<_> = tags.collect();
+        // As below.
+        tags.sort_by_key(|tag| self.normaliser.text(tag));
+        for tag in tags {
+            let cancel = basic::AMQPMethod::Cancel(basic::Cancel {
+                consumer_tag: tag.into(),
+                nowait: true,
+            });
+            let client = &mut self.connections[place.connection].client;
+            client.send(place.channel, AMQPClass::Basic(cancel))?;
+        }
+        Ok(())
     }
 
     /// Notes what a method changes for the client; `false` if what it would do is left to chance.
@@ -259,8 +281,10 @@ impl World {
                 }
                 channel.limited = qos.prefetch_count > 0;
             }
+            AMQPClass::Basic(basic::AMQPMethod::Qos(_)) => channel.limited = false,
             AMQPClass::Queue(queue::AMQPMethod::Declare(declare))
-                if is_quorum(declare) && !self.quorum.contains(declare.queue.as_str()) =>
+                if operation::is_quorum(declare)
+                    && !self.quorum.contains(declare.queue.as_str()) =>
             {
                 self.quorum.insert(declare.queue.to_string());
                 return self.prepare(place, class);
@@ -272,6 +296,11 @@ impl World {
                 }
             }
             AMQPClass::Channel(channel::AMQPMethod::Close(_)) => channel.leaving = true,
+            // It ends the connection, whose channels go one by one: what one gives back, another may get before it goes, too.
+            AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
+                let mut channels = self.connections[place.connection].channels.values();
+                return channels.all(|channel| channel.unsettled.is_empty());
+            }
             AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) => {
                 if channel.limited && !channel.consumers.is_empty() {
                     return false;
@@ -489,11 +518,6 @@ pub(crate) fn close_channel() -> AMQPClass {
         class_id: 0,
         method_id: 0,
     }))
-}
-
-fn is_quorum(declare: &queue::Declare) -> bool {
-    let kind = declare.arguments.inner().get("x-queue-type");
-    kind == Some(&AMQPValue::LongString("quorum".into()))
 }
 
 /// Whether settling `tag` and all before it would settle something.

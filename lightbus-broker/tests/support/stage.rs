@@ -226,6 +226,16 @@ impl Wire {
         self.message(1).await
     }
 
+    /// Fetches a message that is there, to be settled.
+    pub async fn fetch(&mut self, queue: &str) -> super::wire::Message {
+        let get = basic::Get {
+            queue: queue.into(),
+            no_ack: false,
+        };
+        self.send(1, get).await;
+        self.message(1).await
+    }
+
     /// There is nothing to fetch.
     pub async fn get_nothing(&mut self, queue: &str) {
         let get = basic::Get {
@@ -241,6 +251,33 @@ impl Wire {
             multiple,
         };
         self.send(1, ack).await;
+    }
+
+    pub async fn reject(&mut self, delivery_tag: u64, requeue: bool) {
+        let reject = basic::Reject {
+            delivery_tag,
+            requeue,
+        };
+        self.send(1, reject).await;
+    }
+
+    /// `basic.nack`, so that it comes back.
+    pub async fn requeue(&mut self, delivery_tag: u64, multiple: bool) {
+        let nack = basic::Nack {
+            delivery_tag,
+            multiple,
+            requeue: true,
+        };
+        self.send(1, nack).await;
+    }
+
+    pub async fn cancel(&mut self, tag: &str) {
+        let cancel = basic::Cancel {
+            consumer_tag: tag.into(),
+            nowait: false,
+        };
+        let consumer_tag = tag.into();
+        self.call(1, cancel, basic::CancelOk { consumer_tag }).await;
     }
 
     pub async fn qos(&mut self, prefetch_count: u16, global: bool) {

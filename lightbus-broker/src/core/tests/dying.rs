@@ -288,3 +288,27 @@ fn a_repeated_death_keeps_its_first_exchange_in_the_list_only() {
         Some(&AMQPValue::Timestamp(1_000_000))
     );
 }
+
+#[test]
+fn what_expires_at_one_moment_makes_room_for_what_died_elsewhere() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare_exchange(&mut client, "x", "fanout", &[]);
+    let to = [
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text("full")),
+    ];
+    bench.declare(&mut client, "first", &to);
+    let full = [
+        ("x-max-length", int(1)),
+        ("x-overflow", text("reject-publish")),
+    ];
+    bench.declare(&mut client, "full", &full);
+    for queue in ["first", "full"] {
+        bench.bind(&mut client, queue, "x", "", &[]);
+    }
+    let soon = AMQPProperties::default().with_expiration("100".into());
+    bench.publish_with(&mut client, "x", "", "m", soon);
+    bench.pass(100);
+    assert_eq!((bench.ready("first"), bench.ready("full")), (0, 1));
+}

@@ -192,6 +192,21 @@ fn the_head_behind_a_fetched_one_expires_too() {
 }
 
 #[test]
+fn a_message_of_lower_priority_expires_once_it_is_the_head() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[("x-max-priority", int(9))]);
+    let high = AMQPProperties::default().with_priority(9);
+    bench.publish_with(&mut client, "", "q", "high", high);
+    let low = AMQPProperties::default().with_expiration("100".into());
+    bench.publish_with(&mut client, "", "q", "low", low);
+    bench.pass(200);
+    assert_eq!(bench.ready("q"), 2);
+    assert_eq!(bench.get(&mut client, "q").unwrap().body, "high");
+    assert_eq!(bench.ready("q"), 0);
+}
+
+#[test]
 fn queues_that_come_and_go_leave_no_alarms_behind() {
     let mut bench = Bench::new();
     let mut client = bench.client();
@@ -217,6 +232,30 @@ fn queues_that_come_and_go_leave_no_alarms_behind() {
     );
     bench.pass(3_600_000);
     assert!(bench.snapshot().queues.is_empty());
+}
+
+#[test]
+fn messages_that_come_and_go_leave_no_alarms_behind() {
+    let mut bench = Bench::new();
+    let mut client = bench.client();
+    bench.declare(&mut client, "q", &[]);
+    // Each is to expire before the one that was fetched.
+    for ttl in (0..5000).rev() {
+        let ttl = (3_600_000 + ttl).to_string();
+        let brief = AMQPProperties::default().with_expiration(ttl.into());
+        bench.publish_with(&mut client, "", "q", "m", brief);
+        bench.get(&mut client, "q").unwrap();
+    }
+    let alarms = bench.core.timers.len();
+    assert!(alarms < 2100, "{alarms} alarms");
+    // What is left of them comes to nothing.
+    bench.declare(&mut client, "q", &[]);
+    let long = AMQPProperties::default().with_expiration("7200000".into());
+    bench.publish_with(&mut client, "", "q", "m", long);
+    bench.pass(3_700_000);
+    assert_eq!(bench.core.timers.len(), 1);
+    bench.pass(3_500_000);
+    assert_eq!((bench.ready("q"), bench.wakes_in()), (0, None));
 }
 
 #[test]
