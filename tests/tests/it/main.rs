@@ -4,8 +4,10 @@
 mod calls;
 mod cancelling;
 mod connecting;
+mod databases;
 mod dead_letters;
 mod deadlines;
+mod deduplicate;
 mod events;
 mod foreign;
 mod health;
