@@ -14,6 +14,7 @@ mod health;
 mod hostile;
 mod leaving;
 mod listening;
+mod outbox;
 mod publishing;
 mod reconnecting;
 mod restarting;
