@@ -112,10 +112,10 @@ pub enum StoreError {
 
 impl StoreError {
     /// For a store of your own: what was being done, and what went wrong.
-    pub fn failed(doing: &'static str, reason: impl ToString) -> Self {
+    pub fn failed(doing: &'static str, reason: impl Into<String>) -> Self {
         Self::Failed {
             doing,
-            reason: reason.to_string(),
+            reason: reason.into(),
         }
     }
 }

@@ -203,7 +203,7 @@ impl<'c, DB: SqlDatabase> OutboxPublish<'c, DB> {
             error,
         };
         let headers = serde_json::to_string(&self.headers)
-            .map_err(|error| not_stored(StoreError::failed(doing, error)))?;
+            .map_err(|error| not_stored(StoreError::failed(doing, error.to_string())))?;
         let id = wire::new_id().to_string();
         let values = [
             Value::Text(&id),

@@ -236,6 +236,7 @@ impl<DB: SqlDatabase> Relaying<DB> {
             plan: &|| topology::event_plan(&row.api),
             properties: &|| self.core.sender.event(id, &headers).with_timestamp(created),
             payload: &row.payload,
+            must_route: false,
         };
         match self.core.store(&message, &mut Progress::new()).await {
             Ok(()) => Fate::Stored,

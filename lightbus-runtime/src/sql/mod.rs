@@ -183,7 +183,7 @@ impl<DB: SqlDatabase> SqlStore<DB> {
 }
 
 pub(crate) fn failed(doing: &'static str, error: &sqlx::Error) -> StoreError {
-    StoreError::failed(doing, error)
+    StoreError::failed(doing, error.to_string())
 }
 
 impl<DB: SqlDatabase> Clone for SqlStore<DB> {
