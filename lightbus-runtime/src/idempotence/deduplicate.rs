@@ -16,6 +16,8 @@ const NOTES: u32 = 4;
 const BETWEEN_NOTES: Duration = Duration::from_millis(100);
 /// Two renewals may fail before a lease ends.
 const RENEWALS: u32 = 3;
+/// Between two of them, however short the lease.
+const SHORTEST: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(crate) struct Deduplicate {
@@ -60,7 +62,7 @@ impl Deduplicate {
     }
 
     async fn keep_alive(&self, claim: &Claim) -> Infallible {
-        let between = self.store.lease_time() / RENEWALS;
+        let between = (self.store.lease_time() / RENEWALS).max(SHORTEST);
         loop {
             tokio::time::sleep(between).await;
             let renewed = in_time("renewing a lease", self.store.renew(claim)).await;

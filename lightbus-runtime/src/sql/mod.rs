@@ -70,7 +70,7 @@ impl<DB: SqlDatabase> SqlStore<DB> {
 
     /// How long a message that a crashed process was handling is held back, by the database's clock. A handler that runs longer keeps it. Default: a minute.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.max(Duration::from_millis(3));
+        self.lease = lease;
         self
     }
 
