@@ -17,7 +17,7 @@ use super::rows::{self, Batch, Row};
 use crate::bus::{Bus, Core};
 use crate::error::Error;
 use crate::event::check_size;
-use crate::health::{Part, State};
+use crate::health::{Owner, Part, State};
 use crate::idempotence::StoreError;
 use crate::publishing::{Message, Progress, Refusal};
 use crate::sql::{SqlDatabase, millis};
@@ -71,6 +71,7 @@ impl<DB: SqlDatabase> Outbox<DB> {
         let relaying = Relaying {
             outbox: self.clone(),
             core: Arc::clone(core),
+            owner: core.life.monitor.owner(),
             stop: stop.clone(),
         };
         let ended = core.spawn(relaying.run());
@@ -82,6 +83,8 @@ impl<DB: SqlDatabase> Outbox<DB> {
 struct Relaying<DB: SqlDatabase> {
     outbox: Outbox<DB>,
     core: Arc<Core>,
+    /// The latest relay speaks for the outbox.
+    owner: Owner,
     stop: CancellationToken,
 }
 
@@ -120,7 +123,8 @@ impl<DB: SqlDatabase> Relaying<DB> {
     }
 
     fn tell(&self, state: State, reason: Option<String>) {
-        self.core.life.monitor.set(&Part::Outbox, state, reason);
+        let monitor = &self.core.life.monitor;
+        monitor.set(self.owner, &Part::Outbox, state, reason);
     }
 
     async fn sleep(&self, time: Duration) {
