@@ -8,6 +8,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, ShortString};
 
 use crate::config::LONGEST_WAIT;
+use crate::idempotence::Claim;
 use crate::wire;
 
 tokio::task_local! {
@@ -36,6 +37,7 @@ struct Inner {
     redelivered: bool,
     deadline: Option<Instant>,
     attempt: u32,
+    claim: Option<Claim>,
 }
 
 /// What the message is addressed to.
@@ -73,8 +75,23 @@ impl Context {
                 redelivered,
                 deadline: left.map(|left| Instant::now() + left.min(LONGEST_WAIT)),
                 attempt: attempt.unwrap_or_default(),
+                claim: None,
             }),
         }
+    }
+
+    /// The same message, to be handled once.
+    pub(crate) fn with_claim(self, claim: Option<Claim>) -> Self {
+        let mut inner = self.inner;
+        if let Some(inner) = Arc::get_mut(&mut inner) {
+            inner.claim = claim;
+        }
+        Self { inner }
+    }
+
+    /// For a message that is handled once.
+    pub(crate) fn claim(&self) -> Option<&Claim> {
+        self.inner.claim.as_ref()
     }
 
     /// The same message, one attempt later.
@@ -84,6 +101,7 @@ impl Context {
             inner: Arc::new(Inner {
                 properties: old.properties.clone(),
                 attempt: old.attempt.saturating_add(1),
+                claim: old.claim.clone(),
                 ..*old
             }),
         }

@@ -23,6 +23,11 @@ pub(crate) struct Counters {
     pub(crate) events_retried: Counter,
     pub(crate) events_dead: Counter,
     pub(crate) events_dropped: Counter,
+    pub(crate) events_duplicate: Counter,
+    pub(crate) events_put_off: Counter,
+    pub(crate) events_not_noted: Counter,
+    pub(crate) outbox_repeated: Counter,
+    pub(crate) outbox_refused: Counter,
     pub(crate) calls_refused: Counter,
     pub(crate) calls_unanswered: Counter,
     pub(crate) calls_retried: Counter,
@@ -48,6 +53,16 @@ pub struct Counts {
     pub events_dead: u64,
     /// Events that a broadcast listener dropped, because it failed or could not read them.
     pub events_dropped: u64,
+    /// Events that a listener which [deduplicates](crate::Subscription::deduplicate) had handled before, and did not handle again.
+    pub events_duplicate: u64,
+    /// Events put off without an attempt, because another process was handling the same message.
+    pub events_put_off: u64,
+    /// Events that were handled while the store could not note it: one that comes again is handled again.
+    pub events_not_noted: u64,
+    /// Events of an outbox that could not be published, or were not confirmed in time: they stay, and are published again under the same id.
+    pub outbox_repeated: u64,
+    /// Events of an outbox that the broker, or a limit of this bus, refused for good: they stay in the outbox, with the reason.
+    pub outbox_refused: u64,
     /// Calls that this process refused to run: expired, unreadable, too large, unknown, delivered before, or without a legal address
     /// for the answer; or because it was shutting down.
     pub calls_refused: u64,
@@ -83,6 +98,11 @@ impl Counters {
             events_retried: self.events_retried.get(),
             events_dead: self.events_dead.get(),
             events_dropped: self.events_dropped.get(),
+            events_duplicate: self.events_duplicate.get(),
+            events_put_off: self.events_put_off.get(),
+            events_not_noted: self.events_not_noted.get(),
+            outbox_repeated: self.outbox_repeated.get(),
+            outbox_refused: self.outbox_refused.get(),
             calls_refused: self.calls_refused.get(),
             calls_unanswered: self.calls_unanswered.get(),
             calls_retried: self.calls_retried.get(),

@@ -26,7 +26,7 @@ const REMEMBERED: usize = 256;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Both connections, and every queue that this process consumes from.
+    /// Both connections, every queue that this process consumes from, and its outbox.
     pub parts: Vec<PartHealth>,
     /// What did not go as meant, in numbers.
     pub counts: Counts,
@@ -54,6 +54,8 @@ pub enum Part {
     Connection(&'static str),
     /// The consumer of this queue.
     Consumer(String),
+    /// What publishes the events of an outbox.
+    Outbox,
 }
 
 /// How a part of the bus is.
@@ -100,6 +102,7 @@ impl fmt::Display for PartHealth {
         match &self.part {
             Part::Connection(name) => write!(f, "connection `{name}`")?,
             Part::Consumer(queue) => write!(f, "consumer of `{queue}`")?,
+            Part::Outbox => f.write_str("outbox")?,
         }
         write!(f, ": {}", self.state)?;
         if let Ok(elapsed) = self.since.elapsed() {
@@ -213,7 +216,7 @@ impl Monitor {
             reason,
         };
         match state {
-            State::Ended if matches!(part, Part::Consumer(_)) => drop(parts.remove(part)),
+            State::Ended if !matches!(part, Part::Connection(_)) => drop(parts.remove(part)),
             _ => drop(parts.insert(part.clone(), (owner, health.clone()))),
         }
         // Within the lock, so that changes are told in their order. Nobody may be listening.

@@ -5,6 +5,7 @@
 //! - `bus`, `config`, `signal`: the handle, its settings, its end.
 //! - `rpc`, `service`: calls, from both sides. `event`: publishing and listening. `context`: what a handler knows of its message.
 //! - `topology`: every name on the broker. `wire`: every property and header. `codec`, `args`, `msgpack`: payloads.
+//! - `idempotence`: messages that are handled once. `outbox`: events published by the app's own transaction. `sql`: what both of them keep in its database.
 //! - `connection`: two supervised connections on a thread of their own. `delivery`: handlers and acknowledgements.
 //!
 //! # Invariants
@@ -30,12 +31,17 @@ mod event;
 pub mod fuzzing;
 mod grammar;
 pub mod health;
+mod idempotence;
 mod msgpack;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod outbox;
 mod publishing;
 mod retry;
 mod rpc;
 mod service;
 mod signal;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 mod topology;
 mod wire;
 
@@ -49,9 +55,14 @@ pub use event::{
     Event, EventKey, EventPublisher, EventSet, EventStream, HandlerResult, KeyFilter, Listener,
     Publish, Received, Subscription,
 };
+pub use idempotence::{Begun, Claim, DedupStore, MemoryStore, StoreError, StoreFuture};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use outbox::{Outbox, OutboxCounts, OutboxError, OutboxPublish, Refused, Relay};
 pub use retry::{HandlerError, Retry};
 pub use rpc::{Call, Serve, Serving};
 pub use service::Service;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::{SqlDatabase, SqlStore};
 
 /// What generated code stands on. Not for people: it may change in any release.
 #[doc(hidden)]

@@ -3,11 +3,14 @@
 //! # Where things are
 //! [`Bus`] connects, serves and closes. [`Call`] and [`CallError`] are what a client's methods give. [`Subscription`] listens, [`EventPublisher`]
 //! publishes. [`Context`] tells a handler about its message. [`Retry`] says what becomes of an event
-//! that fails, [`DeadLetters`] what became of it. [`health`] tells how a bus is. [`api`] documents the macro.
+//! that fails, [`DeadLetters`] what became of it. [`DedupStore`] keeps a listener from handling a message twice. [`health`] tells how a bus is. [`api`] documents the macro.
 //!
 //! # Features
 //! Both halves are on by default. A contract crate depends on lightbus with `default-features = false`; an app that only calls may do with
 //! `client`, one that only serves with `server`, and compiles no more than that.
+//!
+//! `sqlite` and `postgres` add `SqlStore` (what listeners have handled, in the app's own database) and `Outbox` (events published by a transaction of
+//! that database), over sqlx 0.9, which needs Rust 1.94.
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -15,10 +18,14 @@ pub mod __private;
 
 pub use lightbus_macros::{api, event, key, rpc};
 pub use lightbus_runtime::{
-    Bus, BusBuilder, Call, CallError, CallFailure, Context, Counts, DeadLetter, DeadLetters,
-    DeadReason, Error, Event, EventKey, EventPublisher, EventStream, HandlerError, HandlerResult,
-    KeyFilter, Listener, Publish, PublishError, Received, Retry, Serve, Service, Serving,
-    Subscription, health,
+    Begun, Bus, BusBuilder, Call, CallError, CallFailure, Claim, Context, Counts, DeadLetter,
+    DeadLetters, DeadReason, DedupStore, Error, Event, EventKey, EventPublisher, EventStream,
+    HandlerError, HandlerResult, KeyFilter, Listener, MemoryStore, Publish, PublishError, Received,
+    Retry, Serve, Service, Serving, StoreError, StoreFuture, Subscription, health,
+};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use lightbus_runtime::{
+    Outbox, OutboxCounts, OutboxError, OutboxPublish, Refused, Relay, SqlDatabase, SqlStore,
 };
 
 /// Keeps or drops the client half of generated code. The decision is this crate's features', not those of the crate with the trait.

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::delivery::{Outcome, catch_panic};
 use crate::publishing::{Message, Progress, Refusal};
 use crate::retry::{HandlerError, Wish, chance};
-use crate::topology::{self, Order};
+use crate::topology;
 use crate::wire;
 use crate::wire::again::{self, Death};
 
@@ -32,14 +32,35 @@ pub(super) struct Received {
 }
 
 pub(super) struct Attempts {
-    hearing: Arc<Hearing>,
+    pub(super) hearing: Arc<Hearing>,
     format: Format,
     received: Received,
     context: Context,
 }
 
+/// How an attempt went.
+pub(super) enum Attempted {
+    Handled(Handled),
+    Failed(Failed),
+    /// Not made: another process is handling the same message.
+    Elsewhere(Duration),
+}
+
+/// What comes of a handler, with its panic caught.
+pub(super) type HandlerEnd = Result<Result<Handled, HandlerError>, String>;
+
+impl From<HandlerEnd> for Attempted {
+    fn from(end: HandlerEnd) -> Self {
+        match end {
+            Ok(Ok(handled)) => Self::Handled(handled),
+            Ok(Err(error)) => Self::Failed(error.into()),
+            Err(panic) => Self::Failed(Failed::panicked(panic)),
+        }
+    }
+}
+
 /// An attempt that failed.
-struct Failed {
+pub(super) struct Failed {
     reason: &'static str,
     wish: Wish,
     /// The error, and its causes.
@@ -112,11 +133,17 @@ impl Attempts {
 
     pub(super) async fn run(mut self, mut handling: Handling) -> Outcome {
         loop {
-            let failed = match catch_panic(self.context.clone().scope(handling)).await {
-                Ok(Ok(Handled::Done)) => return Outcome::Done,
-                Ok(Ok(Handled::Kept)) => return Outcome::Kept,
-                Ok(Err(error)) => Failed::from(error),
-                Err(panic) => Failed::panicked(panic),
+            let handler = catch_panic(self.context.clone().scope(handling));
+            let attempted = match (&self.hearing.deduplicate, self.context.claim()) {
+                // In a box: the others need not carry its state.
+                (Some(layer), Some(claim)) => Box::pin(self.once(layer, claim, handler)).await,
+                _ => Attempted::from(handler.await),
+            };
+            let failed = match attempted {
+                Attempted::Handled(Handled::Done) => return Outcome::Done,
+                Attempted::Handled(Handled::Kept) => return Outcome::Kept,
+                Attempted::Failed(failed) => failed,
+                Attempted::Elsewhere(delay) => return self.put_off(delay).await,
             };
             if self.received.acker.poisoned() {
                 // The consumer was lost meanwhile, and the broker delivers the event again: two copies of it would go on.
@@ -153,15 +180,14 @@ impl Attempts {
             (Wish::After(delay), Some(_)) => delay,
             (Wish::Policy, Some(delay)) => delay,
         };
-        let stays = self.hearing.is_broadcast() || self.hearing.options.order == Order::Kept;
-        match stays || delay < IN_PLACE {
+        match self.hearing.stays_in_place() || delay < IN_PLACE {
             true => Next::Here(delay.min(IN_PLACE_LONGEST)),
             false => Next::Later(delay),
         }
     }
 
     /// False when the listener is stopped or paused meanwhile.
-    async fn wait(&self, delay: Duration) -> bool {
+    pub(super) async fn wait(&self, delay: Duration) -> bool {
         let waited = tokio::time::sleep(delay);
         let rest = self.hearing.pause.rest();
         rest.run_until_cancelled(waited).await.is_some()
@@ -169,7 +195,7 @@ impl Attempts {
 
     /// The listener ends, or pauses, between two attempts. Where order counts, the event has to stay where it is.
     async fn give_back(self, failed: Failed) -> Outcome {
-        match self.hearing.is_broadcast() || self.hearing.options.order == Order::Kept {
+        match self.hearing.stays_in_place() {
             true => Outcome::Kept,
             false => self.later(Duration::ZERO, failed).await,
         }
@@ -177,13 +203,54 @@ impl Attempts {
 
     /// Leaves the next attempt to the ladder, and to whoever takes the event from the queue then.
     async fn later(self, delay: Duration, failed: Failed) -> Outcome {
-        // Rounded up or down by chance, in proportion: what failed together does not come back together.
-        let seconds = (delay.as_secs_f64() + chance()).floor().max(1.0);
-        let delay = Duration::from_secs_f64(seconds);
+        let delay = on_ladder(delay);
         self.log_retry(delay, &failed);
         let made = self.context.attempt().saturating_add(1);
+        match self.delayed(delay, made).await {
+            Ok(()) => {
+                self.hearing.core.counters.events_retried.add();
+                Outcome::Done
+            }
+            Err(refusal) => self.not_delayed(refusal, failed).await,
+        }
+    }
+
+    /// Another process is at it. Not an attempt: the copy has the same number.
+    async fn put_off(self, delay: Duration) -> Outcome {
+        if self.hearing.stays_in_place() || self.received.acker.poisoned() {
+            return Outcome::Kept;
+        }
+        let delay = on_ladder(delay);
+        debug!(queue = self.hearing.queue, context = ?self.context, ?delay, "another process is handling this event; it is put off");
+        match self.delayed(delay, self.context.attempt()).await {
+            Ok(()) => {
+                self.hearing.core.counters.events_put_off.add();
+                Outcome::Done
+            }
+            Err(refusal) => {
+                let error = HandlerError::from("another process was handling it");
+                self.not_delayed(refusal, error.into()).await
+            }
+        }
+    }
+
+    async fn not_delayed(self, refusal: Refusal, failed: Failed) -> Outcome {
+        match refusal {
+            Refusal::Failed(error) if self.hearing.core.life.stop.is_cancelled() => {
+                debug!(%error, "the bus is closed; the event goes back to its queue");
+                Outcome::Kept
+            }
+            refusal => {
+                error!(queue = self.hearing.queue, context = ?self.context, ?refusal, "an event cannot be put off");
+                self.die(failed).await
+            }
+        }
+    }
+
+    /// Stores a copy on the ladder, for attempt number `attempt`.
+    async fn delayed(&self, delay: Duration, attempt: u32) -> Result<(), Refusal> {
         let to = topology::delayed(&self.hearing.queue, delay);
-        let properties = again::for_attempt(self.context.properties(), self.from(), made);
+        let properties = again::for_attempt(self.context.properties(), self.from(), attempt);
         let message = Message {
             exchange: &to.exchange,
             key: &to.key,
@@ -193,25 +260,8 @@ impl Attempts {
             // A level of the ladder may be deleted under it, to be rid of what is put off.
             must_route: true,
         };
-        match self
-            .hearing
-            .core
-            .store(&message, &mut Progress::new())
-            .await
-        {
-            Ok(()) => {
-                self.hearing.core.counters.events_retried.add();
-                Outcome::Done
-            }
-            Err(Refusal::Failed(error)) if self.hearing.core.life.stop.is_cancelled() => {
-                debug!(%error, "the bus is closed; the event goes back to its queue");
-                Outcome::Kept
-            }
-            Err(refusal) => {
-                error!(queue = self.hearing.queue, context = ?self.context, ?refusal, "an event cannot be put off");
-                self.die(failed).await
-            }
-        }
+        let core = &self.hearing.core;
+        core.store(&message, &mut Progress::new()).await
     }
 
     /// No attempt is left.
@@ -297,4 +347,9 @@ impl Attempts {
             attempt = self.context.attempt() + 1, of = self.hearing.options.retry.most_attempts(), ?delay,
             "a listener failed; the event will be tried again");
     }
+}
+
+/// The ladder counts in seconds. Rounded up or down by chance, in proportion: what failed together does not come back together.
+fn on_ladder(delay: Duration) -> Duration {
+    Duration::from_secs_f64((delay.as_secs_f64() + chance()).floor().max(1.0))
 }

@@ -14,7 +14,9 @@ use crate::bus::Core;
 use crate::codec::{DecodeError, Format, Payload};
 use crate::context::{Context, Subject};
 use crate::delivery::{Outcome, Work, catch_panic_now};
+use crate::idempotence::Deduplicate;
 use crate::retry::HandlerError;
+use crate::topology::Order;
 use crate::wire::{self, again};
 
 pub(super) type Handling = Pin<Box<dyn Future<Output = Result<Handled, HandlerError>> + Send>>;
@@ -28,6 +30,7 @@ pub(super) struct Hearing {
     pub(super) queue: String,
     pub(super) options: Options,
     pub(super) pause: Pause,
+    pub(super) deduplicate: Option<Deduplicate>,
     handle: Handle,
 }
 
@@ -45,8 +48,10 @@ impl Hearing {
         handle: Handle,
         pause: Pause,
     ) -> Self {
+        let store = options.deduplicate.clone();
         Self {
             core: Arc::clone(core),
+            deduplicate: store.map(|store| Deduplicate::new(store, queue)),
             queue: queue.to_owned(),
             options,
             pause,
@@ -56,6 +61,11 @@ impl Hearing {
 
     pub(super) fn is_broadcast(&self) -> bool {
         self.options.reach == Reach::Instance
+    }
+
+    /// Must a failed event stay where it is? A broadcast's copy is nobody else's business, and where order counts, none may overtake.
+    pub(super) fn stays_in_place(&self) -> bool {
+        self.is_broadcast() || self.options.order == Order::Kept
     }
 
     /// A broadcast's queue goes with its listener.
@@ -159,7 +169,11 @@ impl Hearing {
             data: delivery.data,
             acker: delivery.acker,
         };
-        let context = Context::new(delivery.properties, subject, delivery.redelivered);
+        let mut context = Context::new(delivery.properties, subject, delivery.redelivered);
+        if let Some(deduplicate) = &self.deduplicate {
+            let claim = deduplicate.claim(wire::message_id(context.properties()));
+            context = context.with_claim(claim);
+        }
         Attempts::new(Arc::clone(self), format, received, context)
     }
 

@@ -12,6 +12,7 @@ use crate::connection::consumer::{Consumers, Source};
 use crate::delivery::{AtStop, Worker};
 use crate::error::Error;
 use crate::grammar::check_name;
+use crate::idempotence::DedupStore;
 use crate::retry::{HandlerError, Retry};
 use crate::topology::{self, Interest, Order};
 
@@ -56,6 +57,7 @@ pub(crate) struct Options {
     pub(crate) concurrency: u16,
     pub(crate) prefetch: u16,
     pub(crate) retry: Retry,
+    pub(crate) deduplicate: Option<Arc<dyn DedupStore>>,
 }
 
 /// A running listener. Dropping this does not end it: that is for [`stop`](Self::stop), or the end of the bus.

@@ -4,10 +4,14 @@ mod attempts;
 mod hearing;
 mod key;
 mod listen;
+mod once;
 mod pause;
 mod publish;
 mod stream;
 mod subscription;
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use publish::{check, check_size, routing_key};
 
 pub use key::{EventKey, KeyFilter, KeyWriter};
 pub use listen::{HandlerResult, Listener};

@@ -53,13 +53,11 @@ impl<E: Event> EventPublisher<E> {
     /// When awaited, a [`PublishError`]; [`PublishError::Unconfirmed`] means that the event may or may not have been stored.
     #[allow(clippy::needless_pass_by_value)] // An event that has happened is given away.
     pub fn publish(&self, event: E) -> Publish {
-        let mut key = KeyWriter(format!("{}.{}", E::API, E::NAME));
-        event.routing_keys(&mut key);
         Publish {
             bus: self.bus.clone(),
             api: E::API,
             name: E::NAME,
-            key: key.0,
+            key: routing_key(&event),
             payload: encode(&event),
             timeout: None,
             headers: Vec::new(),
@@ -115,29 +113,12 @@ impl Publish {
     }
 
     fn check(&self) -> Result<(), PublishError> {
-        let rejected = |reason| PublishError::Rejected {
+        let limit = self.bus.core().config.payload_limit;
+        let checked = check(&self.key, &self.payload, limit, &self.headers);
+        checked.map_err(|reason| PublishError::Rejected {
             event: self.event(),
             reason,
-        };
-        let payload = self
-            .payload
-            .as_ref()
-            .map_err(|error| rejected(format!("it cannot be encoded: {error}")))?;
-        let limit = self.bus.core().config.payload_limit;
-        if payload.len() > limit {
-            return Err(rejected(format!(
-                "it takes {} bytes, the limit is {limit}. Send a reference instead, or raise `payload_limit` on both sides",
-                payload.len()
-            )));
-        }
-        if self.key.len() > KEY_LIMIT {
-            let reason = format!(
-                "its routing key takes {} bytes, the limit is {KEY_LIMIT}: shorten its `#[key]` arguments",
-                self.key.len()
-            );
-            return Err(rejected(reason));
-        }
-        wire::check_headers(&self.headers).map_err(rejected)
+        })
     }
 
     async fn send(self) -> Result<(), PublishError> {
@@ -242,6 +223,41 @@ impl Publish {
             event: self.event(),
             reason: format!("not within {} ms: {why}", timeout.as_millis()),
         }
+    }
+}
+
+/// The routing key that an event is published with.
+pub(crate) fn routing_key<E: Event>(event: &E) -> String {
+    let mut key = KeyWriter(format!("{}.{}", E::API, E::NAME));
+    event.routing_keys(&mut key);
+    key.0
+}
+
+/// May this be published? Else the reason.
+pub(crate) fn check(
+    key: &str,
+    payload: &Result<Vec<u8>, EncodeError>,
+    limit: usize,
+    headers: &[(String, String)],
+) -> Result<(), String> {
+    let payload = payload.as_ref();
+    let payload = payload.map_err(|error| format!("it cannot be encoded: {error}"))?;
+    check_size(payload.len(), limit)?;
+    if key.len() > KEY_LIMIT {
+        return Err(format!(
+            "its routing key takes {} bytes, the limit is {KEY_LIMIT}: shorten its `#[key]` arguments",
+            key.len()
+        ));
+    }
+    wire::check_headers(headers)
+}
+
+pub(crate) fn check_size(bytes: usize, limit: usize) -> Result<(), String> {
+    match bytes > limit {
+        true => Err(format!(
+            "it takes {bytes} bytes, the limit is {limit}. Send a reference instead, or raise `payload_limit` on both sides"
+        )),
+        false => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ use super::stream::{self, EventStream};
 use super::{Event, EventSet, KeyFilter};
 use crate::bus::Bus;
 use crate::error::Error;
+use crate::idempotence::DedupStore;
 use crate::retry::Retry;
 use crate::topology::{Interest, Order};
 
@@ -26,6 +27,7 @@ pub struct Subscription<S> {
     prefetch: Option<u16>,
     retry: Option<Retry>,
     order: Order,
+    deduplicate: Option<Arc<dyn DedupStore>>,
     keys: Vec<Vec<String>>,
     events: PhantomData<fn() -> S>,
 }
@@ -39,6 +41,7 @@ impl<S: EventSet> Subscription<S> {
             prefetch: None,
             retry: None,
             order: Order::Free,
+            deduplicate: None,
             keys: Vec::new(),
             events: PhantomData,
         }
@@ -71,6 +74,36 @@ impl<S: EventSet> Subscription<S> {
     /// A listener's queue is ordered or not from its first declaration on; to change that, finish it and delete it.
     pub fn ordered(mut self) -> Self {
         self.order = Order::Kept;
+        self
+    }
+
+    /// Handles each message once, as far as `store` remembers: [`MemoryStore`](crate::MemoryStore) for this process alone, `SqlStore` (features `sqlite`,
+    /// `postgres`) for all replicas and over restarts. The bus delivers at least once: after a lost connection, a crash or a publisher's second try the same
+    /// message may come again, under the same id.
+    ///
+    /// - Handled before: acknowledged without the handler, and counted as [`events_duplicate`](crate::Counts::events_duplicate).
+    /// - Being handled elsewhere: waited for. After half a second it is put off over the broker for as long as the other's lease has left, at most 5 s at a time; where
+    ///   [order](Self::ordered) counts, or for a broadcast, in its place. That uses up no attempt.
+    /// - The handler fails: given back, so that the next attempt, or a [replay](crate::DeadLetters::replay) of its dead letter, runs. A replay of a message that
+    ///   was handled after all, as another copy, is a duplicate like any other.
+    /// - The process dies in the middle: the message is held back until the store's [lease](crate::DedupStore::lease_time) ends, a minute by default, and is then handled again. What
+    ///   the handler had done by then stays done; `SqlStore::done_in` closes that gap for handlers that write to the same database.
+    /// - The store fails: so does the attempt, without the handler.
+    /// - A message without an id, from a publisher that is not lightbus: handled each time, with one warning.
+    ///
+    /// Another listener of the same app handles the same message for itself.
+    ///
+    /// ```
+    /// # use lightbus_runtime::{Event, MemoryStore, Subscription};
+    /// # async fn example<E: Event>(user_registered: Subscription<E>) -> Result<(), lightbus_runtime::Error> {
+    /// user_registered
+    ///     .deduplicate(MemoryStore::new())
+    ///     .listen("send-welcome-email", |user: E| async move { println!("welcome, {user:?}") })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn deduplicate(mut self, store: impl DedupStore) -> Self {
+        self.deduplicate = Some(Arc::new(store));
         self
     }
 
@@ -151,6 +184,7 @@ impl<S: EventSet> Subscription<S> {
             prefetch: self.room(),
             retry: self.policy(reach),
             order: self.order,
+            deduplicate: self.deduplicate.clone(),
         }
     }
 

@@ -45,11 +45,13 @@ pub(crate) struct Death<'a> {
     pub(crate) host: &'a str,
 }
 
-/// For attempt number `attempt`, counted from 0.
+/// For attempt number `attempt`, counted from 0. The same number as before is for a message that is only put off.
 pub(crate) fn for_attempt(old: &BasicProperties, from: From<'_>, attempt: u32) -> BasicProperties {
     let mut table = kept(old, from);
     table.insert(short(ATTEMPT), AMQPValue::LongUInt(attempt));
-    note_first_failure(old, &mut table);
+    if i64::from(attempt) > header_number(old, ATTEMPT).unwrap_or_default() {
+        note_first_failure(old, &mut table);
+    }
     copy(old).with_headers(table)
 }
 

@@ -4,14 +4,17 @@
 mod calls;
 mod cancelling;
 mod connecting;
+mod databases;
 mod dead_letters;
 mod deadlines;
+mod deduplicate;
 mod events;
 mod foreign;
 mod health;
 mod hostile;
 mod leaving;
 mod listening;
+mod outbox;
 mod publishing;
 mod reconnecting;
 mod restarting;

@@ -1,0 +1,673 @@
+//! Listeners that handle each message once, whatever comes twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use lapin::BasicProperties;
+use lightbus::{
+    Begun, Bus, Claim, Context, DedupStore, HandlerError, MemoryStore, Outbox, Retry, SqlDatabase,
+    SqlStore, StoreError, StoreFuture,
+};
+use lightbus_tests::{TestBroker, eventually};
+use tokio::sync::{Notify, mpsc};
+
+use crate::databases::{Database, on_each_database};
+
+const SECOND: Duration = Duration::from_secs(1);
+const SHORT: Duration = Duration::from_millis(10);
+
+/// An event of our own making: the id is the test's.
+fn event(id: &str) -> BasicProperties {
+    let event = BasicProperties::default().with_type("lb1.ev".into());
+    match id {
+        "" => event,
+        id => event.with_message_id(id.into()),
+    }
+}
+
+/// `{"n": n}`
+fn payload(n: u8) -> Vec<u8> {
+    vec![0x81, 0xa1, b'n', n]
+}
+
+async fn duplicates(bus: &Bus, count: u64) -> anyhow::Result<()> {
+    eventually("the duplicates are counted", async || {
+        bus.counts().events_duplicate >= count
+    })
+    .await?;
+    assert_eq!(bus.counts().events_duplicate, count);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_same_id_is_handled_once_and_by_each_listener() -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_twice")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("dedup-twice").await?;
+    let store = MemoryStore::new();
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    for listener in ["one", "two"] {
+        let sender = sender.clone();
+        let handler = move |event: Happened| {
+            let _ = sender.send((listener, event.n));
+            std::future::ready(())
+        };
+        let happened = ApiClient::new(&bus).happened();
+        happened
+            .deduplicate(store.clone())
+            .listen(listener, handler)
+            .await?;
+    }
+    let foreign = broker.foreign().await?;
+    let (exchange, key) = ("lb.ev.dedup_twice", "dedup_twice.happened");
+    for (id, n) in [
+        ("a", 1),
+        ("b", 2),
+        ("a", 3),
+        ("b", 4),
+        ("a", 5),
+        ("", 6),
+        ("", 7),
+    ] {
+        foreign
+            .publish(exchange, key, event(id), &payload(n))
+            .await?;
+    }
+    // Two of each id, and both without one, for both listeners.
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        all.extend(handled.recv().await);
+    }
+    all.sort_unstable();
+    let each = |name| [1, 2, 6, 7].map(|n| (name, n));
+    assert_eq!(all, [each("one"), each("two")].concat());
+    duplicates(&bus, 6).await?;
+    assert!(handled.try_recv().is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cut_during_the_handler_handles_the_message_once() -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_cut")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let Some(embedded) = broker.embedded() else {
+        return Ok(());
+    };
+    let bus = broker.bus("dedup-cut").await?;
+    let (sender, mut begun) = mpsc::unbounded_channel();
+    let go_on = Arc::new(Notify::new());
+    let proceed = Arc::clone(&go_on);
+    let handler = move |event: Happened| {
+        let (sender, proceed) = (sender.clone(), Arc::clone(&proceed));
+        async move {
+            let _ = sender.send(event.n);
+            proceed.notified().await;
+        }
+    };
+    let happened = ApiClient::new(&bus).happened();
+    happened
+        .deduplicate(MemoryStore::new())
+        .listen("cut", handler)
+        .await?;
+    let events = ApiEvents::new(&bus);
+    events.happened().publish(Happened { n: 1 }).await?;
+    assert_eq!(begun.recv().await, Some(1));
+    // It comes again while its handler still runs, and has to wait for it.
+    embedded.drop_connections();
+    bus.ready().await?;
+    eventually("it is put off", async || bus.counts().events_put_off >= 1).await?;
+    go_on.notify_one();
+    duplicates(&bus, 1).await?;
+    events.happened().publish(Happened { n: 2 }).await?;
+    assert_eq!(begun.recv().await, Some(2), "and nothing before it");
+    go_on.notify_one();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failure_gives_the_message_back_for_attempts_and_replays() -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_failed")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("dedup-failed").await?;
+    let (works, tried) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU32::new(0)),
+    );
+    let (switch, count) = (Arc::clone(&works), Arc::clone(&tried));
+    let handler = move |event: Happened| {
+        let nth = count.fetch_add(1, Ordering::SeqCst);
+        let works = switch.load(Ordering::SeqCst);
+        async move {
+            assert!(nth != 1, "attempt {nth} of event {}", event.n);
+            works.then_some(()).ok_or("not yet")
+        }
+    };
+    let happened = ApiClient::new(&bus).happened();
+    happened
+        .deduplicate(MemoryStore::new())
+        .retry(Retry::list([SHORT, SECOND]))
+        .listen("failed", handler)
+        .await?;
+    let foreign = broker.foreign().await?;
+    let (exchange, key) = ("lb.ev.dedup_failed", "dedup_failed.happened");
+    foreign
+        .publish(exchange, key, event("x"), &payload(1))
+        .await?;
+    let dead = bus.dead_letters("failed")?;
+    let is_dead = async || dead.count().await.is_ok_and(|count| count == 1);
+    eventually("it is dead", is_dead).await?;
+    // An error, a panic in place, and an error after the ladder.
+    assert_eq!(tried.load(Ordering::SeqCst), 3);
+    works.store(true, Ordering::SeqCst);
+    assert_eq!(dead.replay(|_| true).await?, 1);
+    eventually("the replay runs", async || {
+        tried.load(Ordering::SeqCst) == 4
+    })
+    .await?;
+    // Once handled, another copy is a duplicate, a replayed one too.
+    foreign
+        .publish(exchange, key, event("x"), &payload(1))
+        .await?;
+    duplicates(&bus, 1).await?;
+    assert_eq!(tried.load(Ordering::SeqCst), 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replay_of_what_was_handled_as_another_copy_is_a_duplicate() -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_copy")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("dedup-copy").await?;
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    let handler = move |event: Happened| {
+        let _ = sender.send(event.n);
+        std::future::ready(match event.n {
+            1 => Err(HandlerError::permanent("the first copy fails")),
+            _ => Ok(()),
+        })
+    };
+    let happened = ApiClient::new(&bus).happened();
+    happened
+        .deduplicate(MemoryStore::new())
+        .listen("copy", handler)
+        .await?;
+    let foreign = broker.foreign().await?;
+    let (exchange, key) = ("lb.ev.dedup_copy", "dedup_copy.happened");
+    foreign
+        .publish(exchange, key, event("x"), &payload(1))
+        .await?;
+    assert_eq!(handled.recv().await, Some(1));
+    let dead = bus.dead_letters("copy")?;
+    let is_dead = async || dead.count().await.is_ok_and(|count| count == 1);
+    eventually("it is dead", is_dead).await?;
+    foreign
+        .publish(exchange, key, event("x"), &payload(2))
+        .await?;
+    assert_eq!(handled.recv().await, Some(2));
+    assert_eq!(dead.replay(|_| true).await?, 1);
+    duplicates(&bus, 1).await?;
+    assert!(handled.try_recv().is_err());
+    Ok(())
+}
+
+/// A store that does not work, until it does.
+#[derive(Debug)]
+struct Broken {
+    store: MemoryStore,
+    works: Arc<AtomicBool>,
+}
+
+impl Broken {
+    fn ask<'a, T: Send + 'a>(&self, asked: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        match self.works.load(Ordering::SeqCst) {
+            true => asked,
+            false => Box::pin(async { Err(StoreError::failed("asking", "the disk is full")) }),
+        }
+    }
+}
+
+impl DedupStore for Broken {
+    fn begin<'a>(&'a self, claim: &'a Claim) -> StoreFuture<'a, Begun> {
+        // Not even asked: it would note the claim.
+        match self.works.load(Ordering::SeqCst) {
+            true => self.store.begin(claim),
+            false => self.ask(Box::pin(async { Ok(Begun::New) })),
+        }
+    }
+
+    fn renew<'a>(&'a self, claim: &'a Claim) -> StoreFuture<'a, ()> {
+        self.ask(self.store.renew(claim))
+    }
+
+    fn done<'a>(&'a self, claim: &'a Claim) -> StoreFuture<'a, ()> {
+        self.ask(self.store.done(claim))
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim) -> StoreFuture<'a, ()> {
+        self.ask(self.store.release(claim))
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.store.lease_time()
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_a_failed_attempt_and_loses_nothing() -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_broken")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("dedup-broken").await?;
+    let works = Arc::new(AtomicBool::new(false));
+    let store = Broken {
+        store: MemoryStore::new(),
+        works: Arc::clone(&works),
+    };
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    let broken_later = Arc::clone(&works);
+    let handler = move |event: Happened| {
+        let _ = sender.send(event.n);
+        // The second one finds its store gone when it is done.
+        broken_later.store(event.n != 2, Ordering::SeqCst);
+        std::future::ready(())
+    };
+    let happened = ApiClient::new(&bus).happened();
+    happened
+        .deduplicate(store)
+        .retry(Retry::immediate().attempts(2))
+        .listen("broken", handler)
+        .await?;
+    let events = ApiEvents::new(&bus);
+    events.happened().publish(Happened { n: 1 }).await?;
+    let dead = bus.dead_letters("broken")?;
+    let is_dead = async || dead.count().await.is_ok_and(|count| count == 1);
+    eventually("it is dead", is_dead).await?;
+    assert!(
+        handled.try_recv().is_err(),
+        "nobody knew whether to handle it"
+    );
+    let letter = &dead.list(1).await?[0];
+    assert_eq!(letter.attempts, Some(2));
+    let error = letter.error.as_deref().unwrap_or_default();
+    assert!(error.contains("the disk is full"), "{error}");
+    works.store(true, Ordering::SeqCst);
+    // What was only looked at may take a moment to be back.
+    eventually("it is replayed", async || {
+        dead.replay(|_| true).await.is_ok_and(|count| count == 1)
+    })
+    .await?;
+    assert_eq!(handled.recv().await, Some(1));
+    // Handled, and it cannot be noted: that is said, and the event is not lost.
+    events.happened().publish(Happened { n: 2 }).await?;
+    assert_eq!(handled.recv().await, Some(2));
+    eventually("it is counted", async || bus.counts().events_not_noted == 1).await
+}
+
+#[tokio::test]
+async fn a_stream_handles_each_message_once() -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_stream")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("dedup-stream").await?;
+    let happened = ApiClient::new(&bus).happened();
+    let store = MemoryStore::new();
+    let mut events = happened.deduplicate(store).stream("stream").await?;
+    let foreign = broker.foreign().await?;
+    let (exchange, key) = ("lb.ev.dedup_stream", "dedup_stream.happened");
+    for (id, n) in [("a", 1), ("a", 2), ("b", 3)] {
+        foreign
+            .publish(exchange, key, event(id), &payload(n))
+            .await?;
+    }
+    let first = events.next().await.expect("an event").ack();
+    let second = events.next().await.expect("an event").ack();
+    assert_eq!((first.n, second.n), (1, 3));
+    duplicates(&bus, 1).await
+}
+
+#[tokio::test]
+async fn replicas_share_a_store() -> anyhow::Result<()> {
+    on_each_database("replicas", async |database| match database {
+        Database::Sqlite(pool) => replicas_on(SqlStore::new(pool), "sqlite").await,
+        Database::Postgres(pool) => replicas_on(SqlStore::new(pool), "postgres").await,
+    })
+    .await
+}
+
+async fn replicas_on<DB: SqlDatabase>(store: SqlStore<DB>, name: &str) -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_replicas")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    store.migrate().await?;
+    store.migrate().await?;
+    let broker = TestBroker::start().await?;
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    let mut replicas = Vec::new();
+    for _ in 0..2 {
+        let bus = broker.bus(&format!("dedup-{name}")).await?;
+        let sender = sender.clone();
+        let handler = move |event: Happened| {
+            let sender = sender.clone();
+            async move {
+                tokio::time::sleep(SHORT).await;
+                let _ = sender.send(event.n);
+            }
+        };
+        let happened = ApiClient::new(&bus).happened();
+        happened
+            .deduplicate(store.clone())
+            .listen("replicas", handler)
+            .await?;
+        replicas.push(bus);
+    }
+    let foreign = broker.foreign().await?;
+    let (exchange, key) = ("lb.ev.dedup_replicas", "dedup_replicas.happened");
+    for n in 0..30 {
+        for _ in 0..3 {
+            let id = format!("id {n}");
+            foreign
+                .publish(exchange, key, event(&id), &payload(n))
+                .await?;
+        }
+    }
+    eventually("all copies are dealt with", async || {
+        let counts = replicas.iter().map(|bus| bus.counts().events_duplicate);
+        counts.sum::<u64>() == 60
+    })
+    .await?;
+    let mut all: Vec<_> = std::iter::from_fn(|| handled.try_recv().ok()).collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..30).collect::<Vec<u32>>());
+    for bus in replicas {
+        bus.close().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_claim_outlives_a_long_handler_and_ends_after_a_crash() -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_lease")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    // Nothing renews it after the crash; before, somebody does.
+    let store = MemoryStore::new().lease(Duration::from_millis(600));
+    let app = format!("dedup-lease-{}", std::process::id());
+    let (their_store, their_app) = (store.clone(), app.clone());
+    let url = broker.url().to_owned();
+    let (listening, listens) = tokio::sync::oneshot::channel();
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    // A process that is killed at work: its runtime goes, and nothing is given back.
+    let crash = std::thread::spawn(move || -> anyhow::Result<()> {
+        tokio::runtime::Runtime::new()?.block_on(async {
+            let bus = Bus::builder(&their_app).url(url).connect().await?;
+            let at_work = Arc::new(Notify::new());
+            let works = Arc::clone(&at_work);
+            let handler = move |_: Happened| {
+                works.notify_one();
+                let _ = begun.send(Instant::now());
+                std::future::pending::<()>()
+            };
+            let happened = ApiClient::new(&bus).happened();
+            let deduplicating = happened.deduplicate(their_store);
+            deduplicating.listen("lease", handler).await?;
+            let _ = listening.send(());
+            at_work.notified().await;
+            tokio::time::sleep(2 * SECOND).await;
+            anyhow::Ok(())
+        })
+    });
+    listens.await?;
+    let foreign = broker.foreign().await?;
+    let (exchange, key) = ("lb.ev.dedup_lease", "dedup_lease.happened");
+    foreign
+        .publish(exchange, key, event("x"), &payload(1))
+        .await?;
+    let begun_at = begins.recv().await.expect("it begins");
+    let bus = Bus::builder(&app).url(broker.url()).connect().await?;
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    let handler = move |_: Happened| {
+        let _ = sender.send(Context::current().map(|message| message.attempt()));
+        std::future::ready(())
+    };
+    let happened = ApiClient::new(&bus).happened();
+    let deduplicating = happened.deduplicate(store);
+    deduplicating.listen("lease", handler).await?;
+    foreign
+        .publish(exchange, key, event("x"), &payload(1))
+        .await?;
+    let attempt = handled.recv().await.expect("it is handled");
+    assert_eq!(attempt, Some(0), "no attempt is used up by waiting");
+    assert!(begun_at.elapsed() >= 2 * SECOND, "{:?}", begun_at.elapsed());
+    crash.join().expect("the other process")?;
+    // The other copy.
+    duplicates(&bus, 1).await?;
+    assert!(handled.try_recv().is_err() && begins.try_recv().is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn sql_claims_end_by_lease_and_old_rows_go() -> anyhow::Result<()> {
+    on_each_database("lease", async |database| match database {
+        Database::Sqlite(pool) => lease_on(SqlStore::new(pool)).await,
+        Database::Postgres(pool) => lease_on(SqlStore::new(pool)).await,
+    })
+    .await
+}
+
+/// Claims as a listener makes them, taken from its handler.
+async fn claims<const N: usize>(api: &str) -> anyhow::Result<[Claim; N]> {
+    #[derive(Debug)]
+    struct Spy(mpsc::UnboundedSender<Claim>);
+    impl DedupStore for Spy {
+        fn begin<'a>(&'a self, claim: &'a Claim) -> StoreFuture<'a, Begun> {
+            let _ = self.0.send(claim.clone());
+            Box::pin(async { Ok(Begun::Done) })
+        }
+        fn renew<'a>(&'a self, _: &'a Claim) -> StoreFuture<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn done<'a>(&'a self, _: &'a Claim) -> StoreFuture<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn release<'a>(&'a self, _: &'a Claim) -> StoreFuture<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn lease_time(&self) -> Duration {
+            SECOND
+        }
+    }
+    #[lightbus::api(name = "dedup_spied")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus(api).await?;
+    let (sender, mut claims) = mpsc::unbounded_channel();
+    let happened = ApiClient::new(&bus).happened();
+    happened
+        .deduplicate(Spy(sender))
+        .listen("spied", |_: Happened| std::future::ready(()))
+        .await?;
+    let foreign = broker.foreign().await?;
+    for _ in 0..N {
+        foreign
+            .publish(
+                "lb.ev.dedup_spied",
+                "dedup_spied.happened",
+                event("x"),
+                &payload(1),
+            )
+            .await?;
+    }
+    let mut all = Vec::new();
+    for _ in 0..N {
+        all.push(claims.recv().await.expect("a claim"));
+    }
+    bus.close().await;
+    all.try_into().map_err(|_| anyhow::anyhow!("not {N}"))
+}
+
+async fn lease_on<DB: SqlDatabase>(store: SqlStore<DB>) -> anyhow::Result<()> {
+    store.migrate().await?;
+    let [one, two] = claims("dedup-spied").await?;
+    let long = store.clone().lease(60 * SECOND);
+    let short = store.clone().lease(Duration::from_millis(50));
+    assert_eq!(long.begin(&one).await?, Begun::New);
+    assert_eq!(long.begin(&one).await?, Begun::New, "its own");
+    let held = long.begin(&two).await?;
+    assert!(
+        matches!(held, Begun::Running { left } if left > 50 * SECOND),
+        "{held:?}"
+    );
+    store.release(&two).await?;
+    assert!(
+        matches!(long.begin(&two).await?, Begun::Running { .. }),
+        "another's"
+    );
+    // Its process is gone.
+    short.renew(&one).await?;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(long.begin(&two).await?, Begun::New);
+    // Not gone, only slow: it is not for it to give the message back.
+    store.release(&one).await?;
+    assert!(matches!(long.begin(&one).await?, Begun::Running { .. }));
+    store.done(&two).await?;
+    store.done(&one).await?;
+    store.release(&two).await?;
+    assert_eq!(long.begin(&one).await?, Begun::Done);
+    // A week has not passed; with a store that keeps nothing, it goes.
+    assert_eq!(store.prune().await?, 0);
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(store.clone().keep(Duration::ZERO).prune().await?, 1);
+    assert_eq!(long.begin(&one).await?, Begun::New);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_effect_and_its_note_are_stored_together() -> anyhow::Result<()> {
+    on_each_database("effect", async |database| match database {
+        Database::Sqlite(pool) => effect_on(SqlStore::new(pool), "sqlite").await,
+        Database::Postgres(pool) => effect_on(SqlStore::new(pool), "postgres").await,
+    })
+    .await
+}
+
+async fn effect_on<DB: SqlDatabase>(store: SqlStore<DB>, name: &str) -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_effect")]
+    trait Api {
+        #[event]
+        fn sold(n: u32);
+    }
+    store.migrate().await?;
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus(&format!("dedup-effect-{name}")).await?;
+    // The effect is a row in the database: here, one of an outbox that nobody relays.
+    let effects = Outbox::new(store.clone());
+    let attempts = Arc::new(AtomicU32::new(0));
+    let (in_handler, count) = ((store.clone(), effects.clone()), Arc::clone(&attempts));
+    let handler = move |event: Sold| {
+        let (store, effects) = in_handler.clone();
+        let nth = count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let message = Context::current().ok_or("no context")?;
+            let mut tx = store.pool().begin().await?;
+            effects.publish(&mut tx, event).await?;
+            if nth == 0 {
+                return Err("dies before the note".into());
+            }
+            store.done_in(&mut tx, &message).await?;
+            if nth == 1 {
+                return Err("dies before the commit".into());
+            }
+            tx.commit().await?;
+            // Had the process died here, it would be the same: the message comes once more.
+            Err(HandlerError::from("dies after the commit"))
+        }
+    };
+    let sold = ApiClient::new(&bus).sold();
+    sold.deduplicate(store.clone())
+        .retry(Retry::immediate().attempts(9))
+        .listen("effect", handler)
+        .await?;
+    ApiEvents::new(&bus).sold().publish(Sold { n: 7 }).await?;
+    duplicates(&bus, 1).await?;
+    assert_eq!(attempts.load(Ordering::SeqCst), 3);
+    assert_eq!(effects.counts().await?.waiting, 1);
+    bus.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_that_was_overtaken_cannot_commit() -> anyhow::Result<()> {
+    #[lightbus::api(name = "dedup_slow")]
+    trait Api {
+        #[event]
+        fn sold(n: u32);
+    }
+    let Database::Sqlite(pool) = crate::databases::sqlite("slow").await? else {
+        unreachable!("it is SQLite")
+    };
+    let store = SqlStore::new(pool.clone());
+    store.migrate().await?;
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("dedup-slow").await?;
+    let (sender, mut errors) = mpsc::unbounded_channel();
+    let handler_store = store.clone();
+    let handler = move |_: Sold| {
+        let (store, sender) = (handler_store.clone(), sender.clone());
+        async move {
+            let message = Context::current().ok_or("no context")?;
+            // Meanwhile the lease has ended, and another replica was quicker.
+            sqlx::query("UPDATE lightbus_handled SET owner = 'another', done = TRUE")
+                .execute(store.pool())
+                .await?;
+            let mut tx = store.pool().begin_with("BEGIN IMMEDIATE").await?;
+            let noted = store.done_in(&mut tx, &message).await;
+            let _ = sender.send(noted.clone());
+            noted?;
+            tx.commit().await?;
+            Ok::<(), HandlerError>(())
+        }
+    };
+    let sold = ApiClient::new(&bus).sold();
+    sold.deduplicate(store)
+        .retry(Retry::immediate())
+        .listen("slow", handler)
+        .await?;
+    ApiEvents::new(&bus).sold().publish(Sold { n: 7 }).await?;
+    let lost = errors.recv().await.expect("an outcome");
+    assert!(
+        matches!(lost, Err(StoreError::ClaimLost { .. })),
+        "{lost:?}"
+    );
+    duplicates(&bus, 1).await
+}
