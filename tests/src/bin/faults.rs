@@ -4,14 +4,20 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
+use lightbus_tests::faults::process::Role;
 use lightbus_tests::faults::report::{Report, Summary};
 use lightbus_tests::faults::stage::{Kind, Pace, Stage};
 use lightbus_tests::faults::{Row, rows};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Makes go wrong what goes wrong in production, and counts what is lost.
 #[derive(Debug, Parser)]
+#[command(disable_help_subcommand = true)]
 struct Arguments {
+    /// What this process does for another one of this program, that makes the faults
+    #[command(subcommand)]
+    role: Option<Role>,
     /// Only a selection of rows, with short faults
     #[arg(long, conflicts_with = "full")]
     quick: bool,
@@ -36,6 +42,23 @@ struct Arguments {
 async fn main() -> anyhow::Result<ExitCode> {
     log();
     let arguments = Arguments::parse();
+    if let Some(role) = arguments.role {
+        role.play().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    // A broker ends with its stage: whoever is interrupted leaves none behind.
+    tokio::select! {
+        ended = matrix(arguments) => ended,
+        _ = interrupt.recv() => Ok(ExitCode::from(130)),
+        _ = terminate.recv() => Ok(ExitCode::from(143)),
+    }
+}
+
+async fn matrix(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut printer = Printer::new(arguments.json);
     printer.line(&Report::head());
     let selected = arguments.rows();

@@ -65,6 +65,35 @@ pub(super) async fn refused(stage: &Stage) -> anyhow::Result<Outcome> {
     events.finish(stage, outcome).await
 }
 
+/// Row 11: an app starts before its broker.
+pub(super) async fn lazy(stage: &Stage) -> anyhow::Result<Outcome> {
+    let proxy = stage.proxy().await?;
+    proxy.set(Mode::Refuse);
+    let (url, load) = (
+        proxy.url(),
+        Load {
+            lazy: true,
+            ..Load::default()
+        },
+    );
+    let began = Instant::now();
+    let events = Events::begin(stage, url.clone(), url, load).await?;
+    let mut outcome = Outcome::default();
+    outcome.in_time("a lazy start", began.elapsed(), Duration::from_secs(1));
+    let buses = [events.publisher(), events.listener()];
+    let ready = buses.map(|bus| bus.health().is_ready());
+    outcome.check(ready == [false; 2], "no app says that it is ready");
+    tokio::time::sleep(stage.seconds(5.0, 120.0)).await;
+    proxy.set(Mode::Pass);
+    let began = Instant::now();
+    for bus in buses {
+        bus.ready().await?;
+    }
+    outcome.recovered(began.elapsed(), BACKOFF);
+    outcome.recovered(events.flowing().await?, BACKOFF);
+    events.finish(stage, outcome).await
+}
+
 /// Row 12: a wrong password, a wrong virtual host, a broker that is not there.
 pub(super) async fn wrong(stage: &Stage) -> anyhow::Result<Outcome> {
     let url = stage.url();

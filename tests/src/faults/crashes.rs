@@ -1,20 +1,115 @@
-//! A broker that ends with `kill -9`.
+//! Brokers and apps that end with `kill -9`.
 
-use super::events::{Events, Load};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use lightbus::CallError;
+
+use super::api::FaultsClient;
+use super::calls::{self, Executions, Provider};
+use super::events::{Events, Load, SLACK};
 use super::outcome::Outcome;
+use super::process::{Process, Role};
 use super::stage::{BACKOFF, Pace, Stage};
+use crate::eventually;
 
 /// Row 3: the broker is killed while events flow, three times.
 pub(super) async fn events(stage: &Stage) -> anyhow::Result<Outcome> {
+    killed(stage, Load::default()).await
+}
+
+/// Row 4: the same, while some of the events have failed and wait on the broker for their next attempt.
+pub(super) async fn retries(stage: &Stage) -> anyhow::Result<Outcome> {
+    let fails = 3;
+    killed(
+        stage,
+        Load {
+            fails,
+            ..Load::default()
+        },
+    )
+    .await
+}
+
+async fn killed(stage: &Stage, load: Load) -> anyhow::Result<Outcome> {
     stage.rabbitmq("it lives in this process, and in memory")?;
-    let events = Events::flow(stage, stage.url(), stage.url(), Load::default()).await?;
+    let events = Events::flow(stage, stage.url(), stage.url(), load).await?;
     let mut outcome = Outcome::default();
     let kills = if stage.pace() == Pace::Quick { 1 } else { 3 };
+    let retried = || events.listener().counts().events_retried;
     for _ in 0..kills {
+        let before = retried();
         tokio::time::sleep(stage.seconds(1.0, 10.0)).await;
+        let put_off = retried() - before;
+        outcome.check(
+            load.fails == 0 || put_off > 0,
+            "events have been put off in the last second, and so one is on the ladder",
+        );
         stage.kill().await?;
         stage.restart().await?;
         outcome.recovered(events.flowing().await?, BACKOFF);
     }
+    if load.fails > 0 {
+        outcome.note(format!("{} put off", retried()));
+    }
     events.finish(stage, outcome).await
+}
+
+/// Row 18: an app is killed while it works on calls. Another replica is there.
+pub(super) async fn provider(stage: &Stage) -> anyhow::Result<Outcome> {
+    const CALLS: u64 = 16;
+    let timeout = Duration::from_secs(5);
+    stage.leaves("lb.rpc.faults");
+    let runs = Executions::default();
+    let first = Role::Answer {
+        app: stage.app_name("provider"),
+        url: stage.url(),
+    };
+    let first = Process::start(&first, &runs).await?;
+    let caller = stage.app("caller", stage.url()).connect().await?;
+    calls::answered(&caller).await?;
+    let began = Instant::now();
+    let look = FaultsClient::new(&caller).look(CALLS + 1, 1000);
+    let look = tokio::spawn(look.timeout(timeout).into_future());
+    runs.begun(CALLS + 1).await?;
+    let call = |n| {
+        let call = FaultsClient::new(&caller).echo(n, 1000);
+        tokio::spawn(call.timeout(timeout).into_future())
+    };
+    let called: Vec<_> = (1..=CALLS).map(call).collect();
+    let working = "it works on some of them";
+    eventually(working, async || (1..=CALLS).any(|n| runs.of(n) > 0)).await?;
+    let second = Provider::sharing(stage, "provider", stage.url(), runs.clone()).await?;
+    first.kill().await?;
+    let mut outcome = Outcome::default();
+    let (mut unknown, mut answers) = (0, Vec::new());
+    for answer in join_all(called).await {
+        answers.push(answer?);
+    }
+    outcome.in_time("the calls of 5 s", began.elapsed(), timeout + SLACK);
+    for (n, answer) in (1..).zip(answers) {
+        let ran = runs.of(n);
+        let told = match &answer {
+            Ok(answered) => *answered == n && ran == 1,
+            Err(CallError::Timeout(_) | CallError::ProviderFailed(_)) => ran <= 1,
+            Err(_) => false,
+        };
+        outcome.check(
+            told,
+            format!("call {n} ran {ran} times, and its caller heard {answer:?}"),
+        );
+        outcome.confirmed += usize::from(answer.is_ok());
+        unknown += usize::from(answer.is_err());
+    }
+    outcome.check(unknown > 0, "it was killed in the midst of calls");
+    outcome.note(format!("{unknown} callers heard that it may have run"));
+    let looked = look.await?;
+    outcome.check(
+        looked == Ok(CALLS + 1),
+        format!("an idempotent call runs again elsewhere: {looked:?}"),
+    );
+    outcome.handled = outcome.confirmed;
+    second.close().await;
+    caller.close().await;
+    Ok(outcome)
 }
