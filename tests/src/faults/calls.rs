@@ -85,6 +85,11 @@ impl Provider {
         Ok(Self { bus, executions })
     }
 
+    /// Its bus.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
     /// Ends it.
     pub async fn close(self) {
         self.bus.close().await;

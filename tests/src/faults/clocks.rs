@@ -41,10 +41,11 @@ pub(super) async fn skewed(stage: &Stage) -> anyhow::Result<Outcome> {
             for n in 1..=CALLS {
                 let call = call(format!("{caller}/{instance}"), skew, in_header)?;
                 let answer = ask(&foreign, &queue, call, n).await;
+                let error = answer.as_ref().err().map(|error| format!("{error:#}"));
                 outcome.check(
                     answer.is_ok(),
                     format!(
-                        "a call whose deadline is told {way} is answered, {skew} ms off: {answer:?}"
+                        "a call whose deadline is told {way} is answered, {skew} ms off: {error:?}"
                     ),
                 );
                 outcome.confirmed += usize::from(answer.is_ok());

@@ -38,13 +38,10 @@ async fn killed(stage: &Stage, load: Load) -> anyhow::Result<Outcome> {
     let kills = if stage.pace() == Pace::Quick { 1 } else { 3 };
     let retried = || events.listener().counts().events_retried;
     for _ in 0..kills {
-        let before = retried();
         tokio::time::sleep(stage.seconds(1.0, 10.0)).await;
-        let put_off = retried() - before;
-        outcome.check(
-            load.fails == 0 || put_off > 0,
-            "events have been put off in the last second, and so one is on the ladder",
-        );
+        let before = retried();
+        let put_off = "an event is put off, and so is on the ladder";
+        eventually(put_off, async || load.fails == 0 || retried() > before).await?;
         stage.kill().await?;
         stage.restart().await?;
         outcome.recovered(events.flowing().await?, BACKOFF);

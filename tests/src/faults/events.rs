@@ -92,26 +92,16 @@ impl Events {
         listener_url: impl Into<String>,
         load: Load,
     ) -> anyhow::Result<Self> {
-        let events = Self::begin(stage, publisher_url, listener_url, load).await?;
-        events.flowing().await?;
-        Ok(events)
-    }
-
-    /// The same, and does not wait until they do.
-    pub async fn begin(
-        stage: &Stage,
-        publisher_url: impl Into<String>,
-        listener_url: impl Into<String>,
-        load: Load,
-    ) -> anyhow::Result<Self> {
         let apps = Apps {
             publisher: stage.app("publisher", publisher_url),
             listener: stage.app("listener", listener_url),
         };
-        Self::between(stage, apps, Ledger::default(), load).await
+        let events = Self::between(stage, apps, Ledger::default(), load).await?;
+        events.flowing().await?;
+        Ok(events)
     }
 
-    /// The same between two apps, with books of one's own.
+    /// Begins between two apps, with books of one's own. Apps that start lazily publish nothing yet: the listener's queue has to be there first.
     pub async fn between(
         stage: &Stage,
         apps: Apps,
@@ -139,7 +129,9 @@ impl Events {
             publishers: JoinSet::new(),
             _listener: listening,
         };
-        events.resume();
+        if !load.lazy {
+            events.resume();
+        }
         Ok(events)
     }
 
@@ -164,6 +156,11 @@ impl Events {
     /// The books.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The books, to be looked at after the end too.
+    pub fn books(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger)
     }
 
     /// The listener's queue.

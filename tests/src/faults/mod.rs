@@ -4,6 +4,7 @@
 //! cargo run --release -p lightbus-tests --bin faults                        all rows on all brokers
 //! cargo run --release -p lightbus-tests --bin faults -- --quick             what CI runs
 //! cargo run --release -p lightbus-tests --bin faults -- --broker 4 --row 3  one row on RabbitMQ 4
+//! cargo run --release -p lightbus-tests --bin faults -- --soak              everything at once, for 10 minutes; see `soak`
 //! ```
 //!
 //! # How to add a row
@@ -37,8 +38,11 @@ mod operator;
 pub mod outcome;
 pub mod process;
 pub mod report;
+pub mod resources;
 mod slow;
+pub mod soak;
 pub mod stage;
+pub mod traffic;
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -128,7 +132,7 @@ impl Row {
     /// Runs the row on a broker, and cleans up after it.
     pub async fn run(&self, stage: &Stage) -> Report {
         let began = Instant::now();
-        stage.begin(self.number);
+        stage.begin(format!("row{}-", self.number));
         let limit = match stage.pace() {
             Pace::Full => Duration::from_secs(600),
             _ => Duration::from_secs(180),

@@ -98,6 +98,14 @@ impl Stage {
         self.kind
     }
 
+    /// The broker's name and version.
+    pub async fn version(&self) -> anyhow::Result<String> {
+        Ok(match &self.running {
+            Running::Embedded(_) => format!("embedded {}", env!("CARGO_PKG_VERSION")),
+            Running::Node(node) => format!("RabbitMQ {}", node.version().await?),
+        })
+    }
+
     /// How long faults last.
     pub fn pace(&self) -> Pace {
         self.pace
@@ -148,10 +156,10 @@ impl Stage {
         self.row.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a row: its apps have names of their own.
-    pub(super) fn begin(&self, row: u8) {
+    /// Begins a row: its apps have names of their own, that begin with this.
+    pub(super) fn begin(&self, prefix: impl Into<String>) {
         *self.row() = RowOnStage {
-            prefix: format!("row{row}-"),
+            prefix: prefix.into(),
             queues: Vec::new(),
         };
     }
