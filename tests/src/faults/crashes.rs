@@ -62,7 +62,7 @@ pub(super) async fn provider(stage: &Stage) -> anyhow::Result<Outcome> {
         app: stage.app_name("provider"),
         url: stage.url(),
     };
-    let first = Process::start(&first, &runs).await?;
+    let first = Process::start(stage, &first, &runs).await?;
     let caller = stage.app("caller", stage.url()).connect().await?;
     calls::answered(&caller).await?;
     let began = Instant::now();

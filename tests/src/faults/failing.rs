@@ -131,7 +131,7 @@ pub(super) async fn aborts(stage: &Stage) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let began = Instant::now();
     let last = loop {
-        let mut process = Process::start(&role, &runs).await?;
+        let mut process = Process::start(stage, &role, &runs).await?;
         tokio::select! {
             ended = process.ended() => ended?,
             died = eventually("it is dead", async || dead.count().await.is_ok_and(|dead| dead > 0)) => {

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::api::{Faults, FaultsClient, FaultsServer, Happened};
 use super::calls::Executions;
+use super::stage::Stage;
 
 const START: Duration = Duration::from_secs(30);
 /// What a process says when it is ready. Everything else that it says is the number of a call or an event that it works on.
@@ -109,8 +110,8 @@ pub struct Process {
 
 impl Process {
     /// Starts one, and waits until it is ready or has ended. What it works on is counted in `runs`.
-    pub async fn start(role: &Role, runs: &Executions) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+    pub async fn start(stage: &Stage, role: &Role, runs: &Executions) -> anyhow::Result<Self> {
+        let mut child = Command::new(stage.program()?)
             .args(role.arguments())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -109,7 +109,14 @@ const FAULTS: [Fault; 10] = [
 /// Plays for so long on a broker. RabbitMQ is killed twice on the way; the embedded broker cannot be.
 pub async fn soak(stage: &Stage, lasts: Duration, seed: u64) -> anyhow::Result<Soak> {
     stage.begin("soak-");
-    let before = Counted::now();
+    // Libraries have threads of their own, from the first connection on.
+    stage
+        .app("first", stage.url())
+        .connect()
+        .await?
+        .close()
+        .await;
+    let before = settled().await;
     let mut outcome = Outcome::default();
     let scene = Scene::start(stage).await?;
     let began = Instant::now();
@@ -127,6 +134,7 @@ pub async fn soak(stage: &Stage, lasts: Duration, seed: u64) -> anyhow::Result<S
     let back = "threads and files are as many as before";
     let freed = eventually(back, async || Counted::now().is_within(before)).await;
     soak.outcome.check(freed.is_ok(), back);
+    let after = Counted::now();
     let grown = memory.end.saturating_sub(memory.begin);
     soak.outcome
         .check(grown <= GROWTH, format!("memory is flat: {memory:?}"));
@@ -138,9 +146,22 @@ pub async fn soak(stage: &Stage, lasts: Duration, seed: u64) -> anyhow::Result<S
         faults,
         memory,
         before,
-        after: Counted::now(),
+        after,
         ..soak
     })
+}
+
+/// What is there when nothing has changed for a second: connections end a little after they were closed.
+async fn settled() -> Counted {
+    let (mut last, mut since) = (Counted::now(), Instant::now());
+    while since.elapsed() < Duration::from_secs(1) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = Counted::now();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    last
 }
 
 /// All apps, each behind a proxy of its own.

@@ -1,5 +1,6 @@
 //! Where a row plays: a broker, the faults it can have, and the apps on it.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ pub struct Stage {
     kind: Kind,
     running: Running,
     pace: Pace,
+    program: Option<PathBuf>,
     row: Mutex<RowOnStage>,
 }
 
@@ -89,8 +91,22 @@ impl Stage {
             kind,
             running,
             pace,
+            program: None,
             row: Mutex::default(),
         })
+    }
+
+    /// The program whose hidden command is an app in a process of its own, unless it is this one.
+    pub fn with_program(self, program: impl Into<PathBuf>) -> Self {
+        let program = Some(program.into());
+        Self { program, ..self }
+    }
+
+    pub(super) fn program(&self) -> anyhow::Result<PathBuf> {
+        match &self.program {
+            Some(program) => Ok(program.clone()),
+            None => Ok(std::env::current_exe()?),
+        }
     }
 
     /// Which broker this is.
@@ -207,6 +223,7 @@ impl Stage {
             kind: Kind::Embedded,
             running: Running::Embedded(broker),
             pace: self.pace,
+            program: self.program.clone(),
             row: Mutex::default(),
         })
     }
