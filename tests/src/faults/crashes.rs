@@ -1,5 +1,6 @@
 //! Brokers and apps that end with `kill -9`.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -12,6 +13,9 @@ use super::outcome::Outcome;
 use super::process::{Process, Role};
 use super::stage::{BACKOFF, Pace, Stage};
 use crate::eventually;
+
+/// Of a call.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Row 3: the broker is killed while events flow, three times.
 pub(super) async fn events(stage: &Stage) -> anyhow::Result<Outcome> {
@@ -55,7 +59,6 @@ async fn killed(stage: &Stage, load: Load) -> anyhow::Result<Outcome> {
 /// Row 18: an app is killed while it works on calls. Another replica is there.
 pub(super) async fn provider(stage: &Stage) -> anyhow::Result<Outcome> {
     const CALLS: u64 = 16;
-    let timeout = Duration::from_secs(5);
     stage.leaves("lb.rpc.faults");
     let runs = Executions::default();
     let first = Role::Answer {
@@ -67,11 +70,11 @@ pub(super) async fn provider(stage: &Stage) -> anyhow::Result<Outcome> {
     calls::answered(&caller).await?;
     let began = Instant::now();
     let look = FaultsClient::new(&caller).look(CALLS + 1, 1000);
-    let look = tokio::spawn(look.timeout(timeout).into_future());
+    let look = tokio::spawn(look.timeout(TIMEOUT).into_future());
     runs.begun(CALLS + 1).await?;
     let call = |n| {
         let call = FaultsClient::new(&caller).echo(n, 1000);
-        tokio::spawn(call.timeout(timeout).into_future())
+        tokio::spawn(call.timeout(TIMEOUT).into_future())
     };
     let called: Vec<_> = (1..=CALLS).map(call).collect();
     let working = "it works on some of them";
@@ -79,34 +82,44 @@ pub(super) async fn provider(stage: &Stage) -> anyhow::Result<Outcome> {
     let second = Provider::sharing(stage, "provider", stage.url(), runs.clone()).await?;
     first.kill().await?;
     let mut outcome = Outcome::default();
-    let (mut unknown, mut answers) = (0, Vec::new());
-    for answer in join_all(called).await {
-        answers.push(answer?);
-    }
-    outcome.in_time("the calls of 5 s", began.elapsed(), timeout + SLACK);
-    for (n, answer) in (1..).zip(answers) {
-        let ran = runs.of(n);
-        let told = match &answer {
-            Ok(answered) => *answered == n && ran == 1,
-            Err(CallError::Timeout(_) | CallError::ProviderFailed(_)) => ran <= 1,
-            Err(_) => false,
-        };
-        outcome.check(
-            told,
-            format!("call {n} ran {ran} times, and its caller heard {answer:?}"),
-        );
-        outcome.confirmed += usize::from(answer.is_ok());
-        unknown += usize::from(answer.is_err());
-    }
-    outcome.check(unknown > 0, "it was killed in the midst of calls");
-    outcome.note(format!("{unknown} callers heard that it may have run"));
+    let answers = join_all(called)
+        .await
+        .into_iter()
+        .collect::<Result<_, _>>()?;
+    outcome.in_time("the calls of 5 s", began.elapsed(), TIMEOUT + SLACK);
+    each_heard_its_fate(&mut outcome, &runs, answers);
     let looked = look.await?;
     outcome.check(
         looked == Ok(CALLS + 1),
         format!("an idempotent call runs again elsewhere: {looked:?}"),
     );
-    outcome.handled = outcome.confirmed;
     second.close().await;
     caller.close().await;
     Ok(outcome)
+}
+
+/// Those that ran, or may have, ran once; and some were in the killed app's hands.
+fn each_heard_its_fate(
+    outcome: &mut Outcome,
+    runs: &Executions,
+    answers: Vec<Result<u64, CallError<Infallible>>>,
+) {
+    for (n, answer) in (1..).zip(&answers) {
+        let ran = runs.of(n);
+        let told = match answer {
+            Ok(answered) => *answered == n && ran == 1,
+            Err(CallError::Timeout(_) | CallError::ProviderFailed(_)) => ran <= 1,
+            Err(error) => error.is_retryable() && ran == 0,
+        };
+        outcome.check(
+            told,
+            format!("call {n} ran {ran} times, and its caller heard {answer:?}"),
+        );
+    }
+    let answered = answers.iter().filter(|answer| answer.is_ok()).count();
+    outcome.confirmed = answered;
+    outcome.handled = answered;
+    let unknown = answers.len() - answered;
+    outcome.check(unknown > 0, "it was killed in the midst of calls");
+    outcome.note(format!("{unknown} callers heard that it may have run"));
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use lightbus::{Bus, DeadLetter, DeadReason, Retry};
+use lightbus::{Bus, DeadLetter, DeadLetters, DeadReason, Retry};
 
 use super::api::{FaultsClient, FaultsEvents, Happened};
 use super::calls::Executions;
@@ -14,6 +14,8 @@ use crate::eventually;
 
 const EVENTS: u64 = 100;
 const ATTEMPTS: u32 = 3;
+/// The event that ends its handler's process.
+const FATAL: u64 = 1;
 
 /// Row 23: the handler fails, or panics, at every attempt for some of the events.
 pub(super) async fn always(stage: &Stage) -> anyhow::Result<Outcome> {
@@ -113,7 +115,6 @@ fn check_letter(
 
 /// Row 23: one event takes the whole process down, whichever process handles it. Each is started again.
 pub(super) async fn aborts(stage: &Stage) -> anyhow::Result<Outcome> {
-    const FATAL: u64 = 1;
     let bus = stage.app("listener", stage.url()).connect().await?;
     // Declares the queue, and leaves.
     let listener = FaultsClient::new(&bus).happened();
@@ -122,53 +123,69 @@ pub(super) async fn aborts(stage: &Stage) -> anyhow::Result<Outcome> {
     stage.leaves(format!("{}.dead", listener.queue()));
     listener.stop().await;
     publish(stage, FATAL..=EVENTS).await?;
+    let (runs, dead) = (Executions::default(), bus.dead_letters("books")?);
+    let began = Instant::now();
+    let last = restart_until_dead(stage, &runs, &dead).await?;
+    let mut outcome = Outcome {
+        recovery: Some(began.elapsed()),
+        ..Outcome::default()
+    };
+    let handled = "the others were handled";
+    let all_handled = eventually(handled, async || others().all(|n| runs.of(n) > 0)).await;
+    outcome.check(all_handled.is_ok(), handled);
+    last.end().await?;
+    let letters = dead.list(EVENTS as usize).await?;
+    check_fatal(&mut outcome, &runs, &letters);
+    outcome.confirmed = EVENTS as usize;
+    outcome.handled = others().filter(|n| runs.of(*n) > 0).count();
+    let again = |n| runs.of(n).saturating_sub(1) as usize;
+    outcome.duplicated = others().map(again).sum();
+    let is_dead = |n: &u64| letters.iter().any(|letter| number(letter).ok() == Some(*n));
+    let lost = |n: &u64| runs.of(*n) == 0 && !is_dead(n);
+    outcome.lost = (FATAL..=EVENTS).filter(lost).count();
+    bus.close().await;
+    Ok(outcome)
+}
+
+/// All events but the one.
+fn others() -> impl Iterator<Item = u64> {
+    FATAL + 1..=EVENTS
+}
+
+/// Returns the process that lives on.
+async fn restart_until_dead(
+    stage: &Stage,
+    runs: &Executions,
+    dead: &DeadLetters,
+) -> anyhow::Result<Process> {
     let role = Role::Listen {
         app: stage.app_name("listener"),
         url: stage.url(),
         fatal: FATAL,
     };
-    let (runs, dead) = (Executions::default(), bus.dead_letters("books")?);
-    let mut outcome = Outcome::default();
-    let began = Instant::now();
-    let last = loop {
-        let mut process = Process::start(stage, &role, &runs).await?;
+    loop {
+        let mut process = Process::start(stage, &role, runs).await?;
+        let is_dead = async || dead.count().await.is_ok_and(|dead| dead > 0);
         tokio::select! {
             ended = process.ended() => ended?,
-            died = eventually("it is dead", async || dead.count().await.is_ok_and(|dead| dead > 0)) => {
+            died = eventually("it is dead", is_dead) => {
                 died?;
-                break process;
+                return Ok(process);
             }
         }
         anyhow::ensure!(runs.of(FATAL) <= 30, "it is delivered again and again");
-    };
-    outcome.recovery = Some(began.elapsed());
-    let others = || FATAL + 1..=EVENTS;
-    let handled = "the others were handled";
-    let all_handled = eventually(handled, async || others().all(|n| runs.of(n) > 0)).await;
-    last.end().await?;
-    let letters = dead.list(EVENTS as usize).await?;
-    let fatal = letters
-        .iter()
-        .find(|letter| number(letter).is_ok_and(|n| n == FATAL));
+    }
+}
+
+fn check_fatal(outcome: &mut Outcome, runs: &Executions, letters: &[DeadLetter]) {
+    let is_fatal = |letter: &&DeadLetter| number(letter).is_ok_and(|n| n == FATAL);
+    let fatal = letters.iter().find(is_fatal);
     let named = fatal.is_some_and(|letter| letter.reason == DeadReason::DeliveryLimit);
     outcome.check(named, format!("its dead letter says why: {fatal:?}"));
     let delivered = runs.of(FATAL);
-    outcome.check(
-        delivered == 21,
-        format!("it was delivered {delivered} times"),
-    );
-    outcome.check(all_handled.is_ok(), "the others were handled");
-    outcome.check(
-        letters.len() == 1,
-        format!("{} others died with it", letters.len().saturating_sub(1)),
-    );
-    outcome.confirmed = EVENTS as usize;
-    outcome.handled = others().filter(|n| runs.of(*n) > 0).count();
-    let again = |n| runs.of(n).saturating_sub(1) as usize;
-    outcome.duplicated = others().map(again).sum();
-    outcome.lost =
-        EVENTS as usize - outcome.handled - letters.len().min(EVENTS as usize - outcome.handled);
+    let limit = delivered == 21;
+    outcome.check(limit, format!("it was delivered {delivered} times, not 21"));
+    let more = letters.len().saturating_sub(1);
+    outcome.check(more == 0, format!("{more} others died with it"));
     outcome.note(format!("dead after {delivered} processes"));
-    bus.close().await;
-    Ok(outcome)
 }

@@ -240,7 +240,7 @@ impl Scene {
     }
 }
 
-/// Faults, one after the other, each at one to three apps; and the broker is killed after a third, and after two thirds, of the time.
+/// Faults, one after the other; and the broker is killed after a third, and after two thirds, of the time.
 async fn strike(
     stage: &Stage,
     proxies: &[Proxy],
@@ -255,34 +255,42 @@ async fn strike(
     };
     while began.elapsed() < lasts {
         tokio::time::sleep(Duration::from_secs_f64(0.2 + 2.0 * rng.f64())).await;
-        if kills.last().is_some_and(|at| began.elapsed() >= *at) {
-            kills.pop();
+        let name = if kills.pop_if(|at| began.elapsed() >= *at).is_some() {
             stage.kill().await?;
             tokio::time::sleep(Duration::from_secs_f64(3.0 * rng.f64())).await;
             stage.restart().await?;
-            *struck.entry("broker killed").or_default() += 1;
-            continue;
-        }
-        let fault = FAULTS[rng.usize(..FAULTS.len())];
+            "broker killed"
+        } else {
+            let fault = FAULTS[rng.usize(..FAULTS.len())];
+            fault.strike(proxies, &mut rng).await;
+            fault.name
+        };
+        *struck.entry(name).or_default() += 1;
+    }
+    Ok(struck)
+}
+
+impl Fault {
+    /// One to three apps have it, for a while.
+    async fn strike(self, proxies: &[Proxy], rng: &mut Rng) {
         let how_many = rng.usize(1..=3);
         let victims = rng.choose_multiple(proxies, how_many);
-        let lasts = Duration::from_secs_f64(fault.longest * rng.f64());
+        let lasts = Duration::from_secs_f64(self.longest * rng.f64());
+        let [cuts_first, cuts_last] = self.cuts;
         for proxy in &victims {
-            proxy.set(fault.mode);
-            if fault.cuts[0] {
+            proxy.set(self.mode);
+            if cuts_first {
                 proxy.cut();
             }
         }
         tokio::time::sleep(lasts).await;
         for proxy in &victims {
-            if fault.cuts[1] {
+            if cuts_last {
                 proxy.cut();
             }
             proxy.set(Mode::Pass);
         }
-        *struck.entry(fault.name).or_default() += 1;
     }
-    Ok(struck)
 }
 
 /// The memory of this process, each second.
