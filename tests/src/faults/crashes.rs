@@ -82,12 +82,12 @@ pub(super) async fn provider(stage: &Stage) -> anyhow::Result<Outcome> {
     let second = Provider::sharing(stage, "provider", stage.url(), runs.clone()).await?;
     first.kill().await?;
     let mut outcome = Outcome::default();
-    let answers = join_all(called)
+    let answers: Vec<_> = join_all(called)
         .await
         .into_iter()
         .collect::<Result<_, _>>()?;
     outcome.in_time("the calls of 5 s", began.elapsed(), TIMEOUT + SLACK);
-    each_heard_its_fate(&mut outcome, &runs, answers);
+    each_heard_its_fate(&mut outcome, &runs, &answers);
     let looked = look.await?;
     outcome.check(
         looked == Ok(CALLS + 1),
@@ -102,9 +102,9 @@ pub(super) async fn provider(stage: &Stage) -> anyhow::Result<Outcome> {
 fn each_heard_its_fate(
     outcome: &mut Outcome,
     runs: &Executions,
-    answers: Vec<Result<u64, CallError<Infallible>>>,
+    answers: &[Result<u64, CallError<Infallible>>],
 ) {
-    for (n, answer) in (1..).zip(&answers) {
+    for (n, answer) in (1..).zip(answers) {
         let ran = runs.of(n);
         let told = match answer {
             Ok(answered) => *answered == n && ran == 1,
