@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::Fuse;
 use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery;
@@ -35,10 +36,11 @@ pub(crate) struct Source {
 /// An open consumer on a channel of its own.
 pub(crate) struct Consumer {
     channel: Channel,
-    stream: lapin::Consumer,
+    /// Fused: its end may be seen by one who looks for what is ready, and is the end for all.
+    stream: Fuse<lapin::Consumer>,
     caution: Caution,
     /// What the cautious consumer had still been sent when the usual one took over.
-    rest: Option<lapin::Consumer>,
+    rest: Option<Fuse<lapin::Consumer>>,
     /// What ended it.
     error: Option<String>,
     health: Health,
@@ -73,7 +75,7 @@ impl Consumer {
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let stream = session.step(consuming).await.map_err(explain)?;
+        let stream = session.step(consuming).await.map_err(explain)?.fuse();
         Ok(Self {
             channel,
             stream,
@@ -102,7 +104,7 @@ impl Consumer {
     /// The end of caution is another consumer.
     async fn take_over(&mut self) -> Result<(), String> {
         if let Some(next) = self.caution.ended().await {
-            self.rest = Some(std::mem::replace(&mut self.stream, next?));
+            self.rest = Some(std::mem::replace(&mut self.stream, next?.fuse()));
         }
         Ok(())
     }
