@@ -152,7 +152,7 @@ fn others() -> impl Iterator<Item = u64> {
     FATAL + 1..=EVENTS
 }
 
-/// Returns the process that lives on.
+/// Returns a process that nothing kills any more.
 async fn restart_until_dead(
     stage: &Stage,
     runs: &Executions,
@@ -170,7 +170,9 @@ async fn restart_until_dead(
             ended = process.ended() => ended?,
             died = eventually("it is dead", is_dead) => {
                 died?;
-                return Ok(process);
+                // This may be the one that it killed just now.
+                process.kill().await?;
+                return Process::start(stage, &role, runs).await;
             }
         }
         anyhow::ensure!(runs.of(FATAL) <= 30, "it is delivered again and again");
