@@ -87,14 +87,16 @@ fn is_suspect(properties: &BasicProperties) -> bool {
     header_number(properties, "x-delivery-count").is_some_and(|losses| losses >= LOSSES)
 }
 
-/// A limit holds for the consumers that begin after it was set.
+/// A limit holds for the consumers that begin after it was set. The next one begins before the first one ends: a queue whose listener
+/// is at work is never seen without a consumer.
 async fn usual(channel: Channel, queue: String, prefetch: u16) -> Result<lapin::Consumer, String> {
-    step(channel.basic_cancel(short(FIRST), BasicCancelOptions::default())).await?;
     step(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
     let options = BasicConsumeOptions::default();
     let consuming =
         channel.basic_consume(short(&queue), short(USUAL), options, FieldTable::default());
-    step(consuming).await
+    let usual = step(consuming).await?;
+    step(channel.basic_cancel(short(FIRST), BasicCancelOptions::default())).await?;
+    Ok(usual)
 }
 
 async fn step<T>(doing: impl Future<Output = lapin::Result<T>>) -> Result<T, String> {
