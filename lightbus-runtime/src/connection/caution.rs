@@ -1,4 +1,4 @@
-//! The first messages of a queue are taken one by one, while they are messages over which process after process was lost.
+//! The first messages that a process takes from a queue are taken one by one, while process after process was lost over them.
 //!
 //! When a process is lost, all that it had been sent comes back, and counts as delivered once more. Taken together, a message that ends its
 //! handler's process and those behind it would reach the queue's delivery limit together, and be dead together.
@@ -14,8 +14,8 @@ use crate::boxed::Boxed;
 use crate::topology::DELIVERY_LIMIT_ARGUMENT;
 use crate::wire::{header_number, short};
 
-/// After so many losses a message is suspect: one or two are a deployment that went wrong.
-const LOSSES: i64 = 3;
+/// After so many losses a message is suspect: a few are a bad network, or a deployment that went wrong.
+const LOSSES: i64 = 5;
 /// The consumer's tag while messages are taken one by one.
 const FIRST: &str = "lightbus-first";
 /// And after that.
@@ -112,13 +112,13 @@ mod tests {
     use lapin::types::AMQPValue;
 
     #[test]
-    fn a_message_is_suspect_after_three_losses() {
+    fn a_message_is_suspect_after_five_losses() {
         let lost = |times| {
             let mut headers = FieldTable::default();
             headers.insert(short("x-delivery-count"), AMQPValue::LongLongInt(times));
             BasicProperties::default().with_headers(headers)
         };
         assert!(!is_suspect(&BasicProperties::default()));
-        assert!(!is_suspect(&lost(2)) && is_suspect(&lost(3)));
+        assert!(!is_suspect(&lost(4)) && is_suspect(&lost(5)));
     }
 }

@@ -61,11 +61,15 @@ impl Health {
 }
 
 impl Consumer {
-    async fn open(session: &Session, source: &Source, health: &Health) -> Result<Self, Error> {
+    async fn open(
+        session: &Session,
+        source: &Source,
+        health: &Health,
+        caution: Caution,
+    ) -> Result<Self, Error> {
         declare::declare(session, &source.plan).await?;
         let explain = |error| declare::explain(format!("queue `{}`", source.queue), &error);
         let channel = session.channel().await.map_err(explain)?;
-        let caution = Caution::of(source);
         let qos = channel.basic_qos(caution.prefetch(source), BasicQosOptions::default());
         session.step(qos).await.map_err(explain)?;
         // Tags are a channel's own: a fixed one reads well on the broker's screens.
@@ -221,7 +225,12 @@ impl Consumers {
     pub(crate) async fn next(&mut self) -> Option<Consumer> {
         loop {
             let session = self.stop.run_until_cancelled(self.link.up()).await?.ok()?;
-            match Consumer::open(&session, &self.source, &self.health).await {
+            // Only a process that has just started may be one after others that were lost.
+            let caution = match self.first {
+                Some(_) => Caution::of(&self.source),
+                None => Caution::Over,
+            };
+            match Consumer::open(&session, &self.source, &self.health, caution).await {
                 Ok(consumer) => {
                     self.opened();
                     return Some(consumer);
