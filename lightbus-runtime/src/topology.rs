@@ -82,6 +82,7 @@ pub(crate) enum Order {
 const EXPIRES_MS: i64 = 60_000;
 const CALLS_MAX: i64 = 10_000;
 const UNROUTED_MAX: i64 = 1_000;
+pub(crate) const DELIVERY_LIMIT_ARGUMENT: &str = "x-delivery-limit";
 const DELIVERY_LIMIT: i64 = 20;
 /// As good as none, for every version of RabbitMQ: version 3 refuses -1.
 const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;
@@ -350,7 +351,7 @@ pub(crate) fn dead_plan(app: &str, queue: &str) -> Plan {
         arguments: vec![
             queue_type("quorum"),
             // RabbitMQ 4 drops what was delivered 21 times, and each look at a dead letter is a delivery.
-            ("x-delivery-limit", Value::Number(NO_DELIVERY_LIMIT)),
+            (DELIVERY_LIMIT_ARGUMENT, Value::Number(NO_DELIVERY_LIMIT)),
         ],
     };
     let binding = Binding {
@@ -378,7 +379,7 @@ pub(crate) fn listener_plan(app: &str, listener: &str, interest: &Interest, orde
         name: name.clone(),
         arguments: vec![
             queue_type("quorum"),
-            ("x-delivery-limit", Value::Number(DELIVERY_LIMIT)),
+            (DELIVERY_LIMIT_ARGUMENT, Value::Number(DELIVERY_LIMIT)),
             ("x-dead-letter-exchange", text(dead_exchange(app))),
             ("x-dead-letter-routing-key", text(name.clone())),
             ("x-dead-letter-strategy", text("at-least-once")),

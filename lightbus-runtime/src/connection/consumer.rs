@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::Fuse;
 use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery;
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::caution::Caution;
 use super::{Link, Session, declare};
 use crate::Error;
 use crate::health::{Monitor, Owner, Part, State};
@@ -34,10 +36,13 @@ pub(crate) struct Source {
 /// An open consumer on a channel of its own.
 pub(crate) struct Consumer {
     channel: Channel,
-    stream: lapin::Consumer,
-    tag: String,
+    /// Fused: its end may be seen by one who looks for what is ready, and is the end for all.
+    stream: Fuse<lapin::Consumer>,
+    caution: Caution,
+    /// What the cautious consumer had still been sent when the usual one took over.
+    rest: Option<Fuse<lapin::Consumer>>,
     /// What ended it.
-    error: Option<lapin::Error>,
+    error: Option<String>,
     health: Health,
 }
 
@@ -56,25 +61,30 @@ impl Health {
 }
 
 impl Consumer {
-    async fn open(session: &Session, source: &Source, health: &Health) -> Result<Self, Error> {
+    async fn open(
+        session: &Session,
+        source: &Source,
+        health: &Health,
+        caution: Caution,
+    ) -> Result<Self, Error> {
         declare::declare(session, &source.plan).await?;
         let explain = |error| declare::explain(format!("queue `{}`", source.queue), &error);
         let channel = session.channel().await.map_err(explain)?;
-        let qos = channel.basic_qos(source.prefetch, BasicQosOptions::default());
+        let qos = channel.basic_qos(caution.prefetch(source), BasicQosOptions::default());
         session.step(qos).await.map_err(explain)?;
         // Tags are a channel's own: a fixed one reads well on the broker's screens.
-        let tag = "lightbus".to_owned();
         let consuming = channel.basic_consume(
             short(&source.queue),
-            short(&tag),
+            short(caution.tag()),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let stream = session.step(consuming).await.map_err(explain)?;
+        let stream = session.step(consuming).await.map_err(explain)?.fuse();
         Ok(Self {
             channel,
             stream,
-            tag,
+            caution,
+            rest: None,
             error: None,
             health: health.clone(),
         })
@@ -82,25 +92,53 @@ impl Consumer {
 
     /// The next delivery. `None` means that the consumer is lost: to an error, a deleted queue, or a cancel.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
-        let next = self.stream.next().await;
-        let next = self.note(next);
+        let next = match self.take_over().await {
+            Ok(()) => self.take().await,
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
+        };
         if next.is_none() {
             self.health.tell(State::Lost, Some(self.reason()));
         }
         next
     }
 
+    /// The end of caution is another consumer.
+    async fn take_over(&mut self) -> Result<(), String> {
+        if let Some(next) = self.caution.ended().await {
+            self.rest = Some(std::mem::replace(&mut self.stream, next?.fuse()));
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self) -> Option<Delivery> {
+        if let Some(rest) = &mut self.rest {
+            let next = rest.next().await;
+            if let Some(delivery) = self.note(next) {
+                return Some(delivery);
+            }
+            self.rest = None;
+        }
+        let next = self.stream.next().await;
+        self.note(next)
+    }
+
     /// Why there are no more deliveries.
     fn reason(&self) -> String {
-        let known = self.error.as_ref().map(ToString::to_string);
-        known.unwrap_or_else(|| "the broker cancelled it: was the queue deleted?".to_owned())
+        let cancelled = || "the broker cancelled it: was the queue deleted?".to_owned();
+        self.error.clone().unwrap_or_else(cancelled)
     }
 
     fn note(&mut self, next: Option<Result<Delivery, lapin::Error>>) -> Option<Delivery> {
         match next? {
-            Ok(delivery) => Some(delivery),
+            Ok(delivery) => {
+                self.caution.look(&self.channel, &delivery);
+                Some(delivery)
+            }
             Err(error) => {
-                self.error = Some(error);
+                self.error = Some(error.to_string());
                 None
             }
         }
@@ -108,8 +146,7 @@ impl Consumer {
 
     /// The next delivery if one has arrived already.
     pub(crate) fn ready(&mut self) -> Option<Delivery> {
-        let next = self.stream.next().now_or_never().flatten();
-        self.note(next)
+        self.take().now_or_never().flatten()
     }
 
     /// Acknowledges `tag`, and with `multiple` all before it. Handed to lapin, not waited for: on a lost connection the broker
@@ -131,9 +168,11 @@ impl Consumer {
 
     /// Asks the broker for no more; what has arrived already can still be taken with `next` or `ready`.
     pub(crate) async fn cancel(&mut self) {
+        // What keeps it from taking over ends this consumer anyway.
+        let _ = self.take_over().await;
         let cancelling = self
             .channel
-            .basic_cancel(short(&self.tag), BasicCancelOptions::default());
+            .basic_cancel(short(self.caution.tag()), BasicCancelOptions::default());
         let _ = tokio::time::timeout(super::STEP, cancelling).await;
     }
 
@@ -186,7 +225,12 @@ impl Consumers {
     pub(crate) async fn next(&mut self) -> Option<Consumer> {
         loop {
             let session = self.stop.run_until_cancelled(self.link.up()).await?.ok()?;
-            match Consumer::open(&session, &self.source, &self.health).await {
+            // Only a process that has just started may be one after others that were lost.
+            let caution = match self.first {
+                Some(_) => Caution::of(&self.source),
+                None => Caution::Over,
+            };
+            match Consumer::open(&session, &self.source, &self.health, caution).await {
                 Ok(consumer) => {
                     self.opened();
                     return Some(consumer);

@@ -68,8 +68,11 @@ impl Session {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let sent = channel.basic_publish(exchange, key, options, &[], properties);
         let confirmed = sent.await?.await;
-        // Not left to the drop of the channel: lapin complains of one that is closing when the connection closes.
-        self.close_channel(channel).await;
+        // Not left to the drop of the channel: lapin complains of one that is closing when the connection closes. Under an alarm, which
+        // some brokers tell in answer to the message, it would not be closed before the alarm's end.
+        if !self.connection.status().blocked() {
+            self.close_channel(channel).await;
+        }
         confirmed.map(drop)
     }
 

@@ -2,16 +2,24 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use lightbus_tests::faults::process::Role;
 use lightbus_tests::faults::report::{Report, Summary};
+use lightbus_tests::faults::soak::soak;
 use lightbus_tests::faults::stage::{Kind, Pace, Stage};
 use lightbus_tests::faults::{Row, rows};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Makes go wrong what goes wrong in production, and counts what is lost.
 #[derive(Debug, Parser)]
+#[command(disable_help_subcommand = true)]
 struct Arguments {
+    /// What this process does for another one of this program, that makes the faults
+    #[command(subcommand)]
+    role: Option<Role>,
     /// Only a selection of rows, with short faults
     #[arg(long, conflicts_with = "full")]
     quick: bool,
@@ -24,6 +32,12 @@ struct Arguments {
     /// Which row, by its number, may be repeated
     #[arg(long, value_name = "N")]
     row: Vec<u8>,
+    /// Instead of rows: everything at once, at random, for so many minutes, 10 if none are given
+    #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "10", conflicts_with_all = ["row", "quick", "full"])]
+    soak: Option<f64>,
+    /// Makes the soak's faults come in the order of an earlier run
+    #[arg(long, requires = "soak")]
+    seed: Option<u64>,
     /// Print JSON to the standard output, and everything else to the standard error
     #[arg(long)]
     json: bool,
@@ -36,6 +50,52 @@ struct Arguments {
 async fn main() -> anyhow::Result<ExitCode> {
     log();
     let arguments = Arguments::parse();
+    if let Some(role) = arguments.role {
+        role.play().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    // A broker ends with its stage: whoever is interrupted leaves none behind.
+    tokio::select! {
+        ended = run(arguments) => ended,
+        _ = interrupt.recv() => Ok(ExitCode::from(130)),
+        _ = terminate.recv() => Ok(ExitCode::from(143)),
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let passed = match arguments.soak {
+        Some(minutes) => soaks(&arguments, minutes).await?,
+        None => matrix(&arguments).await?,
+    };
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn soaks(arguments: &Arguments, minutes: f64) -> anyhow::Result<bool> {
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let lasts = Duration::try_from_secs_f64(60.0 * minutes)?;
+    let mut passed = true;
+    for kind in arguments.brokers() {
+        eprintln!("soak on {} for {minutes} min, --seed {seed}", kind.name());
+        let stage = Stage::start(kind, arguments.port_of(kind), Pace::Usual).await?;
+        let soaked = soak(&stage, lasts, seed).await?;
+        passed &= soaked.outcome.passed();
+        match arguments.json {
+            true => println!("{}", serde_json::to_string(&soaked)?),
+            false => println!("{soaked}"),
+        }
+    }
+    Ok(passed)
+}
+
+async fn matrix(arguments: &Arguments) -> anyhow::Result<bool> {
     let mut printer = Printer::new(arguments.json);
     printer.line(&Report::head());
     let selected = arguments.rows();
@@ -55,11 +115,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     let summary = Summary::of(&reports);
     printer.end(&reports, summary)?;
-    Ok(if summary.passed() && summary.rows > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(summary.passed() && summary.rows > 0)
 }
 
 /// Silent unless `RUST_LOG` asks: what goes wrong here is meant to.

@@ -14,6 +14,8 @@ const BACKLOG: Load = Load {
     work: Duration::from_millis(20),
     concurrency: 1,
     prefetch: 4,
+    fails: 0,
+    lazy: false,
 };
 
 /// Row 13: publishers are blocked; handlers and acknowledgements go on.

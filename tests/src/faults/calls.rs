@@ -1,11 +1,10 @@
 //! An app that calls and apps that answer, and the rows about them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lightbus::{Bus, CallError};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,39 +16,26 @@ use crate::eventually;
 use crate::proxy::Mode;
 
 /// Which calls ran how often.
-#[derive(Clone, Debug)]
-pub struct Executions {
-    runs: Arc<Mutex<HashMap<u64, u32>>>,
-    total: watch::Sender<u64>,
-}
-
-impl Default for Executions {
-    fn default() -> Self {
-        Self {
-            runs: Arc::default(),
-            total: watch::Sender::new(0),
-        }
-    }
-}
+#[derive(Clone, Debug, Default)]
+pub struct Executions(Arc<Mutex<HashMap<u64, u32>>>);
 
 impl Executions {
-    fn add(&self, n: u64) {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        *runs.entry(n).or_default() += 1;
-        drop(runs);
-        self.total.send_modify(|total| *total += 1);
+    fn runs(&self) -> MutexGuard<'_, HashMap<u64, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, n: u64) {
+        *self.runs().entry(n).or_default() += 1;
     }
 
     /// How often this call ran.
     pub fn of(&self, n: u64) -> u32 {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.get(&n).copied().unwrap_or_default()
+        self.runs().get(&n).copied().unwrap_or_default()
     }
 
     /// The most often that one call ran.
     pub fn most(&self) -> u32 {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.values().copied().max().unwrap_or_default()
+        self.runs().values().copied().max().unwrap_or_default()
     }
 
     /// Waits until this call has begun.
@@ -85,7 +71,8 @@ impl Provider {
         Self::sharing(stage, app, url, Executions::default()).await
     }
 
-    async fn sharing(
+    /// The same, and counts with others.
+    pub(super) async fn sharing(
         stage: &Stage,
         app: &str,
         url: String,
@@ -96,6 +83,11 @@ impl Provider {
         bus.serve(FaultsServer::new(Echo(executions.clone())))
             .await?;
         Ok(Self { bus, executions })
+    }
+
+    /// Its bus.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
     }
 
     /// Ends it.

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use lightbus::Error;
 use tokio::task::JoinSet;
 
-use super::events::{Events, Load, SLACK};
+use super::api::{BesideEvents, Passed};
+use super::events::{Apps, Events, Load, SLACK};
+use super::ledger::Ledger;
 use super::outcome::Outcome;
+use super::resources::Counted;
 use super::stage::{BACKOFF, Stage};
 use crate::eventually;
 use crate::proxy::Mode;
@@ -16,7 +19,7 @@ pub(super) async fn silence(stage: &Stage) -> anyhow::Result<Outcome> {
     let proxy = stage.proxy().await?;
     let events = Events::flow(stage, proxy.url(), proxy.url(), Load::default()).await?;
     let mut outcome = Outcome::default();
-    let (threads, files) = (count("task"), count("fd"));
+    let before = Counted::now();
     proxy.set(Mode::Silence);
     let deadline = Duration::from_millis(300);
     for _ in 0..5 {
@@ -36,7 +39,7 @@ pub(super) async fn silence(stage: &Stage) -> anyhow::Result<Outcome> {
     }
     let left = eventually(
         "50 attempts left neither a thread nor a socket",
-        async || count("task") <= threads && count("fd") <= files,
+        async || Counted::now().is_within(before),
     );
     left.await?;
     // An app that loses its connection meets silence too: its attempts end after 5 s.
@@ -45,11 +48,6 @@ pub(super) async fn silence(stage: &Stage) -> anyhow::Result<Outcome> {
     proxy.set(Mode::Pass);
     outcome.recovered(events.flowing().await?, Duration::from_secs(5) + BACKOFF);
     events.finish(stage, outcome).await
-}
-
-/// How many threads (`task`) or open files (`fd`) this process has.
-fn count(what: &str) -> usize {
-    std::fs::read_dir(format!("/proc/self/{what}")).map_or(0, Iterator::count)
 }
 
 /// Row 11: the broker's port refuses connections for a while.
@@ -61,6 +59,51 @@ pub(super) async fn refused(stage: &Stage) -> anyhow::Result<Outcome> {
     proxy.cut();
     tokio::time::sleep(stage.seconds(5.0, 120.0)).await;
     proxy.set(Mode::Pass);
+    outcome.recovered(events.flowing().await?, BACKOFF);
+    events.finish(stage, outcome).await
+}
+
+/// Row 11: apps start before their broker, and one of them publishes before it too.
+pub(super) async fn lazy(stage: &Stage) -> anyhow::Result<Outcome> {
+    let proxy = stage.proxy().await?;
+    proxy.set(Mode::Refuse);
+    let load = Load {
+        lazy: true,
+        ..Load::default()
+    };
+    let began = Instant::now();
+    let mut events = Events::between(
+        stage,
+        Apps {
+            publisher: stage.app("publisher", proxy.url()),
+            listener: stage.app("listener", proxy.url()),
+        },
+        Ledger::default(),
+        load,
+    )
+    .await?;
+    let mut outcome = Outcome::default();
+    outcome.in_time("a lazy start", began.elapsed(), SLACK);
+    let buses = [events.publisher().clone(), events.listener().clone()];
+    let ready = buses.iter().any(|bus| bus.health().is_ready());
+    outcome.check(!ready, "no app says that it is ready");
+    let away = stage.seconds(5.0, 120.0);
+    let early = BesideEvents::new(&buses[0]).passed();
+    let early = early.publish(Passed { n: 0 }).timeout(away + BACKOFF);
+    let early = tokio::spawn(early.into_future());
+    tokio::time::sleep(away).await;
+    proxy.set(Mode::Pass);
+    let began = Instant::now();
+    for bus in &buses {
+        bus.ready().await?;
+    }
+    outcome.recovered(began.elapsed(), BACKOFF);
+    let early = early.await?;
+    outcome.check(
+        early.is_ok(),
+        format!("a publish waits for the broker: {early:?}"),
+    );
+    events.resume();
     outcome.recovered(events.flowing().await?, BACKOFF);
     events.finish(stage, outcome).await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lightbus::{Bus, Context, Listener};
+use lightbus::{Bus, BusBuilder, Context, Listener, Retry};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,10 @@ pub struct Load {
     pub concurrency: u16,
     /// How many events the listener takes ahead.
     pub prefetch: u16,
+    /// How often every fourth event fails before it is handled; put off for 1, 2 and 3 s.
+    pub fails: u32,
+    /// Do the apps start without their broker?
+    pub lazy: bool,
 }
 
 impl Default for Load {
@@ -45,8 +49,26 @@ impl Default for Load {
             work: Duration::ZERO,
             concurrency: 64,
             prefetch: 1000,
+            fails: 0,
+            lazy: false,
         }
     }
+}
+
+/// Each bit of these is a level of the broker's ladder of delays, and one of them takes two.
+const DELAYS: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+];
+
+/// The apps that events flow between.
+#[derive(Debug)]
+pub struct Apps {
+    /// The one that publishes.
+    pub publisher: BusBuilder,
+    /// The one that listens.
+    pub listener: BusBuilder,
 }
 
 /// Events that flow from one app to another until [`finish`](Self::finish).
@@ -70,13 +92,32 @@ impl Events {
         listener_url: impl Into<String>,
         load: Load,
     ) -> anyhow::Result<Self> {
-        let ledger = Arc::<Ledger>::default();
-        let listener = stage.app("listener", listener_url).connect().await?;
+        let apps = Apps {
+            publisher: stage.app("publisher", publisher_url),
+            listener: stage.app("listener", listener_url),
+        };
+        let events = Self::between(stage, apps, Ledger::default(), load).await?;
+        events.flowing().await?;
+        Ok(events)
+    }
+
+    /// Begins between two apps, with books of one's own. Apps that start lazily publish nothing yet: the listener's queue has to be there first.
+    pub async fn between(
+        stage: &Stage,
+        apps: Apps,
+        ledger: Ledger,
+        load: Load,
+    ) -> anyhow::Result<Self> {
+        let [publisher, listener] = [apps.publisher, apps.listener].map(|app| match load.lazy {
+            true => app.lazy(),
+            false => app,
+        });
+        let ledger = Arc::new(ledger);
+        let listener = listener.connect().await?;
         let listening = listen(&listener, Arc::clone(&ledger), load).await?;
         let queue = listening.queue().to_owned();
         stage.leaves(&queue);
         stage.leaves(format!("{queue}.dead"));
-        let publisher = stage.app("publisher", publisher_url);
         let publisher = publisher.publish_timeout(PUBLISH_TIMEOUT).connect().await?;
         let mut events = Self {
             ledger,
@@ -88,8 +129,9 @@ impl Events {
             publishers: JoinSet::new(),
             _listener: listening,
         };
-        events.resume();
-        events.flowing().await?;
+        if !load.lazy {
+            events.resume();
+        }
         Ok(events)
     }
 
@@ -114,6 +156,11 @@ impl Events {
     /// The books.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The books, to be looked at after the end too.
+    pub fn books(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger)
     }
 
     /// The listener's queue.
@@ -196,17 +243,27 @@ async fn listen(bus: &Bus, ledger: Arc<Ledger>, load: Load) -> Result<Listener, 
     let handler = move |event: Happened| {
         let ledger = Arc::clone(&ledger);
         async move {
+            if !ledger.knows(event.n) {
+                // Another pair of apps shares the exchange.
+                return Ok(());
+            }
             if !load.work.is_zero() {
                 tokio::time::sleep(load.work).await;
             }
             let context = Context::current();
+            let attempt = context.as_ref().map_or(0, Context::attempt);
+            if event.n.is_multiple_of(4) && attempt < load.fails {
+                return Err("it fails on purpose");
+            }
             ledger.handled(event.n, context.as_ref().map_or("", Context::message_id));
+            Ok(())
         }
     };
     let happened = FaultsClient::new(bus).happened();
     let happened = happened
         .concurrency(load.concurrency)
-        .prefetch(load.prefetch);
+        .prefetch(load.prefetch)
+        .retry(Retry::list(DELAYS));
     happened.listen("books", handler).await
 }
 

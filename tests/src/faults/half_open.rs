@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::calls;
 use super::events::{Events, Load, SLACK};
+use super::health::HealthLog;
 use super::outcome::{Outcome, Seconds};
 use super::stage::{BACKOFF, HEARTBEAT, Stage};
 use crate::eventually;
 use crate::proxy::{Mode, Proxy};
 
-/// Beyond the heartbeats: lapin looks each half of one, and what is seen from here is the next attempt to connect.
-const NOTICE: Duration = Duration::from_millis(1500);
+/// Beyond the heartbeats: either side looks each half of one.
+const NOTICE: Duration = Duration::from_secs(1);
 
 /// Row 7: nothing gets through, either way.
 pub(super) async fn both_ways(stage: &Stage) -> anyhow::Result<Outcome> {
@@ -31,9 +32,9 @@ async fn stalled(stage: &Stage, mode: Mode, detection: Duration) -> anyhow::Resu
     let proxy = stage.proxy().await?;
     let events = Events::flow(stage, proxy.url(), proxy.url(), Load::default()).await?;
     let mut outcome = Outcome::default();
-    fault(stage, &proxy, mode, detection, &mut outcome).await?;
+    let logs = fault(stage, &proxy, &events, mode, detection, &mut outcome).await?;
     proxy.set(Mode::Pass);
-    outcome.recovered(events.flowing().await?, BACKOFF);
+    recovered(&events, &logs, &mut outcome).await?;
     events.finish(stage, outcome).await
 }
 
@@ -42,32 +43,51 @@ pub(super) async fn blackhole(stage: &Stage) -> anyhow::Result<Outcome> {
     let proxy = stage.proxy().await?;
     let events = Events::flow(stage, proxy.url(), proxy.url(), Load::default()).await?;
     let mut outcome = Outcome::default();
-    let detection = HEARTBEAT * 2 + NOTICE;
-    fault(stage, &proxy, Mode::Blackhole, detection, &mut outcome).await?;
+    let (mode, detection) = (Mode::Blackhole, HEARTBEAT * 2 + NOTICE);
+    let logs = fault(stage, &proxy, &events, mode, detection, &mut outcome).await?;
     proxy.cut();
     proxy.set(Mode::Pass);
-    outcome.recovered(events.flowing().await?, BACKOFF);
+    recovered(&events, &logs, &mut outcome).await?;
     events.finish(stage, outcome).await
 }
 
-/// Both apps have to notice, and a call that is under way has to end.
+/// Both apps are ready by their own measure, and events flow.
+async fn recovered(
+    events: &Events,
+    logs: &[HealthLog],
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
+    let began = Instant::now();
+    for bus in [events.publisher(), events.listener()] {
+        bus.ready().await?;
+    }
+    events.flowing().await?;
+    outcome.recovered(began.elapsed(), BACKOFF);
+    for log in logs {
+        log.check_connections(outcome);
+    }
+    Ok(())
+}
+
+/// Every app has to notice, and a call that is under way has to end. What the apps of the events tell from then on is returned.
 async fn fault(
     stage: &Stage,
     proxy: &Proxy,
+    events: &Events,
     mode: Mode,
     detection: Duration,
     outcome: &mut Outcome,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<HealthLog>> {
     let provider = calls::Provider::start(stage, "provider", stage.url()).await?;
     let caller = stage.app("caller", proxy.url()).connect().await?;
     calls::answered(&caller).await?;
-    let connections = proxy.connections();
+    let buses = [events.publisher(), events.listener(), &caller];
+    let mut logs: Vec<_> = buses.into_iter().map(HealthLog::of).collect();
     let began = Instant::now();
     proxy.set(mode);
     let call = tokio::spawn(calls::timed(caller.clone(), Duration::from_secs(3)));
-    // Each connection is followed by an attempt at the next one.
-    let noticed = "every connection was given up";
-    eventually(noticed, async || proxy.connections() >= 2 * connections).await?;
+    let noticed = "every connection is known to be lost";
+    eventually(noticed, async || logs.iter().all(HealthLog::lost_both)).await?;
     outcome.in_time("noticing", began.elapsed(), detection);
     outcome.note(format!("noticed after {}", Seconds(began.elapsed())));
     let took = call.await??;
@@ -76,5 +96,6 @@ async fn fault(
     tokio::time::sleep(lasts.saturating_sub(began.elapsed())).await;
     provider.close().await;
     caller.close().await;
-    Ok(())
+    logs.pop();
+    Ok(logs)
 }

@@ -4,6 +4,7 @@
 //! cargo run --release -p lightbus-tests --bin faults                        all rows on all brokers
 //! cargo run --release -p lightbus-tests --bin faults -- --quick             what CI runs
 //! cargo run --release -p lightbus-tests --bin faults -- --broker 4 --row 3  one row on RabbitMQ 4
+//! cargo run --release -p lightbus-tests --bin faults -- --soak              everything at once, for 10 minutes; see `soak`
 //! ```
 //!
 //! # How to add a row
@@ -23,18 +24,25 @@
 mod alarms;
 pub mod api;
 pub mod calls;
+mod clocks;
 mod connecting;
 mod crashes;
 mod cuts;
 pub mod events;
+mod failing;
 mod half_open;
+pub mod health;
 mod hostile;
 pub mod ledger;
 mod operator;
 pub mod outcome;
+pub mod process;
 pub mod report;
+pub mod resources;
 mod slow;
+pub mod soak;
 pub mod stage;
+pub mod traffic;
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -80,11 +88,13 @@ pub fn rows() -> Vec<Row> {
         row!(1, quick, "publisher cut off", cuts::publisher),
         row!(2, quick, "listener cut off", cuts::listener),
         row!(3, quick, "broker killed, events", crashes::events),
+        row!(4, quick, "broker killed, retries", crashes::retries),
+        row!(5, quick, "stopped, 1 listener", operator::stop_and_start),
         row!(
             5,
-            quick,
-            "broker stopped, started",
-            operator::stop_and_start
+            slow,
+            "stopped, 200 listeners",
+            operator::stop_and_start_many
         ),
         row!(6, quick, "connections closed", operator::close_connections),
         row!(7, quick, "half-open, both ways", half_open::both_ways),
@@ -93,22 +103,27 @@ pub fn rows() -> Vec<Row> {
         row!(9, quick, "black hole, then cut", half_open::blackhole),
         row!(10, quick, "accepts, stays silent", connecting::silence),
         row!(11, quick, "connections refused", connecting::refused),
+        row!(11, quick, "refused at a lazy start", connecting::lazy),
         row!(12, quick, "wrong login or host", connecting::wrong),
         row!(13, slow, "memory alarm", alarms::publishers),
         row!(14, quick, "alarm and shutdown", alarms::shutdown),
         row!(15, quick, "queue deleted", operator::queue_deleted),
         row!(16, quick, "exchange deleted", operator::exchange_deleted),
         row!(17, slow, "handler times out", slow::handler),
+        row!(18, quick, "app killed in a call", crashes::provider),
         row!(19, quick, "acknowledgement lost", calls::swallowed_ack),
         row!(20, quick, "no provider", calls::no_provider),
         row!(21, quick, "rolling restart", calls::rolling_restart),
         row!(22, quick, "caller reconnects", calls::reconnecting),
+        row!(23, quick, "handler always fails", failing::always),
+        row!(23, quick, "handler aborts its app", failing::aborts),
         row!(24, quick, "hostile messages", hostile::messages),
         row!(25, quick, "queue full", hostile::full_queue),
         row!(26, quick, "some calls unroutable", calls::unroutable_mix),
         row!(28, slow, "handlers block threads", slow::blocked_threads),
         row!(29, quick, "queue mismatch", operator::mismatch),
         row!(30, quick, "permission taken", operator::permissions),
+        row!(31, quick, "clocks 10 s off", clocks::skewed),
         row!(32, slow, "slow link", slow::link),
     ]
 }
@@ -117,7 +132,7 @@ impl Row {
     /// Runs the row on a broker, and cleans up after it.
     pub async fn run(&self, stage: &Stage) -> Report {
         let began = Instant::now();
-        stage.begin(self.number);
+        stage.begin(format!("row{}-", self.number));
         let limit = match stage.pace() {
             Pace::Full => Duration::from_secs(600),
             _ => Duration::from_secs(180),

@@ -1,25 +1,63 @@
 //! What operators do to a broker.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use lightbus::Error;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{BesideEvents, FaultsClient, Passed};
+use super::api::{BesideClient, BesideEvents, FaultsClient, Passed};
 use super::events::{Events, Load};
+use super::health::HealthLog;
 use super::outcome::Outcome;
 use super::stage::{BACKOFF, Stage};
 use crate::eventually;
 
 /// Row 5: the broker is stopped and started.
 pub(super) async fn stop_and_start(stage: &Stage) -> anyhow::Result<Outcome> {
+    stopped(stage, 0).await
+}
+
+/// Row 5: the same, with 200 listeners in one app.
+pub(super) async fn stop_and_start_many(stage: &Stage) -> anyhow::Result<Outcome> {
+    stopped(stage, 199).await
+}
+
+async fn stopped(stage: &Stage, more: usize) -> anyhow::Result<Outcome> {
     let events = Events::flow(stage, stage.url(), stage.url(), Load::default()).await?;
+    let passed = Arc::<AtomicUsize>::default();
+    for n in 0..more {
+        let counter = Arc::clone(&passed);
+        let handler = move |_: Passed| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(())
+        };
+        let beside = BesideClient::new(events.listener()).passed();
+        let listener = beside.listen(&format!("more-{n}"), handler).await?;
+        stage.leaves(listener.queue());
+        stage.leaves(format!("{}.dead", listener.queue()));
+    }
     let mut outcome = Outcome::default();
+    let buses = [events.publisher(), events.listener()];
+    let logs = buses.map(HealthLog::of);
     stage.stop().await?;
     tokio::time::sleep(stage.seconds(2.0, 30.0)).await;
     stage.resume().await?;
+    let began = Instant::now();
+    for bus in buses {
+        bus.ready().await?;
+    }
+    outcome.recovered(began.elapsed(), BACKOFF);
     outcome.recovered(events.flowing().await?, BACKOFF);
+    logs.iter()
+        .for_each(|log| log.check_connections(&mut outcome));
+    logs[1].check_consumer(&mut outcome, events.queue());
+    let beside = BesideEvents::new(events.publisher()).passed();
+    beside.publish(Passed { n: 0 }).await?;
+    let heard = "every listener hears an event";
+    eventually(heard, async || passed.load(Ordering::SeqCst) == more).await?;
     events.finish(stage, outcome).await
 }
 
@@ -43,10 +81,13 @@ pub(super) async fn queue_deleted(stage: &Stage) -> anyhow::Result<Outcome> {
     // What was handled has to be acknowledged too, or it comes again.
     foreign.until(&queue, 0, 1).await?;
     let mut outcome = Outcome::default();
+    let log = HealthLog::of(events.listener());
     stage.delete_queue(&queue).await?;
     let began = Instant::now();
     foreign.until(&queue, 0, 1).await?;
     outcome.recovered(began.elapsed(), Duration::from_secs(1));
+    events.listener().ready().await?;
+    log.check_consumer(&mut outcome, &queue);
     events.resume();
     outcome.recovered(events.flowing().await?, Duration::from_secs(1));
     events.finish(stage, outcome).await

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use lightbus::BusBuilder;
+use tokio_util::sync::CancellationToken;
+
 use super::api::{FaultsClient, FaultsEvents, Happened};
 use super::outcome::Outcome;
 use super::stage::{HEARTBEAT, Stage};
@@ -90,20 +93,10 @@ pub(super) async fn blocked_threads(stage: &Stage) -> anyhow::Result<Outcome> {
         std::thread::sleep(HEARTBEAT * 3 + Duration::from_secs(1));
         std::future::ready(())
     };
-    // A runtime of one thread, that has nothing else to do.
-    let running = tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
-            let bus = app.connect().await?;
-            FaultsClient::new(&bus)
-                .happened()
-                .listen("blocking", handler)
-                .await?;
-            bus.run_until_shutdown().await
-        })?;
-        anyhow::Ok(())
+    let stop = CancellationToken::new();
+    let running = tokio::task::spawn_blocking({
+        let stop = stop.clone();
+        move || block_threads(app, handler, &stop)
     });
     let foreign = stage.foreign().await?;
     foreign.until(&queue, 0, 1).await?;
@@ -129,8 +122,28 @@ pub(super) async fn blocked_threads(stage: &Stage) -> anyhow::Result<Outcome> {
     outcome.duplicated = deliveries.load(Ordering::SeqCst) - 1;
     outcome.check(outcome.duplicated == 0, "it is not delivered again");
     publisher.close().await;
-    running.abort();
+    stop.cancel();
+    running.await??;
     Ok(outcome)
+}
+
+/// Listens on a runtime of one thread, that has nothing else to do.
+fn block_threads<F: Future<Output = ()> + Send + 'static>(
+    app: BusBuilder,
+    handler: impl Fn(Happened) -> F + Send + Sync + 'static,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let bus = app.connect().await?;
+        let happened = FaultsClient::new(&bus).happened();
+        happened.listen("blocking", handler).await?;
+        stop.cancelled().await;
+        bus.close().await;
+        Ok(())
+    })
 }
 
 /// Row 32: a slow link; a message takes longer than three heartbeats.

@@ -1,5 +1,6 @@
 //! Where a row plays: a broker, the faults it can have, and the apps on it.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ pub struct Stage {
     kind: Kind,
     running: Running,
     pace: Pace,
+    program: Option<PathBuf>,
     row: Mutex<RowOnStage>,
 }
 
@@ -89,13 +91,35 @@ impl Stage {
             kind,
             running,
             pace,
+            program: None,
             row: Mutex::default(),
         })
+    }
+
+    /// The program whose hidden command is an app in a process of its own, unless it is this one.
+    pub fn with_program(self, program: impl Into<PathBuf>) -> Self {
+        let program = Some(program.into());
+        Self { program, ..self }
+    }
+
+    pub(super) fn program(&self) -> anyhow::Result<PathBuf> {
+        match &self.program {
+            Some(program) => Ok(program.clone()),
+            None => Ok(std::env::current_exe()?),
+        }
     }
 
     /// Which broker this is.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The broker's name and version.
+    pub async fn version(&self) -> anyhow::Result<String> {
+        Ok(match &self.running {
+            Running::Embedded(_) => format!("embedded {}", env!("CARGO_PKG_VERSION")),
+            Running::Node(node) => format!("RabbitMQ {}", node.version().await?),
+        })
     }
 
     /// How long faults last.
@@ -148,10 +172,10 @@ impl Stage {
         self.row.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a row: its apps have names of their own.
-    pub(super) fn begin(&self, row: u8) {
+    /// Begins a row: its apps have names of their own, that begin with this.
+    pub(super) fn begin(&self, prefix: impl Into<String>) {
         *self.row() = RowOnStage {
-            prefix: format!("row{row}-"),
+            prefix: prefix.into(),
             queues: Vec::new(),
         };
     }
@@ -199,6 +223,7 @@ impl Stage {
             kind: Kind::Embedded,
             running: Running::Embedded(broker),
             pace: self.pace,
+            program: self.program.clone(),
             row: Mutex::default(),
         })
     }

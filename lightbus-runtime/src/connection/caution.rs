@@ -1,0 +1,124 @@
+//! The first messages that a process takes from a queue are taken one by one, while process after process was lost over them.
+//!
+//! When a process is lost, all that it had been sent comes back, and counts as delivered once more. Taken together, a message that ends its
+//! handler's process and those behind it would reach the queue's delivery limit together, and be dead together.
+
+use lapin::message::Delivery;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel};
+
+use super::STEP;
+use super::consumer::Source;
+use crate::boxed::Boxed;
+use crate::topology::DELIVERY_LIMIT_ARGUMENT;
+use crate::wire::{header_number, short};
+
+/// After so many losses a message is suspect: a few are a bad network, or a deployment that went wrong.
+const LOSSES: i64 = 5;
+/// The consumer's tag while messages are taken one by one.
+const FIRST: &str = "lightbus-first";
+/// And after that.
+const USUAL: &str = "lightbus";
+
+/// How a consumer takes its queue's messages.
+pub(super) enum Caution {
+    /// One by one, until one comes that is not suspect.
+    OneByOne { queue: String, prefetch: u16 },
+    /// Such a one has come: as many at a time as usual, in a moment.
+    Ending(Boxed<Result<lapin::Consumer, String>>),
+    /// As usual.
+    Over,
+}
+
+impl Caution {
+    /// Only queues that count deliveries need it, and only where there is more than one message at a time.
+    pub(super) fn of(source: &Source) -> Self {
+        let counts = source.plan.queues.iter().any(|queue| {
+            let mut names = queue.arguments.iter().map(|(name, _)| *name);
+            queue.name == source.queue && names.any(|name| name == DELIVERY_LIMIT_ARGUMENT)
+        });
+        match counts && source.prefetch > 1 {
+            true => Self::OneByOne {
+                queue: source.queue.clone(),
+                prefetch: source.prefetch,
+            },
+            false => Self::Over,
+        }
+    }
+
+    /// How many messages the broker may send ahead for now.
+    pub(super) fn prefetch(&self, source: &Source) -> u16 {
+        match self {
+            Self::OneByOne { .. } => 1,
+            _ => source.prefetch,
+        }
+    }
+
+    pub(super) fn tag(&self) -> &'static str {
+        match self {
+            Self::OneByOne { .. } => FIRST,
+            _ => USUAL,
+        }
+    }
+
+    /// Looks at what has come.
+    pub(super) fn look(&mut self, channel: &Channel, delivery: &Delivery) {
+        if let Self::OneByOne { queue, prefetch } = self
+            && !is_suspect(&delivery.properties)
+        {
+            let queue = std::mem::take(queue);
+            *self = Self::Ending(Box::pin(usual(channel.clone(), queue, *prefetch)));
+        }
+    }
+
+    /// The consumer that takes over. May be dropped and awaited again.
+    pub(super) async fn ended(&mut self) -> Option<Result<lapin::Consumer, String>> {
+        let Self::Ending(ending) = self else {
+            return None;
+        };
+        let next = ending.await;
+        *self = Self::Over;
+        Some(next)
+    }
+}
+
+fn is_suspect(properties: &BasicProperties) -> bool {
+    header_number(properties, "x-delivery-count").is_some_and(|losses| losses >= LOSSES)
+}
+
+/// A limit holds for the consumers that begin after it was set. The next one begins before the first one ends: a queue whose listener
+/// is at work is never seen without a consumer.
+async fn usual(channel: Channel, queue: String, prefetch: u16) -> Result<lapin::Consumer, String> {
+    step(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+    let options = BasicConsumeOptions::default();
+    let consuming =
+        channel.basic_consume(short(&queue), short(USUAL), options, FieldTable::default());
+    let usual = step(consuming).await?;
+    step(channel.basic_cancel(short(FIRST), BasicCancelOptions::default())).await?;
+    Ok(usual)
+}
+
+async fn step<T>(doing: impl Future<Output = lapin::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(STEP, doing).await {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("the broker does not answer".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::types::AMQPValue;
+
+    #[test]
+    fn a_message_is_suspect_after_five_losses() {
+        let lost = |times| {
+            let mut headers = FieldTable::default();
+            headers.insert(short("x-delivery-count"), AMQPValue::LongLongInt(times));
+            BasicProperties::default().with_headers(headers)
+        };
+        assert!(!is_suspect(&BasicProperties::default()));
+        assert!(!is_suspect(&lost(4)) && is_suspect(&lost(5)));
+    }
+}

@@ -1,0 +1,157 @@
+//! Apps that are processes of their own, so that they can be killed: this program runs itself, with a hidden command.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lightbus::Bus;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use super::api::{Faults, FaultsClient, FaultsServer, Happened};
+use super::calls::Executions;
+use super::stage::Stage;
+
+const START: Duration = Duration::from_secs(30);
+/// What a process says when it is ready. Everything else that it says is the number of a call or an event that it works on.
+const READY: &str = "ready";
+
+/// What such a process does.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Role {
+    /// Answers calls, four at a time
+    #[command(hide = true)]
+    Answer {
+        /// The app's name
+        app: String,
+        /// The broker
+        url: String,
+    },
+    /// Handles events, and aborts when it is handed a certain one
+    #[command(hide = true)]
+    Listen {
+        /// The app's name
+        app: String,
+        /// The broker
+        url: String,
+        /// The event's number
+        fatal: u64,
+    },
+}
+
+impl Role {
+    fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::Answer { app, url } => vec!["answer".to_owned(), app.clone(), url.clone()],
+            Self::Listen { app, url, fatal } => {
+                let name = "listen".to_owned();
+                vec![name, app.clone(), url.clone(), fatal.to_string()]
+            }
+        }
+    }
+
+    /// Plays it, in the process that was started for it, until that one's standard input ends: with the program that started it.
+    pub async fn play(self) -> anyhow::Result<()> {
+        let bus = match self {
+            Self::Answer { app, url } => answer(&app, url).await?,
+            Self::Listen { app, url, fatal } => listen(&app, url, fatal).await?,
+        };
+        println!("{READY}");
+        tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+        bus.close().await;
+        Ok(())
+    }
+}
+
+async fn answer(app: &str, url: String) -> anyhow::Result<Bus> {
+    let bus = Bus::builder(app).url(url).connect().await?;
+    bus.serve(FaultsServer::new(Telling)).concurrency(4).await?;
+    Ok(bus)
+}
+
+/// Tells what it is asked, before it answers.
+struct Telling;
+
+impl Faults for Telling {
+    async fn echo(&self, n: u64, after_ms: u64) -> u64 {
+        println!("{n}");
+        tokio::time::sleep(Duration::from_millis(after_ms)).await;
+        n
+    }
+
+    async fn look(&self, n: u64, after_ms: u64) -> u64 {
+        self.echo(n, after_ms).await
+    }
+}
+
+async fn listen(app: &str, url: String, fatal: u64) -> anyhow::Result<Bus> {
+    let bus = Bus::builder(app).url(url).connect().await?;
+    let handler = move |event: Happened| {
+        println!("{}", event.n);
+        if event.n == fatal {
+            std::process::abort();
+        }
+        std::future::ready(())
+    };
+    FaultsClient::new(&bus)
+        .happened()
+        .listen("books", handler)
+        .await?;
+    Ok(bus)
+}
+
+/// An app in a process. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    listening: JoinHandle<()>,
+}
+
+impl Process {
+    /// Starts one, and waits until it is ready or has ended. What it works on is counted in `runs`.
+    pub async fn start(stage: &Stage, role: &Role, runs: &Executions) -> anyhow::Result<Self> {
+        let mut child = Command::new(stage.program()?)
+            .args(role.arguments())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let said = child.stdout.take().context("no pipe")?;
+        let runs = runs.clone();
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let listening = tokio::spawn(async move {
+            let mut lines = BufReader::new(said).lines();
+            let mut ready = Some(ready);
+            while let Ok(Some(line)) = lines.next_line().await {
+                match line.parse() {
+                    Ok(n) => runs.add(n),
+                    Err(_) => drop(ready.take().map(|ready| ready.send(()))),
+                }
+            }
+        });
+        // It may abort before it says so.
+        let _ = tokio::time::timeout(START, is_ready).await?;
+        Ok(Self { child, listening })
+    }
+
+    /// Waits until it has ended by itself, and all that it said has been counted.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        self.child.wait().await?;
+        (&mut self.listening).await?;
+        Ok(())
+    }
+
+    /// Ends it with `kill -9`.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await?;
+        Ok(self.listening.await?)
+    }
+
+    /// Lets it end.
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        drop(self.child.stdin.take());
+        tokio::time::timeout(START, self.ended()).await?
+    }
+}
