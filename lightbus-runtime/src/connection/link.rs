@@ -22,8 +22,9 @@ use crate::retry::chance;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
-/// A connection that lasted so long was a good one: the next attempt comes soon.
-const STABLE: Duration = Duration::from_secs(10);
+/// A connection that lasted so long was lost by chance: the next attempt comes soon. One that is lost at once is lost again and again,
+/// perhaps by what is sent on it.
+const STABLE: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Debug)]
 enum State {
