@@ -4,7 +4,6 @@
 mod calls;
 mod cancelling;
 mod connecting;
-mod databases;
 mod dead_letters;
 mod deadlines;
 mod deduplicate;
@@ -14,7 +13,6 @@ mod health;
 mod hostile;
 mod leaving;
 mod listening;
-mod outbox;
 mod publishing;
 mod reconnecting;
 mod restarting;
