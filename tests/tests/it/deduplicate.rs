@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use lapin::BasicProperties;
 use lightbus::{
-    Begun, Bus, Claim, Context, DedupStore, HandlerError, MemoryStore, Outbox, Retry, SqlDatabase,
-    SqlStore, StoreError, StoreFuture,
+    Begun, Bus, Claim, Context, DedupStore, HandlerError, MemoryStore, Retry, StoreError,
+    StoreFuture,
 };
 use lightbus_tests::{TestBroker, eventually};
 use tokio::sync::{Notify, mpsc};

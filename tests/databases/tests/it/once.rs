@@ -1,19 +1,18 @@
 //! Listeners that handle each message once, by a store in a database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use lapin::BasicProperties;
 use lightbus::{
-    Begun, Bus, Claim, Context, DedupStore, HandlerError, MemoryStore, Outbox, Retry, SqlDatabase,
-    SqlStore, StoreError, StoreFuture,
+    Begun, Bus, Claim, Context, DedupStore, HandlerError, Outbox, Retry, SqlDatabase, SqlStore,
+    StoreError, StoreFuture,
 };
 use lightbus_tests::{TestBroker, eventually};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use crate::databases::{Database, on_each_database};
-
 
 const SECOND: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_millis(10);
