@@ -90,7 +90,10 @@ impl Worker {
                 () = self.slot(), if !self.has_slot() => None,
                 delivery = consumer.next(), if self.has_slot() => match delivery {
                     Some(delivery) => Some(delivery),
-                    None => return self.let_finish(handlers),
+                    None => {
+                        consumer.close().await;
+                        return self.let_finish(handlers);
+                    }
                 },
             };
             let mut begun = 0;

@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::caution::Caution;
 use super::{Link, Session, declare};
 use crate::Error;
 use crate::health::{Monitor, Owner, Part, State};
@@ -24,6 +23,9 @@ use crate::wire::short;
 
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
+
+/// Tags are a channel's own: a fixed one reads well on the broker's screens.
+const TAG: &str = "lightbus";
 
 /// What to consume, and what has to exist first.
 #[derive(Clone, Debug)]
@@ -38,9 +40,6 @@ pub(crate) struct Consumer {
     channel: Channel,
     /// Fused: its end may be seen by one who looks for what is ready, and is the end for all.
     stream: Fuse<lapin::Consumer>,
-    caution: Caution,
-    /// What the cautious consumer had still been sent when the usual one took over.
-    rest: Option<Fuse<lapin::Consumer>>,
     /// What ended it.
     error: Option<String>,
     health: Health,
@@ -61,21 +60,15 @@ impl Health {
 }
 
 impl Consumer {
-    async fn open(
-        session: &Session,
-        source: &Source,
-        health: &Health,
-        caution: Caution,
-    ) -> Result<Self, Error> {
+    async fn open(session: &Session, source: &Source, health: &Health) -> Result<Self, Error> {
         declare::declare(session, &source.plan).await?;
         let explain = |error| declare::explain(format!("queue `{}`", source.queue), &error);
         let channel = session.channel().await.map_err(explain)?;
-        let qos = channel.basic_qos(caution.prefetch(source), BasicQosOptions::default());
+        let qos = channel.basic_qos(source.prefetch, BasicQosOptions::default());
         session.step(qos).await.map_err(explain)?;
-        // Tags are a channel's own: a fixed one reads well on the broker's screens.
         let consuming = channel.basic_consume(
             short(&source.queue),
-            short(caution.tag()),
+            short(TAG),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
@@ -83,8 +76,6 @@ impl Consumer {
         Ok(Self {
             channel,
             stream,
-            caution,
-            rest: None,
             error: None,
             health: health.clone(),
         })
@@ -92,37 +83,12 @@ impl Consumer {
 
     /// The next delivery. `None` means that the consumer is lost: to an error, a deleted queue, or a cancel.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
-        let next = match self.take_over().await {
-            Ok(()) => self.take().await,
-            Err(error) => {
-                self.error = Some(error);
-                None
-            }
-        };
+        let next = self.stream.next().await;
+        let next = self.note(next);
         if next.is_none() {
             self.health.tell(State::Lost, Some(self.reason()));
         }
         next
-    }
-
-    /// The end of caution is another consumer.
-    async fn take_over(&mut self) -> Result<(), String> {
-        if let Some(next) = self.caution.ended().await {
-            self.rest = Some(std::mem::replace(&mut self.stream, next?.fuse()));
-        }
-        Ok(())
-    }
-
-    async fn take(&mut self) -> Option<Delivery> {
-        if let Some(rest) = &mut self.rest {
-            let next = rest.next().await;
-            if let Some(delivery) = self.note(next) {
-                return Some(delivery);
-            }
-            self.rest = None;
-        }
-        let next = self.stream.next().await;
-        self.note(next)
     }
 
     /// Why there are no more deliveries.
@@ -133,10 +99,7 @@ impl Consumer {
 
     fn note(&mut self, next: Option<Result<Delivery, lapin::Error>>) -> Option<Delivery> {
         match next? {
-            Ok(delivery) => {
-                self.caution.look(&self.channel, &delivery);
-                Some(delivery)
-            }
+            Ok(delivery) => Some(delivery),
             Err(error) => {
                 self.error = Some(error.to_string());
                 None
@@ -146,7 +109,8 @@ impl Consumer {
 
     /// The next delivery if one has arrived already.
     pub(crate) fn ready(&mut self) -> Option<Delivery> {
-        self.take().now_or_never().flatten()
+        let next = self.stream.next().now_or_never().flatten();
+        self.note(next)
     }
 
     /// Acknowledges `tag`, and with `multiple` all before it. Handed to lapin, not waited for: on a lost connection the broker
@@ -168,11 +132,9 @@ impl Consumer {
 
     /// Asks the broker for no more; what has arrived already can still be taken with `next` or `ready`.
     pub(crate) async fn cancel(&mut self) {
-        // What keeps it from taking over ends this consumer anyway.
-        let _ = self.take_over().await;
         let cancelling = self
             .channel
-            .basic_cancel(short(self.caution.tag()), BasicCancelOptions::default());
+            .basic_cancel(short(TAG), BasicCancelOptions::default());
         let _ = tokio::time::timeout(super::STEP, cancelling).await;
     }
 
@@ -226,11 +188,7 @@ impl Consumers {
         loop {
             let session = self.stop.run_until_cancelled(self.link.up()).await?.ok()?;
             // Only a process that has just started may be one after others that were lost.
-            let caution = match self.first {
-                Some(_) => Caution::of(&self.source),
-                None => Caution::Over,
-            };
-            match Consumer::open(&session, &self.source, &self.health, caution).await {
+            match Consumer::open(&session, &self.source, &self.health).await {
                 Ok(consumer) => {
                     self.opened();
                     return Some(consumer);

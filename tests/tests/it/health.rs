@@ -1,5 +1,6 @@
 //! What a bus says of itself: its connections and consumers, and each change of them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use lightbus::Bus;
@@ -152,18 +153,24 @@ async fn a_cut_and_an_alarm_are_told() -> anyhow::Result<()> {
     let mut changes = bus.health_changes();
     let (publish, consume) = (Part::Connection("publish"), Part::Connection("consume"));
     embedded.drop_connections();
-    let mut cut = Vec::new();
-    while cut.len() < 4 {
-        let change = changes.next().await.expect("a change");
-        cut.push((change.part, change.state));
-    }
+    let (mut before, mut later) = (VecDeque::new(), VecDeque::new());
     for part in [&publish, &consume] {
-        let states: Vec<_> = cut
-            .iter()
-            .filter(|(which, _)| which == part)
-            .map(|(_, state)| *state)
-            .collect();
+        let mut states = Vec::new();
+        while states.last() != Some(&State::Ready) {
+            // Attempts that fail tell their reasons, each a change of its own.
+            let change = before.pop_front();
+            let change = match change {
+                Some(change) => change,
+                None => changes.next().await.expect("a change"),
+            };
+            match change.part == *part {
+                true => states.push(change.state),
+                false => later.push_back(change),
+            }
+        }
+        states.dedup();
         assert_eq!(states, [State::Lost, State::Ready], "{part:?}");
+        before.append(&mut later);
     }
     // The broker tells only those that publish.
     let events = ApiEvents::new(&bus).happened();
