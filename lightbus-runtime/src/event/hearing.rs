@@ -76,19 +76,23 @@ impl Hearing {
     }
 
     pub(super) fn begin(self: &Arc<Self>, delivery: Delivery) -> Work {
-        let (interest, key) = (&self.options.interest, self.key_of(&delivery));
-        if interest.event_of(key).is_some() && !interest.matches(key) {
+        let by_key = self.by_key(&delivery);
+        if by_key.is_some_and(|(key, _)| !self.options.interest.matches(key)) {
             debug!(queue = self.queue, key = %delivery.routing_key, "skipped an event that an earlier version of this listener asked for");
             return Work::Settled(Outcome::Done);
         }
-        match self.read(&delivery) {
+        match self.read(&delivery, by_key.map(|(_, event)| event)) {
             Ok((name, format)) => self.attempt(name, format, delivery),
             Err(unreadable) => self.refuse(delivery, unreadable),
         }
     }
 
     /// Everything that is checked before the event is decoded.
-    fn read(&self, delivery: &Delivery) -> Result<(&'static str, Format), Unreadable> {
+    fn read(
+        &self,
+        delivery: &Delivery,
+        by_key: Option<&'static str>,
+    ) -> Result<(&'static str, Format), Unreadable> {
         let unreadable = |reason, detail| Unreadable { reason, detail };
         let properties = &delivery.properties;
         let kind = properties.kind().as_ref().map(ShortString::as_str);
@@ -107,7 +111,7 @@ impl Hearing {
             return Err(unreadable("size", detail));
         }
         let name = self
-            .name_of(delivery)
+            .name_of(delivery, by_key)
             .map_err(|error| unreadable("unknown", error.0))?;
         let content_type = properties.content_type().as_ref().map(ShortString::as_str);
         let format =
@@ -115,11 +119,14 @@ impl Hearing {
         Ok((name, format))
     }
 
-    fn name_of(&self, delivery: &Delivery) -> Result<&'static str, DecodeError> {
+    fn name_of(
+        &self,
+        delivery: &Delivery,
+        by_key: Option<&'static str>,
+    ) -> Result<&'static str, DecodeError> {
         let interest = &self.options.interest;
         // A message that was moved has another key, and may name its event in a header.
         let named = wire::header_text(&delivery.properties, wire::NAME);
-        let by_key = interest.event_of(self.key_of(delivery));
         by_key
             .filter(|name| named.is_none_or(|named| named == *name))
             .or_else(|| {
@@ -134,15 +141,15 @@ impl Hearing {
             })
     }
 
-    /// The routing key it was published with: its own; or, when it comes from the ladder or somebody moved it back from the dead letters, the one that was noted.
-    fn key_of<'a>(&self, delivery: &'a Delivery) -> &'a str {
+    /// The routing key it was published with, and the event that it names: its own key; or, when it comes from the ladder or somebody moved
+    /// it back from the dead letters, the one that was noted. `None` when neither names an event of these.
+    fn by_key<'a>(&self, delivery: &'a Delivery) -> Option<(&'a str, &'static str)> {
         let own = delivery.routing_key.as_str();
         let noted = wire::header_text(&delivery.properties, again::ORIGIN_KEY);
         std::iter::once(own)
             .chain(noted)
             .chain(wire::dead_letter_keys(&delivery.properties))
-            .find(|key| self.options.interest.event_of(key).is_some())
-            .unwrap_or(own)
+            .find_map(|key| Some((key, self.options.interest.event_of(key)?)))
     }
 
     fn attempt(self: &Arc<Self>, name: &'static str, format: Format, delivery: Delivery) -> Work {
