@@ -1,4 +1,4 @@
-#![doc = include_str!("../README.md")]
+#![doc = include_str!("../../README.md")]
 //!
 //! # Where things are
 //! [`Bus`] connects, serves and closes. [`Call`] and [`CallError`] are what a client's methods give. [`Subscription`] listens, [`EventPublisher`]
