@@ -2,6 +2,7 @@
 //!
 //! Each test has an API of its own name and apps of their own names, so that tests share a RabbitMQ without meeting.
 
+pub mod copies;
 pub mod faults;
 mod foreign;
 pub mod node;

@@ -4,39 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use lapin::BasicProperties;
 use lightbus::{
     Begun, Bus, Claim, Context, DedupStore, HandlerError, MemoryStore, Retry, StoreError,
     StoreFuture,
 };
+use lightbus_tests::copies::{duplicates, event, payload};
 use lightbus_tests::{TestBroker, eventually};
 use tokio::sync::{Notify, mpsc};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_millis(10);
-
-/// An event of our own making: the id is the test's.
-fn event(id: &str) -> BasicProperties {
-    let event = BasicProperties::default().with_type("lb1.ev".into());
-    match id {
-        "" => event,
-        id => event.with_message_id(id.into()),
-    }
-}
-
-/// `{"n": n}`
-fn payload(n: u8) -> Vec<u8> {
-    vec![0x81, 0xa1, b'n', n]
-}
-
-async fn duplicates(bus: &Bus, count: u64) -> anyhow::Result<()> {
-    eventually("the duplicates are counted", async || {
-        bus.counts().events_duplicate >= count
-    })
-    .await?;
-    assert_eq!(bus.counts().events_duplicate, count);
-    Ok(())
-}
 
 #[tokio::test]
 async fn the_same_id_is_handled_once_and_by_each_listener() -> anyhow::Result<()> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use lapin::BasicProperties;
 use lightbus::{
-    Begun, Bus, Claim, Context, DedupStore, HandlerError, Outbox, Retry, SqlDatabase, SqlStore,
+    Begun, Claim, Context, DedupStore, HandlerError, Outbox, Retry, SqlDatabase, SqlStore,
     StoreError, StoreFuture,
 };
+use lightbus_tests::copies::{duplicates, event, payload};
 use lightbus_tests::{TestBroker, eventually};
 use tokio::sync::mpsc;
 
@@ -17,28 +17,6 @@ use crate::databases::{Database, on_each_database};
 const SECOND: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_millis(10);
 
-/// An event of our own making: the id is the test's.
-fn event(id: &str) -> BasicProperties {
-    let event = BasicProperties::default().with_type("lb1.ev".into());
-    match id {
-        "" => event,
-        id => event.with_message_id(id.into()),
-    }
-}
-
-/// `{"n": n}`
-fn payload(n: u8) -> Vec<u8> {
-    vec![0x81, 0xa1, b'n', n]
-}
-
-async fn duplicates(bus: &Bus, count: u64) -> anyhow::Result<()> {
-    eventually("the duplicates are counted", async || {
-        bus.counts().events_duplicate >= count
-    })
-    .await?;
-    assert_eq!(bus.counts().events_duplicate, count);
-    Ok(())
-}
 #[tokio::test]
 async fn replicas_share_a_store() -> anyhow::Result<()> {
     on_each_database("replicas", async |database| match database {
