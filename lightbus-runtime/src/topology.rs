@@ -82,7 +82,7 @@ pub(crate) enum Order {
 const EXPIRES_MS: i64 = 60_000;
 const CALLS_MAX: i64 = 10_000;
 const UNROUTED_MAX: i64 = 1_000;
-const DELIVERY_LIMIT_ARGUMENT: &str = "x-delivery-limit";
+pub(crate) const DELIVERY_LIMIT_ARGUMENT: &str = "x-delivery-limit";
 const DELIVERY_LIMIT: i64 = 20;
 /// As good as none, for every version of RabbitMQ: version 3 refuses -1.
 const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::caution::Caution;
 use super::{Link, Session, declare};
 use crate::Error;
 use crate::health::{Monitor, Owner, Part, State};
@@ -23,9 +24,6 @@ use crate::wire::short;
 
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
-
-/// Tags are a channel's own: a fixed one reads well on the broker's screens.
-const TAG: &str = "lightbus";
 
 /// What to consume, and what has to exist first.
 #[derive(Clone, Debug)]
@@ -40,6 +38,9 @@ pub(crate) struct Consumer {
     channel: Channel,
     /// Fused: its end may be seen by one who looks for what is ready, and is the end for all.
     stream: Fuse<lapin::Consumer>,
+    caution: Caution,
+    /// The delivery that ended caution.
+    held: Option<Delivery>,
     /// What ended it.
     error: Option<String>,
     health: Health,
@@ -64,11 +65,12 @@ impl Consumer {
         declare::declare(session, &source.plan).await?;
         let explain = |error| declare::explain(format!("queue `{}`", source.queue), &error);
         let channel = session.channel().await.map_err(explain)?;
-        let qos = channel.basic_qos(source.prefetch, BasicQosOptions::default());
+        let caution = Caution::of(source);
+        let qos = channel.basic_qos(caution.prefetch(source), BasicQosOptions::default());
         session.step(qos).await.map_err(explain)?;
         let consuming = channel.basic_consume(
             short(&source.queue),
-            short(TAG),
+            short(caution.tag()),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
@@ -76,6 +78,8 @@ impl Consumer {
         Ok(Self {
             channel,
             stream,
+            caution,
+            held: None,
             error: None,
             health: health.clone(),
         })
@@ -83,34 +87,52 @@ impl Consumer {
 
     /// The next delivery. `None` means that the consumer is lost: to an error, a deleted queue, or a cancel.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
-        let next = self.stream.next().await;
-        let next = self.note(next);
+        let next = self.take().await;
         if next.is_none() {
             self.health.tell(State::Lost, Some(self.reason()));
         }
         next
     }
 
-    /// Why there are no more deliveries.
-    fn reason(&self) -> String {
-        let cancelled = || "the broker cancelled it: was the queue deleted?".to_owned();
-        self.error.clone().unwrap_or_else(cancelled)
+    /// The next delivery if one has arrived already.
+    pub(crate) fn ready(&mut self) -> Option<Delivery> {
+        self.take().now_or_never().flatten()
     }
 
-    fn note(&mut self, next: Option<Result<Delivery, lapin::Error>>) -> Option<Delivery> {
-        match next? {
-            Ok(delivery) => Some(delivery),
-            Err(error) => {
-                self.error = Some(error.to_string());
-                None
+    async fn take(&mut self) -> Option<Delivery> {
+        loop {
+            self.take_over().await?;
+            if let Some(held) = self.held.take() {
+                return Some(held);
+            }
+            let next = self.stream.next().await?;
+            let next = self.note(next)?;
+            if let Some(delivery) = self.caution.look(&self.channel, next) {
+                return Some(delivery);
             }
         }
     }
 
-    /// The next delivery if one has arrived already.
-    pub(crate) fn ready(&mut self) -> Option<Delivery> {
-        let next = self.stream.next().now_or_never().flatten();
-        self.note(next)
+    /// The end of caution is another consumer.
+    async fn take_over(&mut self) -> Option<()> {
+        if let Some(ended) = self.caution.ended().await {
+            let (usual, held) = self.note(ended)?;
+            self.stream = usual.fuse();
+            self.held = Some(held);
+        }
+        Some(())
+    }
+
+    fn note<T>(&mut self, result: Result<T, impl ToString>) -> Option<T> {
+        result
+            .map_err(|error| self.error = Some(error.to_string()))
+            .ok()
+    }
+
+    /// Why there are no more deliveries.
+    fn reason(&self) -> String {
+        let cancelled = || "the broker cancelled it: was the queue deleted?".to_owned();
+        self.error.clone().unwrap_or_else(cancelled)
     }
 
     /// Acknowledges `tag`, and with `multiple` all before it. Handed to lapin, not waited for: on a lost connection the broker
@@ -132,9 +154,12 @@ impl Consumer {
 
     /// Asks the broker for no more; what has arrived already can still be taken with `next` or `ready`.
     pub(crate) async fn cancel(&mut self) {
+        // What keeps it from taking over ends this consumer anyway.
+        let _ = self.take_over().await;
+        let tag = std::mem::replace(&mut self.caution, Caution::Over).tag();
         let cancelling = self
             .channel
-            .basic_cancel(short(TAG), BasicCancelOptions::default());
+            .basic_cancel(short(tag), BasicCancelOptions::default());
         let _ = tokio::time::timeout(super::STEP, cancelling).await;
     }
 
@@ -187,7 +212,6 @@ impl Consumers {
     pub(crate) async fn next(&mut self) -> Option<Consumer> {
         loop {
             let session = self.stop.run_until_cancelled(self.link.up()).await?.ok()?;
-            // Only a process that has just started may be one after others that were lost.
             match Consumer::open(&session, &self.source, &self.health).await {
                 Ok(consumer) => {
                     self.opened();

@@ -4,6 +4,7 @@
 //! (`publisher`, `consumer`, `declare`) works on the session that a link holds at the moment, and starts again on the next one.
 
 pub(crate) mod alone;
+mod caution;
 mod connector;
 pub(crate) mod consumer;
 pub(crate) mod declare;

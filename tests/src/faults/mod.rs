@@ -116,7 +116,7 @@ pub fn rows() -> Vec<Row> {
         row!(21, quick, "rolling restart", calls::rolling_restart),
         row!(22, quick, "caller reconnects", calls::reconnecting),
         row!(23, quick, "handler always fails", failing::always),
-        row!(23, slow, "handler aborts its app", failing::aborts),
+        row!(23, quick, "handler aborts its app", failing::aborts),
         row!(24, quick, "hostile messages", hostile::messages),
         row!(25, quick, "queue full", hostile::full_queue),
         row!(26, quick, "some calls unroutable", calls::unroutable_mix),
