@@ -29,7 +29,7 @@ pub(super) enum Caution {
     /// Such a one has come. It is held until the usual consumer has taken over: the cautious one may be sent only one message that is not
     /// settled, so nothing can reach it any more.
     Ending {
-        held: Delivery,
+        held: Box<Delivery>,
         usual: Boxed<Result<Consumer, String>>,
     },
     /// As many ahead as usual.
@@ -74,7 +74,7 @@ impl Caution {
                 let queue = std::mem::take(queue);
                 let usual = Box::pin(usual(channel.clone(), queue, *prefetch));
                 *self = Self::Ending {
-                    held: delivery,
+                    held: Box::new(delivery),
                     usual,
                 };
                 None
@@ -90,7 +90,7 @@ impl Caution {
         };
         let usual = usual.await;
         match std::mem::replace(self, Self::Over) {
-            Self::Ending { held, .. } => Some(usual.map(|usual| (usual, held))),
+            Self::Ending { held, .. } => Some(usual.map(|usual| (usual, *held))),
             _ => None,
         }
     }
