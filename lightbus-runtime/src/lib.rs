@@ -42,6 +42,7 @@ mod service;
 mod signal;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
+mod task;
 mod topology;
 mod wire;
 
@@ -63,6 +64,8 @@ pub use rpc::{Call, Serve, Serving};
 pub use service::Service;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{SqlDatabase, SqlStore};
+pub use task::{Enqueue, EnqueueError, Task, TaskHandle};
+pub use topology::Priority;
 
 /// What generated code stands on. Not for people: it may change in any release.
 #[doc(hidden)]
@@ -72,4 +75,5 @@ pub mod __private {
     pub use crate::event::{KeyWriter, Publisher};
     pub use crate::rpc::{CallSpec, Client};
     pub use crate::service::{HandlerFuture, Method, Reply, reply, reply_plain, run};
+    pub use crate::task::spec::{Backoff, Rate, TaskSpec};
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use lapin::{BasicProperties, Confirmation};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,7 +20,8 @@ use crate::wire;
 pub(crate) struct Message<'a> {
     pub(crate) exchange: &'a str,
     pub(crate) key: &'a str,
-    /// What the exchange needs. Asked for when it is not known to exist.
+    /// What has to exist before it is published: the exchange, or the queue that it is for. Declared by `plan` when it is not known to.
+    pub(crate) needs: &'a str,
     pub(crate) plan: &'a (dyn Fn() -> Plan + Sync),
     /// Asked for at each attempt: lapin takes them away.
     pub(crate) properties: &'a (dyn Fn() -> BasicProperties + Sync),
@@ -81,6 +83,22 @@ pub(crate) enum Refusal {
     Failed(Error),
 }
 
+/// Why a message is not known to be stored.
+#[derive(Debug)]
+pub(crate) enum Unsent {
+    /// The broker takes nothing, and nothing was sent.
+    Blocked,
+    /// Nothing was sent: why.
+    NotSent(String),
+    /// It was sent, and is stored or not.
+    Unconfirmed {
+        id: Uuid,
+        waited: Duration,
+        reason: String,
+    },
+    Refused(Refusal),
+}
+
 enum Attempt {
     NotSent,
     Lost(lapin::Error),
@@ -99,6 +117,72 @@ impl From<Unconfirmed> for Attempt {
 }
 
 impl Core {
+    /// Publishes within `timeout`, as one of the messages that may wait for their confirmation.
+    pub(crate) async fn publish(
+        &self,
+        message: &Message<'_>,
+        progress: &mut Progress,
+        timeout: Duration,
+    ) -> Result<(), Unsent> {
+        let deadline = Instant::now() + timeout;
+        let _room = self.room(message.payload.len(), deadline, timeout).await?;
+        match tokio::time::timeout_at(deadline, self.store(message, progress)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Refusal::Failed(error))) if progress.sent => {
+                progress.reason = Some(error.to_string());
+                Err(self.gave_up(progress, timeout))
+            }
+            Ok(Err(refusal)) => Err(Unsent::Refused(refusal)),
+            Err(_) => Err(self.gave_up(progress, timeout)),
+        }
+    }
+
+    /// A place among the messages that wait for their confirmation. There are only so many, and while the broker is blocked none gets free.
+    async fn room(
+        &self,
+        bytes: usize,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<SemaphorePermit<'_>, Unsent> {
+        if let Some(room) = self.budget.try_reserve(bytes) {
+            return Ok(room);
+        }
+        if self.io.publish.is_blocked() {
+            return Err(Unsent::Blocked);
+        }
+        let room = tokio::time::timeout_at(deadline, self.budget.reserve(bytes)).await;
+        room.ok()
+            .flatten()
+            .ok_or_else(|| match self.io.publish.is_blocked() {
+                true => Unsent::Blocked,
+                false => self.not_sent(timeout, "too many messages wait for their confirmation"),
+            })
+    }
+
+    /// What to say when there is no confirmation: nothing left this process, or nobody knows.
+    fn gave_up(&self, progress: &Progress, timeout: Duration) -> Unsent {
+        let link = &self.io.publish;
+        if !progress.sent && link.is_blocked() {
+            return Unsent::Blocked;
+        }
+        let known = link.trouble().map(str::to_owned);
+        let known = known.or_else(|| progress.reason.clone());
+        let reason = known.unwrap_or_else(|| "the broker is slow".to_owned());
+        match progress.sent {
+            false => self.not_sent(timeout, &reason),
+            true => Unsent::Unconfirmed {
+                id: progress.id,
+                waited: progress.elapsed(),
+                reason,
+            },
+        }
+    }
+
+    fn not_sent(&self, timeout: Duration, otherwise: &str) -> Unsent {
+        let why = self.io.publish.trouble().unwrap_or(otherwise);
+        Unsent::NotSent(format!("not within {} ms: {why}", timeout.as_millis()))
+    }
+
     /// Publishes until the message is stored or refused. The caller sets a deadline, or none.
     pub(crate) async fn store(
         &self,
@@ -133,7 +217,7 @@ impl Core {
         progress: &mut Progress,
     ) -> Result<Confirmation, Attempt> {
         let publisher = &self.confirmed;
-        if !publisher.is_ready(message.exchange) {
+        if !publisher.is_ready(message.needs) {
             if publisher.is_suspect(message.exchange) {
                 progress.alone = true;
                 return Err(Attempt::NotSent);
@@ -151,14 +235,14 @@ impl Core {
         progress: &mut Progress,
     ) -> Result<Confirmation, Attempt> {
         let publisher = &self.confirmed;
-        if !publisher.is_ready(message.exchange) {
+        if !publisher.is_ready(message.needs) {
             self.prepare(message, progress).await?;
         }
         let confirmed = self.alone.publish(message.outgoing(), &mut progress.sent);
         match confirmed.await {
             Ok(Confirmation::Ack(Some(_))) => {
                 // No queue is bound any more.
-                publisher.unlearn(message.exchange);
+                publisher.unlearn(message.needs);
                 pause().await;
                 Err(Attempt::NotSent)
             }
@@ -172,12 +256,13 @@ impl Core {
             }
             Err(Unconfirmed::Lost(error)) => match code(&error) {
                 Some(NOT_FOUND) => {
-                    publisher.unlearn(message.exchange);
+                    publisher.unlearn(message.needs);
                     Err(Attempt::Lost(error))
                 }
                 Some(code) if error.is_amqp_soft_error() => {
                     if code == ACCESS_REFUSED {
                         publisher.suspect(message.exchange);
+                        publisher.unlearn(message.needs);
                     }
                     Err(Attempt::Denied(error))
                 }
@@ -191,7 +276,7 @@ impl Core {
         let publisher = &self.confirmed;
         let opened = publisher.open().await;
         opened.map_err(|LinkClosed| Attempt::Failed(Error::Closed))?;
-        match publisher.ensure(message.exchange, message.plan).await {
+        match publisher.ensure(message.needs, message.plan).await {
             Ok(()) => Ok(()),
             Err(error @ (Error::Broker { .. } | Error::Closed))
                 if !self.life.stop.is_cancelled() =>

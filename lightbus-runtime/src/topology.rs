@@ -1,10 +1,13 @@
 //! Every exchange, queue and routing key of the bus: the only place where such a name is made.
 
 mod delay;
+mod task;
 
 use std::borrow::Cow;
 
 pub(crate) use delay::{LONGEST as LONGEST_DELAY, delayed, ladder_plan, out_plan, undelayed};
+pub use task::Priority;
+pub(crate) use task::{Lane, task_exchange, task_plan, task_queue};
 
 /// A value of a queue or exchange argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.exchanges.extend(other.exchanges);
         self.queues.extend(other.queues);
         self.bindings.extend(other.bindings);
@@ -375,29 +378,12 @@ pub(crate) fn dead_letters<'a>(app: &str, queue: &'a str) -> (String, &'a str) {
 /// A named listener: one durable queue for (app, listener), and its dead letters.
 pub(crate) fn listener_plan(app: &str, listener: &str, interest: &Interest, order: Order) -> Plan {
     let name = listener_queue(app, listener);
-    let mut queue = Queue {
-        name: name.clone(),
-        arguments: vec![
-            queue_type("quorum"),
-            (DELIVERY_LIMIT_ARGUMENT, Value::Number(DELIVERY_LIMIT)),
-            ("x-dead-letter-exchange", text(dead_exchange(app))),
-            ("x-dead-letter-routing-key", text(name.clone())),
-            ("x-dead-letter-strategy", text("at-least-once")),
-            // At-least-once dead-lettering needs it.
-            ("x-overflow", text("reject-publish")),
-        ],
-    };
-    if order == Order::Kept {
-        queue
-            .arguments
-            .push(("x-single-active-consumer", Value::Flag(true)));
-    }
     let mut plan = event_plan(interest.api);
     let (bindings, stale) = interest.bind(&name);
     // The dead letters' queue comes first: a queue that dead-letters to nowhere loses messages.
     plan.merge(dead_plan(app, &name));
     plan.exchanges.push(delay::out());
-    plan.queues.push(queue);
+    plan.queues.push(task::durable(app, &name, order));
     plan.bindings.push(delay::out_binding(&name));
     plan.bindings.extend(bindings);
     plan.stale = stale;

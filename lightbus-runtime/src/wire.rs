@@ -17,6 +17,7 @@ use crate::grammar::{is_instance, is_name};
 pub(crate) const REQUEST: &str = "lb1.req";
 pub(crate) const REPLY: &str = "lb1.rep";
 pub(crate) const EVENT: &str = "lb1.ev";
+pub(crate) const TASK: &str = "lb1.task";
 pub(crate) const CONTROL: &str = "lb1.ctl";
 
 pub(crate) const NAME: &str = "lb-name";
@@ -24,6 +25,10 @@ pub(crate) const DEADLINE: &str = "lb-deadline";
 pub(crate) const ATTEMPT: &str = "lb-attempt";
 pub(crate) const STATUS: &str = "lb-status";
 pub(crate) const ERROR: &str = "lb-err-msg";
+/// A task's key: while it waits or runs, no other one has it.
+pub(crate) const UNIQUE: &str = "lb-unique";
+/// For how long a task's result is kept, in milliseconds.
+pub(crate) const RESULT_TTL: &str = "lb-result-ttl";
 /// What an application adds itself.
 pub(crate) const META: &str = "lb-meta";
 
@@ -36,6 +41,19 @@ const TEXT_LIMIT: usize = 1024;
 
 const TRANSIENT: u8 = 1;
 const PERSISTENT: u8 = 2;
+
+/// What a task's message says of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TaskHeaders<'a> {
+    /// Its wire name.
+    pub(crate) name: &'a str,
+    /// Until when it may begin, in milliseconds since 1970.
+    pub(crate) begins_until: Option<i64>,
+    pub(crate) unique: Option<&'a str>,
+    pub(crate) result_ttl: Option<Duration>,
+    /// The application's.
+    pub(crate) own: &'a [(String, String)],
+}
 
 /// How a call ended, other than with the method's own value. No status header means it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +132,7 @@ pub(crate) struct Sender {
     request: BasicProperties,
     reply: BasicProperties,
     event: BasicProperties,
+    task: BasicProperties,
     control: BasicProperties,
 }
 
@@ -131,6 +150,9 @@ impl Sender {
             control: of(CONTROL, TRANSIENT).with_reply_to(address),
             reply: of(REPLY, TRANSIENT),
             event: of(EVENT, PERSISTENT)
+                .with_content_type(short(MSGPACK))
+                .with_app_id(short(app)),
+            task: of(TASK, PERSISTENT)
                 .with_content_type(short(MSGPACK))
                 .with_app_id(short(app)),
         }
@@ -182,9 +204,30 @@ impl Sender {
             .with_timestamp(u64::try_from(now_ms() / 1000).unwrap_or_default());
         with_headers(event, meta(headers))
     }
+
+    /// A task. The same id is the same task.
+    pub(crate) fn task(&self, id: &str, says: &TaskHeaders<'_>) -> BasicProperties {
+        let mut table = meta(says.own);
+        table.insert(short(NAME), text_value(says.name));
+        if let Some(until) = says.begins_until {
+            table.insert(short(DEADLINE), AMQPValue::LongLongInt(until));
+        }
+        if let Some(key) = says.unique {
+            table.insert(short(UNIQUE), text_value(key));
+        }
+        if let Some(ttl) = says.result_ttl {
+            let ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
+            table.insert(short(RESULT_TTL), AMQPValue::LongLongInt(ms));
+        }
+        self.task
+            .clone()
+            .with_message_id(short(id))
+            .with_timestamp(u64::try_from(now_ms() / 1000).unwrap_or_default())
+            .with_headers(table)
+    }
 }
 
-fn id_text(id: Uuid) -> ShortString {
+pub(crate) fn id_text(id: Uuid) -> ShortString {
     let mut buffer = Uuid::encode_buffer();
     short(id.hyphenated().encode_lower(&mut buffer))
 }

@@ -51,8 +51,8 @@ pub(crate) struct Publisher {
 #[derive(Clone, Debug)]
 struct Open {
     channel: Arc<Channel>,
-    /// Exchanges known to exist. Forgotten with the channel, which a missing one would close.
-    exchanges: Arc<Mutex<HashSet<String>>>,
+    /// Exchanges, and queues of tasks, known to exist. Forgotten with the channel, which a missing exchange would close.
+    known: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Publisher {
@@ -92,7 +92,7 @@ impl Publisher {
                 Ok(channel) => {
                     *self.current() = Some(Open {
                         channel: Arc::new(channel),
-                        exchanges: Arc::default(),
+                        known: Arc::default(),
                     });
                 }
                 // The connection is going down, and the link has not said so yet.
@@ -111,39 +111,41 @@ impl Publisher {
         Ok(channel)
     }
 
-    /// May a message go to the exchange at once? Else [`open`](Self::open) waits for a channel, and for an alarm to end.
-    pub(crate) fn is_ready(&self, exchange: &str) -> bool {
+    /// May a message that needs this go at once? Else [`open`](Self::open) waits for a channel, and for an alarm to end.
+    pub(crate) fn is_ready(&self, needed: &str) -> bool {
         let current = self.current();
         let known = current
             .as_ref()
-            .is_some_and(|open| lock(&open.exchanges).contains(exchange));
+            .is_some_and(|open| lock(&open.known).contains(needed));
         known && !self.link.is_blocked()
     }
 
-    /// Declares what a publish to `exchange` needs, once for each channel.
+    /// Declares what a publish needs, once for each channel.
     pub(crate) async fn ensure(
         &self,
-        exchange: &str,
+        needed: &str,
         plan: impl FnOnce() -> Plan,
     ) -> Result<(), Error> {
         let _one_at_a_time = self.opening.lock().await;
         let Some(open) = self.usable() else {
             return Err(Error::Closed);
         };
-        if lock(&open.exchanges).contains(exchange) {
+        if lock(&open.known).contains(needed) {
             return Ok(());
         }
         let plan = plan();
         self.declare(&plan).await?;
         let declared = plan.exchanges.into_iter().map(|exchange| exchange.name);
-        lock(&open.exchanges).extend(declared);
+        let mut known = lock(&open.known);
+        known.extend(declared);
+        known.insert(needed.to_owned());
         Ok(())
     }
 
-    /// The exchange, or what is bound to it, is not there any more: the next one who needs it declares it.
-    pub(crate) fn unlearn(&self, exchange: &str) {
+    /// What was needed, or what is bound to it, is not there any more: the next one who needs it declares it.
+    pub(crate) fn unlearn(&self, needed: &str) {
         if let Some(open) = &*self.current() {
-            lock(&open.exchanges).remove(exchange);
+            lock(&open.known).remove(needed);
         }
     }
 
@@ -173,13 +175,13 @@ impl Publisher {
         let Some(open) = self.usable() else {
             return Err(Error::Closed);
         };
-        if lock(&open.exchanges).contains(exchange) {
+        if lock(&open.known).contains(exchange) {
             return Ok(true);
         }
         let session = self.link.up().await.map_err(|LinkClosed| Error::Closed)?;
         let found = declare::exchange_exists(&session, exchange).await?;
         if found {
-            lock(&open.exchanges).insert(exchange.to_owned());
+            lock(&open.known).insert(exchange.to_owned());
         }
         Ok(found)
     }

@@ -253,6 +253,7 @@ impl Attempts {
         let properties = again::for_attempt(self.context.properties(), self.from(), attempt);
         let message = Message {
             exchange: &to.exchange,
+            needs: &to.exchange,
             key: &to.key,
             plan: &topology::ladder_plan,
             properties: &|| properties.clone(),
@@ -313,6 +314,7 @@ impl Attempts {
         let (exchange, key) = topology::dead_letters(&core.config.app, &hearing.queue);
         let message = Message {
             exchange: &exchange,
+            needs: &exchange,
             key,
             plan: &|| topology::dead_plan(&core.config.app, &hearing.queue),
             properties: &|| properties.clone(),

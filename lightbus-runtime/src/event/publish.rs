@@ -5,15 +5,12 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
-use tokio::time::Instant;
-
 use super::{Event, KeyWriter};
 use crate::bus::Bus;
 use crate::codec::{EncodeError, encode};
 use crate::config::LONGEST_WAIT;
 use crate::error::PublishError;
-use crate::publishing::{Message, Progress, Refusal};
+use crate::publishing::{Message, Progress, Refusal, Unsent};
 use crate::{topology, wire};
 
 /// The AMQP limit of a routing key.
@@ -125,103 +122,42 @@ impl Publish {
         self.check()?;
         let core = self.bus.core();
         let timeout = self.timeout.unwrap_or(core.config.publish_timeout);
-        let deadline = Instant::now() + timeout;
-        let payload = self.payload.as_deref().unwrap_or_default();
-        let _room = self.room(payload.len(), deadline, timeout).await?;
+        let exchange = topology::event_exchange(self.api);
         let mut progress = Progress::new();
-        let stored = self.store(payload, &mut progress);
-        match tokio::time::timeout_at(deadline, stored).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Refusal::Failed(error))) if progress.sent => {
-                progress.reason = Some(error.to_string());
-                Err(self.gave_up(&progress, timeout))
-            }
-            Ok(Err(refusal)) => Err(self.refused(refusal)),
-            Err(_) => Err(self.gave_up(&progress, timeout)),
-        }
-    }
-
-    async fn store(&self, payload: &[u8], progress: &mut Progress) -> Result<(), Refusal> {
-        let core = self.bus.core();
         let id = progress.id;
         let message = Message {
-            exchange: &topology::event_exchange(self.api),
+            exchange: &exchange,
+            needs: &exchange,
             key: &self.key,
             plan: &|| topology::event_plan(self.api),
             properties: &|| core.sender.event(id, &self.headers),
-            payload,
+            payload: self.payload.as_deref().unwrap_or_default(),
             must_route: false,
         };
-        core.store(&message, progress).await
+        let published = core.publish(&message, &mut progress, timeout);
+        published.await.map_err(|unsent| self.explain(unsent))
     }
 
-    /// A place among the messages that wait for their confirmation. There are only so many, and while the broker is blocked none gets free.
-    async fn room(
-        &self,
-        bytes: usize,
-        deadline: Instant,
-        timeout: Duration,
-    ) -> Result<SemaphorePermit<'_>, PublishError> {
-        let core = self.bus.core();
-        if let Some(room) = core.budget.try_reserve(bytes) {
-            return Ok(room);
-        }
-        if core.io.publish.is_blocked() {
-            return Err(self.blocked());
-        }
-        let room = tokio::time::timeout_at(deadline, core.budget.reserve(bytes)).await;
-        room.ok()
-            .flatten()
-            .ok_or_else(|| match core.io.publish.is_blocked() {
-                true => self.blocked(),
-                false => self.not_sent(timeout, "too many messages wait for their confirmation"),
-            })
-    }
-
-    fn refused(&self, refusal: Refusal) -> PublishError {
+    fn explain(&self, unsent: Unsent) -> PublishError {
         let event = self.event();
-        match refusal {
-            Refusal::Full => PublishError::Refused { event },
-            Refusal::Denied(reason) => PublishError::Denied { event, reason },
-            Refusal::Failed(error) => PublishError::Connection {
+        match unsent {
+            Unsent::Blocked => PublishError::Blocked { event },
+            Unsent::NotSent(reason) => PublishError::Connection { event, reason },
+            Unsent::Unconfirmed { id, waited, reason } => {
+                self.bus.core().counters.events_unconfirmed.add();
+                PublishError::Unconfirmed {
+                    event,
+                    message_id: id.to_string(),
+                    waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+                    reason,
+                }
+            }
+            Unsent::Refused(Refusal::Full) => PublishError::Refused { event },
+            Unsent::Refused(Refusal::Denied(reason)) => PublishError::Denied { event, reason },
+            Unsent::Refused(Refusal::Failed(error)) => PublishError::Connection {
                 event,
                 reason: error.to_string(),
             },
-        }
-    }
-
-    /// What to say when there is no confirmation: nothing left this process, or nobody knows.
-    fn gave_up(&self, progress: &Progress, timeout: Duration) -> PublishError {
-        let link = &self.bus.core().io.publish;
-        if !progress.sent && link.is_blocked() {
-            return self.blocked();
-        }
-        let known = link.trouble().map(str::to_owned);
-        let known = known.or_else(|| progress.reason.clone());
-        let reason = known.unwrap_or_else(|| "the broker is slow".to_owned());
-        if !progress.sent {
-            return self.not_sent(timeout, &reason);
-        }
-        self.bus.core().counters.events_unconfirmed.add();
-        PublishError::Unconfirmed {
-            event: self.event(),
-            message_id: progress.id.to_string(),
-            waited_ms: u64::try_from(progress.elapsed().as_millis()).unwrap_or(u64::MAX),
-            reason,
-        }
-    }
-
-    fn blocked(&self) -> PublishError {
-        PublishError::Blocked {
-            event: self.event(),
-        }
-    }
-
-    fn not_sent(&self, timeout: Duration, otherwise: &str) -> PublishError {
-        let why = self.bus.core().io.publish.trouble().unwrap_or(otherwise);
-        PublishError::Connection {
-            event: self.event(),
-            reason: format!("not within {} ms: {why}", timeout.as_millis()),
         }
     }
 }

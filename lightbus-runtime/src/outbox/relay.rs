@@ -234,8 +234,10 @@ impl<DB: SqlDatabase> Relaying<DB> {
             Err(reason) => return Fate::Never(reason),
         };
         let created = u64::try_from(row.created_ms / 1000).unwrap_or_default();
+        let exchange = topology::event_exchange(&row.api);
         let message = Message {
-            exchange: &topology::event_exchange(&row.api),
+            exchange: &exchange,
+            needs: &exchange,
             key: &row.routing_key,
             plan: &|| topology::event_plan(&row.api),
             properties: &|| self.core.sender.event(id, &headers).with_timestamp(created),

@@ -18,6 +18,8 @@ use crate::codec::{Arg, DecodeError, Payload};
 use crate::config::LONGEST_WAIT;
 use crate::error::CallError;
 use crate::event::{EventSet, Subscription};
+use crate::task::Task;
+use crate::task::spec::TaskSpec;
 use crate::wire::Status;
 
 /// What the macro knows of a method.
@@ -69,6 +71,24 @@ impl Client {
                 "this method returns no error of its own".to_owned(),
             ))
         })
+    }
+
+    /// A task that returns a `Result`.
+    pub fn task<T: DeserializeOwned, E: DeserializeOwned>(
+        &self,
+        spec: &'static TaskSpec,
+        args: &[(&'static str, &dyn Arg)],
+    ) -> Task<T, E> {
+        Task::new(&self.bus, spec, args)
+    }
+
+    /// A task that returns a plain value.
+    pub fn task_plain<T: DeserializeOwned>(
+        &self,
+        spec: &'static TaskSpec,
+        args: &[(&'static str, &dyn Arg)],
+    ) -> Task<T, Infallible> {
+        Task::new(&self.bus, spec, args)
     }
 
     /// A subscription to an event, or to all events of an API.

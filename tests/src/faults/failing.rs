@@ -187,7 +187,10 @@ fn check_fatal(outcome: &mut Outcome, runs: &Executions, letters: &[DeadLetter])
     let delivered = runs.of(FATAL);
     // A connection that goes down may be sent it once more, which counts, and which no handler sees.
     let limit = (15..=21).contains(&delivered);
-    outcome.check(limit, format!("{delivered} processes began it, not 15 to 21"));
+    outcome.check(
+        limit,
+        format!("{delivered} processes began it, not 15 to 21"),
+    );
     let more = letters.len().saturating_sub(1);
     outcome.check(more == 0, format!("{more} others died with it"));
     outcome.note(format!("dead after {delivered} processes"));

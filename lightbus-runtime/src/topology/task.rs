@@ -1,0 +1,166 @@
+//! Tasks: an exchange for each API, and a queue for each kind of work that is to be done apart from the others.
+//!
+//! Whoever enqueues declares the queue as well as whoever works on it: a task waits for its worker, also for the first one.
+
+use super::{
+    Binding, DELIVERY_LIMIT, DELIVERY_LIMIT_ARGUMENT, Exchange, Kind, Order, Plan, Queue, Value,
+    dead_exchange, dead_plan, delay, exchange, queue_type, text,
+};
+
+/// Tasks whose queue somebody deleted: kept.
+const UNROUTED: &str = "lb.sys.unrouted-task";
+
+/// What a task's queue is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// All of the API's tasks that name no queue.
+    Api,
+    /// All of its tasks that name this one.
+    Named(&'static str),
+    /// One task alone, with limits across all processes.
+    Limited(&'static str),
+}
+
+/// Which of a lane's queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// Begun when little else waits; never starved.
+    Low,
+    /// The usual one.
+    #[default]
+    Normal,
+    /// Begun before others, mostly.
+    High,
+}
+
+impl Priority {
+    pub(crate) const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Low => "+low",
+            Self::Normal => "",
+            Self::High => "+high",
+        }
+    }
+}
+
+pub(crate) fn task_exchange(api: &str) -> String {
+    format!("lb.task.{api}")
+}
+
+/// An API's name has dots of its own, so other signs part what follows it.
+pub(crate) fn task_queue(api: &str, lane: Lane, priority: Priority) -> String {
+    let suffix = priority.suffix();
+    match lane {
+        Lane::Api => format!("lb.task.{api}{suffix}"),
+        Lane::Named(queue) => format!("lb.task.{api}:{queue}{suffix}"),
+        Lane::Limited(task) => format!("lb.task.{api}~{task}"),
+    }
+}
+
+/// A task queue, its dead letters, and the ways to it.
+pub(crate) fn task_plan(api: &str, lane: Lane, priority: Priority) -> Plan {
+    let name = task_queue(api, lane, priority);
+    let tasks = Exchange {
+        arguments: vec![("alternate-exchange", text(UNROUTED))],
+        ..exchange(task_exchange(api), Kind::Direct)
+    };
+    let order = match lane {
+        Lane::Limited(_) => Order::Kept,
+        Lane::Api | Lane::Named(_) => Order::Free,
+    };
+    let mut plan = unrouted();
+    plan.exchanges.extend([tasks, delay::out()]);
+    // The dead letters' queue comes first: a queue that dead-letters to nowhere loses messages.
+    plan.merge(dead_plan(api, &name));
+    plan.queues.push(durable(api, &name, order));
+    plan.bindings.push(delay::out_binding(&name));
+    plan.bindings.push(Binding {
+        exchange: task_exchange(api),
+        key: name.clone(),
+        queue: name,
+    });
+    plan
+}
+
+/// A quorum queue of `owner`, with dead letters.
+pub(super) fn durable(owner: &str, name: &str, order: Order) -> Queue {
+    let mut arguments = vec![
+        queue_type("quorum"),
+        (DELIVERY_LIMIT_ARGUMENT, Value::Number(DELIVERY_LIMIT)),
+        ("x-dead-letter-exchange", text(dead_exchange(owner))),
+        ("x-dead-letter-routing-key", text(name.to_owned())),
+        ("x-dead-letter-strategy", text("at-least-once")),
+        // At-least-once dead-lettering needs it.
+        ("x-overflow", text("reject-publish")),
+    ];
+    if order == Order::Kept {
+        arguments.push(("x-single-active-consumer", Value::Flag(true)));
+    }
+    Queue {
+        name: name.to_owned(),
+        arguments,
+    }
+}
+
+fn unrouted() -> Plan {
+    Plan {
+        exchanges: vec![exchange(UNROUTED.to_owned(), Kind::Fanout)],
+        queues: vec![Queue {
+            name: UNROUTED.to_owned(),
+            arguments: vec![queue_type("quorum")],
+        }],
+        bindings: vec![Binding {
+            queue: UNROUTED.to_owned(),
+            exchange: UNROUTED.to_owned(),
+            key: String::new(),
+        }],
+        ..Plan::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_lanes_share_a_queue() {
+        let lanes = [Lane::Api, Lane::Named("slow"), Lane::Limited("slow")];
+        let mut names: Vec<String> = lanes
+            .iter()
+            .flat_map(|lane| Priority::ALL.map(|priority| task_queue("my.auth", *lane, priority)))
+            .collect();
+        names.dedup();
+        assert_eq!(
+            names,
+            [
+                "lb.task.my.auth+high",
+                "lb.task.my.auth",
+                "lb.task.my.auth+low",
+                "lb.task.my.auth:slow+high",
+                "lb.task.my.auth:slow",
+                "lb.task.my.auth:slow+low",
+                "lb.task.my.auth~slow",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_longest_key_on_the_ladder_is_within_the_limit_of_amqp() {
+        let lane = Lane::Named("queue_queue_queue_queue_queue_queue_queue_queue_queue_queue_queue");
+        let queue = task_queue(&"a".repeat(60), lane, Priority::High);
+        assert!(super::super::delayed(&queue, delay::LONGEST).key.len() <= 255);
+    }
+
+    #[test]
+    fn dead_letters_exist_before_the_queue_that_needs_them() {
+        let plan = task_plan("auth", Lane::Api, Priority::Normal);
+        let names: Vec<_> = plan
+            .queues
+            .iter()
+            .map(|queue| queue.name.as_str())
+            .collect();
+        assert_eq!(names, [UNROUTED, "lb.task.auth.dead", "lb.task.auth"]);
+    }
+}
