@@ -18,7 +18,7 @@ use crate::connection::publisher::{Mode, Publisher};
 use crate::connection::{IoThread, Life, Link, declare};
 use crate::counters::{Counters, Counts};
 use crate::dead_letters::DeadLetters;
-use crate::delivery::{AtStop, Worker};
+use crate::delivery::{AtStop, Gate, Worker};
 use crate::error::Error;
 use crate::grammar::check_name;
 use crate::health::{Health, HealthChanges};
@@ -252,6 +252,7 @@ impl Core {
             slots: Arc::new(Semaphore::new(concurrency.into())),
             grace: self.config.grace,
             at_stop,
+            gate: Gate::Open,
             tasks: self.life.tasks.clone(),
         }
     }

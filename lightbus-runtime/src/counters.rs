@@ -16,16 +16,24 @@ impl Counter {
     }
 }
 
+/// What became of messages that were tried until handled or dead.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) retried: Counter,
+    pub(crate) dead: Counter,
+    pub(crate) dropped: Counter,
+    pub(crate) duplicate: Counter,
+    pub(crate) put_off: Counter,
+    pub(crate) not_noted: Counter,
+}
+
 /// The counters of one bus.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) events_unconfirmed: Counter,
-    pub(crate) events_retried: Counter,
-    pub(crate) events_dead: Counter,
-    pub(crate) events_dropped: Counter,
-    pub(crate) events_duplicate: Counter,
-    pub(crate) events_put_off: Counter,
-    pub(crate) events_not_noted: Counter,
+    pub(crate) events: Tally,
+    pub(crate) tasks: Tally,
+    pub(crate) tasks_expired: Counter,
     pub(crate) outbox_repeated: Counter,
     pub(crate) outbox_refused: Counter,
     pub(crate) calls_refused: Counter,
@@ -59,6 +67,12 @@ pub struct Counts {
     pub events_put_off: u64,
     /// Events that were handled while the store could not note it: one that comes again is handled again.
     pub events_not_noted: u64,
+    /// Tasks that failed here and were put off for another attempt.
+    pub tasks_retried: u64,
+    /// Tasks that this process moved to the dead letters: no attempt was left, they could not be read, or they had expired.
+    pub tasks_dead: u64,
+    /// Of those, the ones that had waited for longer than they may.
+    pub tasks_expired: u64,
     /// Events of an outbox that could not be published, or were not confirmed in time: they stay, and are published again under the same id.
     pub outbox_repeated: u64,
     /// Events of an outbox that the broker, or a limit of this bus, refused for good: they stay in the outbox, with the reason.
@@ -95,12 +109,15 @@ impl Counters {
     pub(crate) fn read(&self) -> Counts {
         Counts {
             events_unconfirmed: self.events_unconfirmed.get(),
-            events_retried: self.events_retried.get(),
-            events_dead: self.events_dead.get(),
-            events_dropped: self.events_dropped.get(),
-            events_duplicate: self.events_duplicate.get(),
-            events_put_off: self.events_put_off.get(),
-            events_not_noted: self.events_not_noted.get(),
+            events_retried: self.events.retried.get(),
+            events_dead: self.events.dead.get(),
+            events_dropped: self.events.dropped.get(),
+            events_duplicate: self.events.duplicate.get(),
+            events_put_off: self.events.put_off.get(),
+            events_not_noted: self.events.not_noted.get(),
+            tasks_retried: self.tasks.retried.get(),
+            tasks_dead: self.tasks.dead.get(),
+            tasks_expired: self.tasks_expired.get(),
             outbox_repeated: self.outbox_repeated.get(),
             outbox_refused: self.outbox_refused.get(),
             calls_refused: self.calls_refused.get(),

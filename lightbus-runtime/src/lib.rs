@@ -13,6 +13,7 @@
 //! held across an `.await`. Every wait has a deadline, or ends with the bus.
 
 mod args;
+mod attempts;
 mod boxed;
 mod budget;
 mod bus;

@@ -1,25 +1,24 @@
 //! What a listener makes of a delivery: an event for its handler, or something to be refused.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use lapin::message::Delivery;
 use lapin::types::ShortString;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::attempts::{Attempts, Received};
-use super::listen::{Handled, Options, Reach};
+use super::listen::{Options, Reach};
 use super::pause::Pause;
+use crate::attempts::{Attempts, Handling, Job, Received, Unreadable};
 use crate::bus::Core;
 use crate::codec::{DecodeError, Format, Payload};
 use crate::context::{Context, Subject};
+use crate::counters::Tally;
 use crate::delivery::{Outcome, Work, catch_panic_now};
 use crate::idempotence::Deduplicate;
-use crate::retry::HandlerError;
+use crate::retry::Retry;
 use crate::topology::Order;
 use crate::wire::{self, again};
-
-pub(super) type Handling = Pin<Box<dyn Future<Output = Result<Handled, HandlerError>> + Send>>;
 
 /// A handler without its types.
 pub(crate) type Handle =
@@ -32,12 +31,6 @@ pub(super) struct Hearing {
     pub(super) pause: Pause,
     pub(super) deduplicate: Option<Deduplicate>,
     handle: Handle,
-}
-
-/// Why an event is dead without any attempt: a word for the dead letter, and the details.
-pub(super) struct Unreadable {
-    pub(super) reason: &'static str,
-    pub(super) detail: String,
 }
 
 impl Hearing {
@@ -61,11 +54,6 @@ impl Hearing {
 
     pub(super) fn is_broadcast(&self) -> bool {
         self.options.reach == Reach::Instance
-    }
-
-    /// Must a failed event stay where it is? A broadcast's copy is nobody else's business, and where order counts, none may overtake.
-    pub(super) fn stays_in_place(&self) -> bool {
-        self.is_broadcast() || self.options.order == Order::Kept
     }
 
     /// A broadcast's queue goes with its listener.
@@ -165,7 +153,7 @@ impl Hearing {
         name: &'static str,
         format: Format,
         delivery: Delivery,
-    ) -> Attempts {
+    ) -> Attempts<Self> {
         let subject = Subject {
             api: self.options.interest.api,
             name,
@@ -184,8 +172,56 @@ impl Hearing {
         Attempts::new(Arc::clone(self), format, received, context)
     }
 
-    /// Decodes the event and makes the handler's future.
-    pub(super) fn handling(
+    fn refuse(self: &Arc<Self>, delivery: Delivery, unreadable: Unreadable) -> Work {
+        let attempts = self.attempts("", Format::Msgpack, delivery);
+        self.bury(attempts, unreadable)
+    }
+
+    fn bury(&self, attempts: Attempts<Self>, unreadable: Unreadable) -> Work {
+        let properties = attempts.context().properties();
+        warn!(queue = self.queue, id = ?properties.message_id(), from = ?properties.app_id(), reason = unreadable.reason, detail = unreadable.detail,
+            "cannot read an event; a named listener's goes to the dead letters, a broadcast one's is dropped");
+        Work::Attached(Box::pin(attempts.unreadable(unreadable)))
+    }
+}
+
+impl Job for Hearing {
+    const WHAT: &'static str = "event";
+
+    fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    fn dead_letters(&self) -> Option<&str> {
+        (!self.is_broadcast()).then_some(&self.core.config.app)
+    }
+
+    fn retry(&self, _: &Context) -> &Retry {
+        &self.options.retry
+    }
+
+    fn deduplicate(&self) -> Option<&Deduplicate> {
+        self.deduplicate.as_ref()
+    }
+
+    /// A broadcast's copy is nobody else's business, and where order counts, none may overtake.
+    fn stays_in_place(&self) -> bool {
+        self.is_broadcast() || self.options.order == Order::Kept
+    }
+
+    fn rest(&self) -> CancellationToken {
+        self.pause.rest()
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.core.counters.events
+    }
+
+    fn handling(
         &self,
         data: &[u8],
         format: Format,
@@ -202,17 +238,5 @@ impl Hearing {
         decoded
             .map_err(|panic| unreadable(format!("decoding it panicked: {panic}")))?
             .map_err(|error| unreadable(error.0))
-    }
-
-    fn refuse(self: &Arc<Self>, delivery: Delivery, unreadable: Unreadable) -> Work {
-        let attempts = self.attempts("", Format::Msgpack, delivery);
-        self.bury(attempts, unreadable)
-    }
-
-    fn bury(&self, attempts: Attempts, unreadable: Unreadable) -> Work {
-        let properties = attempts.context().properties();
-        warn!(queue = self.queue, id = ?properties.message_id(), from = ?properties.app_id(), reason = unreadable.reason, detail = unreadable.detail,
-            "cannot read an event; a named listener's goes to the dead letters, a broadcast one's is dropped");
-        Work::Attached(Box::pin(attempts.unreadable(unreadable)))
     }
 }

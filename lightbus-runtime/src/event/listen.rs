@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hearing::{Handle, Hearing};
 use super::pause::Pause;
+use crate::attempts::Handled;
 use crate::boxed::Boxed;
 use crate::bus::{Bus, Core, ListenerName};
 use crate::connection::consumer::{Consumers, Source};
@@ -20,14 +21,6 @@ use crate::topology::{self, Interest, Order};
 pub trait HandlerResult {
     #[doc(hidden)]
     fn into_result(self) -> Result<Handled, HandlerError>;
-}
-
-/// A handler's success, as opposed to an event that is left for later.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handled {
-    Done,
-    Kept,
 }
 
 impl HandlerResult for () {

@@ -1,10 +1,8 @@
 //! Events: what they are, how they are published, and how they are heard.
 
-mod attempts;
 mod hearing;
 mod key;
 mod listen;
-mod once;
 mod pause;
 mod publish;
 mod stream;

@@ -12,7 +12,8 @@ use tracing::warn;
 
 use super::EventSet;
 use super::hearing::Handle;
-use super::listen::{Handled, Listener};
+use super::listen::Listener;
+use crate::attempts::Handled;
 use crate::context::Context;
 use crate::retry::HandlerError;
 

@@ -9,7 +9,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::bus::Core;
 use crate::connection::consumer::{Consumers, Source};
-use crate::delivery::{AtStop, Work, Worker};
+use crate::delivery::{AtStop, Work, Gate, Worker};
 use crate::error::Error;
 
 /// To take leave of the queue.
@@ -46,6 +46,7 @@ pub(super) fn read(
 ) -> Starting {
     core.own_queue(&source.queue);
     let worker = Worker {
+        gate: Gate::Open,
         slots: Arc::new(Semaphore::new(1)),
         grace: CLOSE_GRACE,
         at_stop: AtStop::Handle,

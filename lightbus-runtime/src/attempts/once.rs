@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tracing::{debug, error};
 
-use super::attempts::{Attempted, Attempts, Failed, HandlerEnd};
-use super::listen::Handled;
+use super::{Attempted, Attempts, Failed, Handled, HandlerEnd, Job};
 use crate::idempotence::{Begun, Claim, Deduplicate, StoreError};
 use crate::retry::HandlerError;
 
@@ -17,7 +16,7 @@ const WAIT_IN_PLACE: Duration = Duration::from_millis(500);
 /// The other one's lease may be long, and its handler soon done.
 const LONGEST_PUT_OFF: Duration = Duration::from_secs(5);
 
-impl Attempts {
+impl<J: Job> Attempts<J> {
     pub(super) async fn once(
         &self,
         layer: &Deduplicate,
@@ -27,7 +26,7 @@ impl Attempts {
         let left = match self.begin(layer, claim).await {
             Ok(Begun::New) => return self.handle(layer, claim, handler).await,
             Ok(Begun::Done) => {
-                self.hearing.core.counters.events_duplicate.add();
+                self.job.tally().duplicate.add();
                 debug!(?claim, "this message is handled already");
                 return Attempted::Handled(Handled::Done);
             }
@@ -42,7 +41,7 @@ impl Attempts {
         let (mut wait, mut waited) = (FIRST_WAIT, Duration::ZERO);
         loop {
             let begun = layer.begin(claim).await?;
-            let enough = waited >= WAIT_IN_PLACE && !self.hearing.stays_in_place();
+            let enough = waited >= WAIT_IN_PLACE && !self.job.stays_in_place();
             if !matches!(begun, Begun::Running { .. }) || enough || !self.wait(wait).await {
                 return Ok(begun);
             }
@@ -61,7 +60,7 @@ impl Attempts {
         if !matches!(end, Ok(Ok(Handled::Done))) {
             layer.release(claim).await;
         } else if let Err(error) = layer.done(claim).await {
-            self.hearing.core.counters.events_not_noted.add();
+            self.job.tally().not_noted.add();
             error!(
                 ?claim, %error,
                 "an event is handled, and cannot be noted so; should it come again, it will be handled again"

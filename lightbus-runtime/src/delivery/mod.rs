@@ -1,5 +1,9 @@
 //! Takes deliveries from a consumer, runs handlers, and settles messages: acknowledged in multiples, in whatever order handlers finish.
 
+mod gate;
+mod pace;
+mod turns;
+
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -10,12 +14,17 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use lapin::message::Delivery;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use gate::Gate;
+pub(crate) use pace::Pace;
+pub(crate) use turns::shares;
+
 use crate::connection::consumer::Consumer;
+use gate::Held;
 
 /// After at most so many deliveries in a row the settled ones are acknowledged, and other tasks get a turn.
 const BATCH: usize = 64;
@@ -65,6 +74,8 @@ pub(crate) struct Worker {
     /// How long they may go on after a stop.
     pub(crate) grace: Duration,
     pub(crate) at_stop: AtStop,
+    /// What else has to be waited for, besides a slot.
+    pub(crate) gate: Gate,
     /// Where handlers finish whose consumer was lost under them.
     pub(crate) tasks: TaskTracker,
 }
@@ -79,6 +90,8 @@ impl Worker {
     ) {
         let mut unsettled = Unsettled::default();
         let mut handlers = Handlers::default();
+        let mut held: Option<Held> = None;
+        let gated = self.gate.is_closed();
         loop {
             let mut next = tokio::select! {
                 biased;
@@ -87,9 +100,14 @@ impl Worker {
                     unsettled.settle(finished);
                     None
                 }
-                () = self.slot(), if !self.has_slot() => None,
-                delivery = consumer.next(), if self.has_slot() => match delivery {
-                    Some(delivery) => Some(delivery),
+                () = self.slot(), if !gated && !self.has_slot() => None,
+                slot = self.passage(), if held.is_some() => held.take().map(|held| (held.delivery, slot)),
+                delivery = consumer.next(), if held.is_none() && (gated || self.has_slot()) => match delivery {
+                    Some(delivery) if gated => {
+                        held = Some(self.gate.hold(delivery));
+                        None
+                    }
+                    Some(delivery) => Some((delivery, None)),
                     None => {
                         consumer.close().await;
                         return self.let_finish(handlers);
@@ -97,11 +115,11 @@ impl Worker {
                 },
             };
             let mut begun = 0;
-            while let Some(delivery) = next.take() {
-                self.begin(&mut handlers, &mut unsettled, delivery, &mut start);
+            while let Some((delivery, slot)) = next.take() {
+                self.begin(&mut handlers, &mut unsettled, delivery, slot, &mut start);
                 begun += 1;
-                if begun < BATCH && self.has_slot() {
-                    next = consumer.ready();
+                if begun < BATCH && !gated && self.has_slot() {
+                    next = consumer.ready().map(|delivery| (delivery, None));
                 }
             }
             while let Some(finished) = handlers.try_finished() {
@@ -113,7 +131,8 @@ impl Worker {
                 tokio::task::yield_now().await;
             }
         }
-        self.drain(consumer, unsettled, handlers, start).await;
+        let held = held.map(|held| held.delivery);
+        self.drain(consumer, held, unsettled, handlers, start).await;
     }
 
     fn has_slot(&self) -> bool {
@@ -134,15 +153,29 @@ impl Worker {
         drop(self.slots.acquire().await);
     }
 
+    /// A slot, and the gate's leave.
+    async fn passage(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            self.slot().await;
+            self.gate.opens().await;
+            if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+                self.gate.begun();
+                return Some(slot);
+            }
+        }
+    }
+
     fn begin(
         &self,
         handlers: &mut Handlers,
         unsettled: &mut Unsettled,
         delivery: Delivery,
+        slot: Option<OwnedSemaphorePermit>,
         start: &mut impl FnMut(Delivery) -> Work,
     ) {
         let tag = delivery.delivery_tag;
-        handlers.begin(unsettled, tag, start(delivery), &self.slots);
+        let slot = || slot.or_else(|| Arc::clone(&self.slots).try_acquire_owned().ok());
+        handlers.begin(unsettled, tag, start(delivery), slot);
     }
 
     /// The broker will deliver their messages again, or never did expect an answer: what has begun is still finished.
@@ -157,6 +190,7 @@ impl Worker {
     async fn drain(
         &self,
         mut consumer: Consumer,
+        mut held: Option<Delivery>,
         mut unsettled: Unsettled,
         mut handlers: Handlers,
         mut start: impl FnMut(Delivery) -> Work,
@@ -168,9 +202,9 @@ impl Worker {
             }
             loop {
                 while self.begins_at_stop(stopped)
-                    && let Some(delivery) = consumer.ready()
+                    && let Some(delivery) = held.take().or_else(|| consumer.ready())
                 {
-                    self.begin(&mut handlers, &mut unsettled, delivery, &mut start);
+                    self.begin(&mut handlers, &mut unsettled, delivery, None, &mut start);
                 }
                 unsettled.flush(&consumer);
                 match handlers.finished().await {
@@ -202,7 +236,13 @@ impl Handlers {
         self.tasks.len()
     }
 
-    fn begin(&mut self, unsettled: &mut Unsettled, tag: u64, work: Work, slots: &Arc<Semaphore>) {
+    fn begin(
+        &mut self,
+        unsettled: &mut Unsettled,
+        tag: u64,
+        work: Work,
+        slot: impl FnOnce() -> Option<OwnedSemaphorePermit>,
+    ) {
         let (handling, attached) = match work {
             Work::Settled(outcome) => return unsettled.push(tag, Some(outcome)),
             Work::Detached(handling) => {
@@ -218,7 +258,7 @@ impl Handlers {
             Ok(outcome) if attached => unsettled.settle(Finished(Some((tag, outcome)))),
             Ok(_) => {}
             Err(unfinished) => {
-                let slot = Arc::clone(slots).try_acquire_owned();
+                let slot = slot();
                 self.tasks.spawn(async move {
                     let outcome = unfinished.await;
                     drop(slot);

@@ -1,4 +1,7 @@
-//! One event in a listener's hands: handled, tried again, or dead.
+//! One message in a handler's hands: handled, tried again, or dead.
+
+mod job;
+mod once;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +10,9 @@ use lapin::Acker;
 use lapin::types::ShortString;
 use tracing::{debug, error, warn};
 
-use super::hearing::{Handling, Hearing, Unreadable};
-use super::listen::Handled;
+pub use job::Handled;
+pub(crate) use job::{Handling, Job, Unreadable};
+
 use crate::codec::Format;
 use crate::context::Context;
 use crate::delivery::{Outcome, catch_panic};
@@ -24,22 +28,22 @@ const IN_PLACE: Duration = Duration::from_millis(500);
 const IN_PLACE_LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// What is needed of a delivery to publish it once more.
-pub(super) struct Received {
-    pub(super) exchange: ShortString,
-    pub(super) key: ShortString,
-    pub(super) data: Vec<u8>,
-    pub(super) acker: Acker,
+pub(crate) struct Received {
+    pub(crate) exchange: ShortString,
+    pub(crate) key: ShortString,
+    pub(crate) data: Vec<u8>,
+    pub(crate) acker: Acker,
 }
 
-pub(super) struct Attempts {
-    pub(super) hearing: Arc<Hearing>,
+pub(crate) struct Attempts<J> {
+    job: Arc<J>,
     format: Format,
     received: Received,
     context: Context,
 }
 
 /// How an attempt went.
-pub(super) enum Attempted {
+pub(crate) enum Attempted {
     Handled(Handled),
     Failed(Failed),
     /// Not made: another process is handling the same message.
@@ -47,7 +51,7 @@ pub(super) enum Attempted {
 }
 
 /// What comes of a handler, with its panic caught.
-pub(super) type HandlerEnd = Result<Result<Handled, HandlerError>, String>;
+pub(crate) type HandlerEnd = Result<Result<Handled, HandlerError>, String>;
 
 impl From<HandlerEnd> for Attempted {
     fn from(end: HandlerEnd) -> Self {
@@ -60,7 +64,7 @@ impl From<HandlerEnd> for Attempted {
 }
 
 /// An attempt that failed.
-pub(super) struct Failed {
+pub(crate) struct Failed {
     reason: &'static str,
     wish: Wish,
     /// The error, and its causes.
@@ -106,35 +110,35 @@ enum Next {
     Never,
 }
 
-impl Attempts {
-    pub(super) fn new(
-        hearing: Arc<Hearing>,
+impl<J: Job> Attempts<J> {
+    pub(crate) fn new(
+        job: Arc<J>,
         format: Format,
         received: Received,
         context: Context,
     ) -> Self {
         Self {
-            hearing,
+            job,
             format,
             received,
             context,
         }
     }
 
-    pub(super) fn context(&self) -> &Context {
+    pub(crate) fn context(&self) -> &Context {
         &self.context
     }
 
     /// The handler's future, for the next attempt.
-    pub(super) fn handling(&self) -> Result<Handling, Unreadable> {
-        self.hearing
+    pub(crate) fn handling(&self) -> Result<Handling, Unreadable> {
+        self.job
             .handling(&self.received.data, self.format, &self.context)
     }
 
-    pub(super) async fn run(mut self, mut handling: Handling) -> Outcome {
+    pub(crate) async fn run(mut self, mut handling: Handling) -> Outcome {
         loop {
             let handler = catch_panic(self.context.clone().scope(handling));
-            let attempted = match (&self.hearing.deduplicate, self.context.claim()) {
+            let attempted = match (self.job.deduplicate(), self.context.claim()) {
                 // In a box: the others need not carry its state.
                 (Some(layer), Some(claim)) => Box::pin(self.once(layer, claim, handler)).await,
                 _ => Attempted::from(handler.await),
@@ -147,7 +151,7 @@ impl Attempts {
             };
             if self.received.acker.poisoned() {
                 // The consumer was lost meanwhile, and the broker delivers the event again: two copies of it would go on.
-                debug!(queue = self.hearing.queue, context = ?self.context, error = failed.text(), "a listener failed, and the event comes again by itself");
+                debug!(queue = self.job.queue(), context = ?self.context, error = failed.text(), "a handler failed, and the message comes again by itself");
                 return Outcome::Kept;
             }
             match self.next(&failed) {
@@ -168,34 +172,34 @@ impl Attempts {
         }
     }
 
-    pub(super) async fn unreadable(self, unreadable: Unreadable) -> Outcome {
+    pub(crate) async fn unreadable(self, unreadable: Unreadable) -> Outcome {
         self.die(Failed::unreadable(unreadable)).await
     }
 
     fn next(&self, failed: &Failed) -> Next {
         let made = self.context.attempt().saturating_add(1);
-        let policy = self.hearing.options.retry.delay(made, chance());
+        let policy = self.job.retry(&self.context).delay(made, chance());
         let delay = match (failed.wish, policy) {
             (Wish::Permanent, _) | (_, None) => return Next::Never,
             (Wish::After(delay), Some(_)) => delay,
             (Wish::Policy, Some(delay)) => delay,
         };
-        match self.hearing.stays_in_place() || delay < IN_PLACE {
+        match self.job.stays_in_place() || delay < IN_PLACE {
             true => Next::Here(delay.min(IN_PLACE_LONGEST)),
             false => Next::Later(delay),
         }
     }
 
     /// False when the listener is stopped or paused meanwhile.
-    pub(super) async fn wait(&self, delay: Duration) -> bool {
+    pub(crate) async fn wait(&self, delay: Duration) -> bool {
         let waited = tokio::time::sleep(delay);
-        let rest = self.hearing.pause.rest();
+        let rest = self.job.rest();
         rest.run_until_cancelled(waited).await.is_some()
     }
 
     /// The listener ends, or pauses, between two attempts. Where order counts, the event has to stay where it is.
     async fn give_back(self, failed: Failed) -> Outcome {
-        match self.hearing.stays_in_place() {
+        match self.job.stays_in_place() {
             true => Outcome::Kept,
             false => self.later(Duration::ZERO, failed).await,
         }
@@ -208,7 +212,7 @@ impl Attempts {
         let made = self.context.attempt().saturating_add(1);
         match self.delayed(delay, made).await {
             Ok(()) => {
-                self.hearing.core.counters.events_retried.add();
+                self.job.tally().retried.add();
                 Outcome::Done
             }
             Err(refusal) => self.not_delayed(refusal, failed).await,
@@ -217,14 +221,14 @@ impl Attempts {
 
     /// Another process is at it. Not an attempt: the copy has the same number.
     async fn put_off(self, delay: Duration) -> Outcome {
-        if self.hearing.stays_in_place() || self.received.acker.poisoned() {
+        if self.job.stays_in_place() || self.received.acker.poisoned() {
             return Outcome::Kept;
         }
         let delay = on_ladder(delay);
-        debug!(queue = self.hearing.queue, context = ?self.context, ?delay, "another process is handling this event; it is put off");
+        debug!(queue = self.job.queue(), context = ?self.context, ?delay, "another process is handling this message; it is put off");
         match self.delayed(delay, self.context.attempt()).await {
             Ok(()) => {
-                self.hearing.core.counters.events_put_off.add();
+                self.job.tally().put_off.add();
                 Outcome::Done
             }
             Err(refusal) => {
@@ -236,12 +240,12 @@ impl Attempts {
 
     async fn not_delayed(self, refusal: Refusal, failed: Failed) -> Outcome {
         match refusal {
-            Refusal::Failed(error) if self.hearing.core.life.stop.is_cancelled() => {
-                debug!(%error, "the bus is closed; the event goes back to its queue");
+            Refusal::Failed(error) if self.job.core().life.stop.is_cancelled() => {
+                debug!(%error, "the bus is closed; the message goes back to its queue");
                 Outcome::Kept
             }
             refusal => {
-                error!(queue = self.hearing.queue, context = ?self.context, ?refusal, "an event cannot be put off");
+                error!(queue = self.job.queue(), context = ?self.context, ?refusal, "a message cannot be put off");
                 self.die(failed).await
             }
         }
@@ -249,7 +253,7 @@ impl Attempts {
 
     /// Stores a copy on the ladder, for attempt number `attempt`.
     async fn delayed(&self, delay: Duration, attempt: u32) -> Result<(), Refusal> {
-        let to = topology::delayed(&self.hearing.queue, delay);
+        let to = topology::delayed(self.job.queue(), delay);
         let properties = again::for_attempt(self.context.properties(), self.from(), attempt);
         let message = Message {
             exchange: &to.exchange,
@@ -261,32 +265,35 @@ impl Attempts {
             // A level of the ladder may be deleted under it, to be rid of what is put off.
             must_route: true,
         };
-        let core = &self.hearing.core;
+        let core = self.job.core();
         core.store(&message, &mut Progress::new()).await
     }
 
     /// No attempt is left.
     async fn die(self, failed: Failed) -> Outcome {
-        let (hearing, context) = (&self.hearing, &self.context);
-        let (queue, counters) = (&hearing.queue, &hearing.core.counters);
+        let (job, context) = (&self.job, &self.context);
         error!(
-            queue,
+            what = J::WHAT,
+            queue = job.queue(),
             ?context,
             reason = failed.reason,
             error = failed.text(),
             attempts = context.attempt() + 1,
-            "an event is dead; a named listener's goes to the dead letters, a broadcast one's is dropped"
+            "a message is dead; it goes to the dead letters, or, a broadcast listener's, is dropped"
         );
-        if hearing.is_broadcast() {
-            counters.events_dropped.add();
+        let Some(owner) = job.dead_letters() else {
+            job.tally().dropped.add();
             return Outcome::Failed;
+        };
+        if let Some(last) = job.died(context, failed.reason, &failed.errors) {
+            last.await;
         }
         let outcome = match self.is_whole() {
-            true => self.bury(&failed).await,
+            true => self.bury(owner, &failed).await,
             false => Outcome::Failed,
         };
         if outcome != Outcome::Kept {
-            counters.events_dead.add();
+            job.tally().dead.add();
         }
         outcome
     }
@@ -296,27 +303,27 @@ impl Attempts {
     fn is_whole(&self) -> bool {
         let properties = self.context.properties();
         !wire::is_unreadable(properties)
-            && self.received.data.len() <= self.hearing.core.config.payload_limit
+            && self.received.data.len() <= self.job.core().config.payload_limit
             && wire::headers_size(properties) <= wire::HEADERS_LIMIT
     }
 
     /// Writes the dead letter, with what is known about its end.
-    async fn bury(&self, failed: &Failed) -> Outcome {
-        let (hearing, context, core) = (&self.hearing, &self.context, &self.hearing.core);
+    async fn bury(&self, owner: &str, failed: &Failed) -> Outcome {
+        let (context, core, queue) = (&self.context, self.job.core(), self.job.queue());
         let death = Death {
             reason: failed.reason,
             errors: &failed.errors,
             attempts: context.attempt().saturating_add(1),
-            queue: &hearing.queue,
+            queue,
             host: &core.host,
         };
         let properties = again::for_the_dead(context.properties(), self.from(), &death);
-        let (exchange, key) = topology::dead_letters(&core.config.app, &hearing.queue);
+        let (exchange, key) = topology::dead_letters(owner, queue);
         let message = Message {
             exchange: &exchange,
-            needs: &exchange,
+            needs: &topology::dead_queue(queue),
             key,
-            plan: &|| topology::dead_plan(&core.config.app, &hearing.queue),
+            plan: &|| topology::dead_plan(owner, queue),
             properties: &|| properties.clone(),
             payload: &self.received.data,
             // To delete this queue is a quick way to be rid of what is in it.
@@ -327,7 +334,8 @@ impl Attempts {
             Err(Refusal::Failed(_)) if core.life.stop.is_cancelled() => Outcome::Kept,
             Err(refusal) => {
                 warn!(
-                    queue = hearing.queue,
+                    what = J::WHAT,
+                    queue,
                     ?context,
                     ?refusal,
                     "cannot write the dead letter; leaving that to the broker, without the reason"
@@ -345,9 +353,9 @@ impl Attempts {
     }
 
     fn log_retry(&self, delay: Duration, failed: &Failed) {
-        warn!(queue = self.hearing.queue, context = ?self.context, reason = failed.reason, error = failed.text(),
-            attempt = self.context.attempt() + 1, of = self.hearing.options.retry.most_attempts(), ?delay,
-            "a listener failed; the event will be tried again");
+        warn!(what = J::WHAT, queue = self.job.queue(), context = ?self.context, reason = failed.reason, error = failed.text(),
+            attempt = self.context.attempt() + 1, of = self.job.retry(&self.context).most_attempts(), ?delay,
+            "a handler failed; the message will be tried again");
     }
 }
 

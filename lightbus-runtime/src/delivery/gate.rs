@@ -1,0 +1,57 @@
+//! What a delivery waits for besides a slot: its queue's turn, or its time.
+
+use lapin::message::Delivery;
+
+use super::pace::Pace;
+use super::turns::{Share, Waiting};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Gate {
+    /// Nothing.
+    Open,
+    /// Its queue's turn, among those that share the slots.
+    Shared(Share),
+    /// Its time.
+    Paced(Pace),
+}
+
+/// A delivery before the gate.
+pub(super) struct Held {
+    pub(super) delivery: Delivery,
+    _waiting: Option<Waiting>,
+}
+
+impl Gate {
+    pub(super) fn is_closed(&self) -> bool {
+        !matches!(self, Self::Open)
+    }
+
+    pub(super) fn hold(&self, delivery: Delivery) -> Held {
+        let waiting = match self {
+            Self::Shared(share) => Some(share.wait()),
+            Self::Open | Self::Paced(_) => None,
+        };
+        Held {
+            delivery,
+            _waiting: waiting,
+        }
+    }
+
+    /// Waits until the held delivery may begin.
+    pub(super) async fn opens(&self) {
+        match self {
+            Self::Open => {}
+            Self::Shared(share) => share.turn().await,
+            Self::Paced(pace) => pace.wait().await,
+        }
+    }
+
+    /// It has begun.
+    pub(super) fn begun(&self) {
+        match self {
+            Self::Open => {}
+            Self::Shared(share) => share.begun(),
+            Self::Paced(pace) => pace.begun(),
+        }
+    }
+}
