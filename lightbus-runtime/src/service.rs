@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::args::{ArgError, Args};
 use crate::codec::{EncodeError, encode};
+use crate::task::spec::TaskSpec;
 
 /// The dispatcher that `#[lightbus::api]` generates for a trait, as `AuthApiServer<T>`. Give it to [`Bus::serve`](crate::Bus::serve).
 pub trait Service: Send + Sync + 'static {
@@ -30,6 +31,8 @@ pub struct Method<T> {
     pub idempotent: bool,
     /// Is the method's future dropped when the caller has given up?
     pub cancel: bool,
+    /// What makes it a task; `None` for a call.
+    pub task: Option<&'static TaskSpec>,
     /// Decodes the arguments, runs the method, encodes the answer.
     pub call: fn(Arc<T>, Args) -> Result<HandlerFuture, ArgError>,
 }

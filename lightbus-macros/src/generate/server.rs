@@ -119,6 +119,7 @@ fn row(cx: &Context<'_>, method: &Method) -> TokenStream {
             name: #name,
             idempotent: #idempotent,
             cancel: #cancel,
+            task: ::core::option::Option::None,
             call: |__api, #args_name| {
                 #(let #decoded = #args;)*
                 #krate::__private::Ok(#krate::__private::run(async move { #reply }))

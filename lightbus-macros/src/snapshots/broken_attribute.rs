@@ -98,6 +98,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
             name: "check",
             idempotent: false,
             cancel: false,
+            task: ::core::option::Option::None,
             call: |__api, _| {
                 ::lightbus::__private::Ok(
                     ::lightbus::__private::run(async move {

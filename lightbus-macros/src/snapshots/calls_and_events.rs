@@ -179,6 +179,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
             name: "check_password",
             idempotent: false,
             cancel: false,
+            task: ::core::option::Option::None,
             call: |__api, __args| {
                 let __0 = __args.get("username")?;
                 let __1 = __args.get("password")?;

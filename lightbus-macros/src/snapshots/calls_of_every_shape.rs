@@ -219,6 +219,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
             name: "nothing",
             idempotent: false,
             cancel: false,
+            task: ::core::option::Option::None,
             call: |__api, _| {
                 ::lightbus::__private::Ok(
                     ::lightbus::__private::run(async move {
@@ -233,6 +234,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
             name: "plain",
             idempotent: false,
             cancel: false,
+            task: ::core::option::Option::None,
             call: |__api, __args| {
                 let __0 = __args.bytes("bytes")?;
                 let __1 = __args.get("number")?;
@@ -249,6 +251,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
             name: "renamed",
             idempotent: true,
             cancel: false,
+            task: ::core::option::Option::None,
             call: |__api, __args| {
                 let __0 = __args.get("type")?;
                 ::lightbus::__private::Ok(
@@ -264,6 +267,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
             name: "report",
             idempotent: false,
             cancel: true,
+            task: ::core::option::Option::None,
             call: |__api, _| {
                 ::lightbus::__private::Ok(
                     ::lightbus::__private::run(async move {
@@ -278,6 +282,7 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
             name: "provided",
             idempotent: false,
             cancel: false,
+            task: ::core::option::Option::None,
             call: |__api, __args| {
                 let __0 = __args.get("number")?;
                 ::lightbus::__private::Ok(

@@ -191,6 +191,7 @@ impl<T: AuthApi> crate::bus::Service for AuthApiServer<T> {
             name: "check",
             idempotent: false,
             cancel: false,
+            task: ::core::option::Option::None,
             call: |__api, __args| {
                 let __0 = __args.bytes("token")?;
                 crate::bus::__private::Ok(
