@@ -27,6 +27,10 @@ use proc_macro::TokenStream;
 ///     /// Does `password` belong to `username`?
 ///     async fn check_password(&self, username: String, password: String) -> Result<bool, AuthError>;
 ///
+///     /// Rebuilds the avatar's thumbnails in the background.
+///     #[task(retries = 5)]
+///     async fn resize_avatar(&self, user_id: u64) -> Result<(), AuthError>;
+///
 ///     /// A user finished signing up.
 ///     #[event]
 ///     fn user_registered(username: String, email: String);
@@ -37,7 +41,7 @@ use proc_macro::TokenStream;
 /// (`"my_company.auth"`); `crate`, the path of lightbus where it goes by another name.
 ///
 /// What it makes of `AuthApi`: the trait itself, which the provider implements with plain `async fn`s;
-/// `AuthApiClient`, with a method for each call and a subscription for each event;
+/// `AuthApiClient`, with a method for each call and each task, and a subscription for each event;
 /// `AuthApiServer`, which serves an implementation; `AuthApiEvents`, which publishes;
 /// `AuthApiEvent`, an enum of all its events; and one struct for each event, here `UserRegistered`.
 #[proc_macro_attribute]
@@ -65,6 +69,30 @@ pub fn event(_attr: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn rpc(_attr: TokenStream, item: TokenStream) -> TokenStream {
     expand::misplaced("rpc", item.into()).into_tokens().into()
+}
+
+/// Marks a task inside a `#[lightbus::api]` trait, work done in the background from a durable queue:
+/// `#[task(retries = 5)] async fn resize_avatar(&self, user_id: u64) -> Result<(), AuthError>;`.
+///
+/// The provider implements it like a call. The client's method gives a `Task`, of which nothing is sent before `.enqueue().await`.
+///
+/// Its keys:
+/// - `retries = 5`, how many attempts may follow the first one, 0 to 1000;
+/// - `backoff`, how long to wait between them: `"2s"`, doubled after each, `"10s fixed"`, or `"1s, 10s, 1m"`, one after another;
+/// - `timeout = "30s"`, how long one attempt may take;
+/// - `expires = "1h"`, how long after it is due it may still begin;
+/// - `result_ttl = "1h"`, how long its result is kept: without it, there is none to ask for;
+/// - `unique`: while one waits or runs, there is no second one with the same arguments;
+/// - `queue = "slow"`, a queue beside the API's, which tasks of that key share, so that they hold up no other;
+/// - `rate = "10/s"`, how many may begin in a second (`/s`), a minute (`/m`) or an hour (`/h`), across all workers;
+/// - `concurrency = 3`, how many may run at the same time, across all workers, 1 to 1000;
+/// - `name`, the task's name on the bus if it is not the function's.
+///
+/// A time is a whole number and `ms`, `s`, `m`, `h` or `d`, up to `"365d"`. A task with `rate` or `concurrency` has a queue of its own,
+/// so `queue` has no place beside them.
+#[proc_macro_attribute]
+pub fn task(_attr: TokenStream, item: TokenStream) -> TokenStream {
+    expand::misplaced("task", item.into()).into_tokens().into()
 }
 
 /// Marks an argument of an event by which listeners may filter at the broker: `#[key] part: String`.

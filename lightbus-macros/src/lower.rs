@@ -1,4 +1,4 @@
-//! From syntax to the model: attributes are read and taken away, calls and events told apart.
+//! From syntax to the model: attributes are read and taken away; calls, tasks and events told apart.
 //!
 //! Nothing is judged here but the attributes themselves; the rules are in [`crate::validate`].
 
@@ -12,7 +12,8 @@ use syn::{
 
 use crate::diagnostics::Diagnostics;
 use crate::model::{
-    Api, ApiOptions, Arg, ArgKind, Event, EventOptions, Method, Output, RpcOptions, Verdict,
+    Api, ApiOptions, Arg, ArgKind, Event, EventOptions, Kind, Method, Output, RpcOptions,
+    TaskOptions, Verdict,
 };
 use crate::parse;
 
@@ -67,16 +68,35 @@ fn without_visibility(item: TraitItem, diagnostics: &mut Diagnostics) -> TraitIt
 /// The attributes of a function that are lightbus' own.
 #[derive(Default)]
 struct Roles {
-    event: Option<EventOptions>,
     rpc: Option<RpcOptions>,
+    task: Option<TaskOptions>,
+    event: Option<EventOptions>,
+}
+
+/// What the attributes make of a function.
+enum Role {
+    Method(Kind),
+    Event(EventOptions),
+}
+
+impl Roles {
+    /// Of several, which are reported, the one that looks like the function: what has `self` is no event.
+    fn role(self, sig: &Signature) -> Role {
+        let marked = self.task.is_some() || self.rpc.is_some();
+        match (self.event, self.task, self.rpc) {
+            (Some(options), ..) if !(marked && sig.receiver().is_some()) => Role::Event(options),
+            (_, Some(options), _) => Role::Method(Kind::Task(options)),
+            (_, None, options) => Role::Method(Kind::Call(options.unwrap_or_default())),
+        }
+    }
 }
 
 fn function_of(api: &mut Api, function: TraitItemFn, diagnostics: &mut Diagnostics) {
     let (own, attrs) = split(function.attrs, &["event", "rpc", "task", "key"]);
-    let roles = roles(&own, diagnostics);
+    let role = roles(&own, diagnostics).role(&function.sig);
     let args = args(&function.sig, diagnostics);
-    if let Some(options) = roles.event {
-        api.events.push(Event {
+    match role {
+        Role::Event(options) => api.events.push(Event {
             options,
             attrs,
             sig: function.sig,
@@ -84,55 +104,61 @@ fn function_of(api: &mut Api, function: TraitItemFn, diagnostics: &mut Diagnosti
             body: function.default,
             verdict: Verdict::Sound,
             has_accessor: true,
-        });
-    } else {
-        let output = output(&function.sig.output);
-        let options = roles.rpc.unwrap_or_default();
-        api.methods.push(Method {
-            options,
+        }),
+        Role::Method(kind) => api.methods.push(Method {
+            kind,
             attrs,
+            output: output(&function.sig.output),
             sig: function.sig,
             args,
-            output,
             body: function.default,
             verdict: Verdict::Sound,
             in_client: true,
-        });
+        }),
     }
 }
 
 fn roles(own: &[Attribute], diagnostics: &mut Diagnostics) -> Roles {
     let mut roles = Roles::default();
+    let mut seen: Vec<String> = Vec::new();
     for attr in own {
         let name = last_segment(attr);
-        if name == "event" && roles.event.is_none() {
-            roles.event = Some(parse::event_options(attr, diagnostics));
-            if roles.rpc.is_some() {
-                diagnostics.on(
-                    attr,
-                    "a function is a call or an event: keep `#[rpc]` or `#[event]`, not both",
-                );
-            }
-        } else if name == "rpc" && roles.rpc.is_none() {
-            roles.rpc = Some(parse::rpc_options(attr, diagnostics));
-            if roles.event.is_some() {
-                diagnostics.on(
-                    attr,
-                    "a function is a call or an event: keep `#[rpc]` or `#[event]`, not both",
-                );
-            }
-        } else if name == "task" {
-            diagnostics.on(attr, "tasks are not yet available: they come in a later version; until then write a call, or an event that the worker listens to");
-        } else if name == "key" {
+        if name == "key" {
             diagnostics.on(attr, "`#[key]` goes on an argument of an event: `#[event] fn stock_changed(#[key] part: String);`");
-        } else {
+        } else if seen.contains(&name) {
             diagnostics.on(
                 attr,
                 format_args!("`#[{name}]` is specified more than once"),
             );
+        } else {
+            if let Some(first) = seen.first() {
+                two_roles(first, &name, attr, diagnostics);
+            }
+            match name.as_str() {
+                "event" => roles.event = Some(parse::event_options(attr, diagnostics)),
+                "task" => roles.task = Some(parse::task_options(attr, diagnostics)),
+                _ => roles.rpc = Some(parse::rpc_options(attr, diagnostics)),
+            }
+            seen.push(name);
         }
     }
     roles
+}
+
+fn two_roles(first: &str, second: &str, attr: &Attribute, diagnostics: &mut Diagnostics) {
+    let all = [("rpc", "a call"), ("task", "a task"), ("event", "an event")];
+    let both: Vec<_> = all
+        .iter()
+        .filter(|(name, _)| [first, second].contains(name))
+        .collect();
+    if let [(one, one_is), (other, other_is)] = both[..] {
+        diagnostics.on(
+            attr,
+            format_args!(
+                "a function is {one_is} or {other_is}: keep `#[{one}]` or `#[{other}]`, not both"
+            ),
+        );
+    }
 }
 
 fn args(sig: &Signature, diagnostics: &mut Diagnostics) -> Vec<Arg> {

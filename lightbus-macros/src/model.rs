@@ -33,6 +33,50 @@ pub(crate) struct RpcOptions {
     pub(crate) cancel: bool,
 }
 
+/// The words of `#[task(…)]`. Times are in milliseconds.
+#[derive(Default)]
+pub(crate) struct TaskOptions {
+    pub(crate) name: Option<Spanned<String>>,
+    pub(crate) queue: Option<Spanned<String>>,
+    pub(crate) retries: Option<u32>,
+    pub(crate) backoff: Option<Backoff>,
+    pub(crate) timeout_ms: Option<u64>,
+    pub(crate) expires_ms: Option<u64>,
+    pub(crate) result_ttl_ms: Option<u64>,
+    pub(crate) unique: bool,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) concurrency: Option<u16>,
+}
+
+impl TaskOptions {
+    /// The word for which no other task may be in its queue, if there is one.
+    pub(crate) fn limit(&self) -> Option<&'static str> {
+        match (&self.rate, self.concurrency) {
+            (Some(_), _) => Some("rate"),
+            (None, Some(_)) => Some("concurrency"),
+            (None, None) => None,
+        }
+    }
+}
+
+/// How long to wait between attempts, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Backoff {
+    /// `"2s"`: doubled after each attempt.
+    Exponential(u64),
+    /// `"10s fixed"`
+    Fixed(u64),
+    /// `"1s, 10s, 1m"`
+    List(Vec<u64>),
+}
+
+/// `"10/s"`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(crate) count: u32,
+    pub(crate) per_ms: u64,
+}
+
 /// The words of `#[event(…)]`.
 #[derive(Default)]
 pub(crate) struct EventOptions {
@@ -73,6 +117,18 @@ impl Api {
             .filter(|method| method.verdict != Verdict::Repeated)
     }
 
+    /// Those of them that are calls.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Method> {
+        self.trait_methods()
+            .filter(|method| matches!(method.kind, Kind::Call(_)))
+    }
+
+    /// Those of them that are tasks.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = &Method> {
+        self.trait_methods()
+            .filter(|method| matches!(method.kind, Kind::Task(_)))
+    }
+
     /// Events that get a payload struct: all but those that repeat another's.
     pub(crate) fn payloads(&self) -> impl Iterator<Item = &Event> {
         self.events
@@ -101,10 +157,44 @@ pub(crate) enum Verdict {
     Repeated,
 }
 
-/// A call: `async fn check_password(&self, …) -> …`.
+/// What a method is, and the words of its attribute.
+pub(crate) enum Kind {
+    /// The caller waits for the answer.
+    Call(RpcOptions),
+    /// Done in the background, from a queue.
+    Task(TaskOptions),
+}
+
+impl Kind {
+    /// What messages call it.
+    pub(crate) fn noun(&self) -> &'static str {
+        match self {
+            Self::Call(_) => "call",
+            Self::Task(_) => "task",
+        }
+    }
+
+    /// The attribute that sets its options.
+    pub(crate) fn attribute(&self) -> &'static str {
+        match self {
+            Self::Call(_) => "rpc",
+            Self::Task(_) => "task",
+        }
+    }
+
+    /// Its name on the bus, where the attribute gives one.
+    pub(crate) fn name(&self) -> Option<&Spanned<String>> {
+        match self {
+            Self::Call(options) => options.name.as_ref(),
+            Self::Task(options) => options.name.as_ref(),
+        }
+    }
+}
+
+/// A call, `async fn check_password(&self, …) -> …`, or a task: a call with `#[task]` above it.
 pub(crate) struct Method {
-    pub(crate) options: RpcOptions,
-    /// What is written above it, without `#[rpc]`.
+    pub(crate) kind: Kind,
+    /// What is written above it, without `#[rpc]` or `#[task]`.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) sig: Signature,
     pub(crate) args: Vec<Arg>,
@@ -162,7 +252,7 @@ pub(crate) enum ArgKind {
     Value,
 }
 
-/// What a call returns.
+/// What a call or task returns.
 pub(crate) enum Output {
     /// Nothing.
     Unit,

@@ -43,9 +43,9 @@ impl Names {
     }
 }
 
-/// A call's name on the wire.
+/// The name on the wire of a call or task.
 pub(crate) fn method(method: &Method) -> String {
-    on_wire(method.options.name.as_ref(), &method.sig.ident)
+    on_wire(method.kind.name(), &method.sig.ident)
 }
 
 /// An event's name on the wire.

@@ -1,11 +1,16 @@
-//! The words inside `#[lightbus::api(…)]`, `#[rpc(…)]` and `#[event(…)]`.
+//! The words inside `#[lightbus::api(…)]`, `#[rpc(…)]`, `#[task(…)]` and `#[event(…)]`.
 //!
-//! One grammar for all: keys with a string behind `=`, or alone. A list is cut at its commas before it is
+//! One grammar for all: keys with a string or a whole number behind `=`, or alone. A list is cut at its commas before it is
 //! read, so that a slip in one entry hides no other.
+
+mod duration;
+mod task;
+
+pub(crate) use task::task_options;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, Lit, LitStr, Meta, Path, parse_quote};
+use syn::{Attribute, Lit, LitInt, LitStr, Meta, Path, parse_quote};
 
 use crate::diagnostics::Diagnostics;
 use crate::model::{ApiOptions, EventOptions, RpcOptions, Spanned};
@@ -15,19 +20,27 @@ struct Key {
     name: &'static str,
     /// How it is written, for messages.
     usage: &'static str,
-    takes_value: bool,
+    takes: Takes,
+}
+
+/// What stands behind a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Text,
+    Number,
 }
 
 const API_KEYS: &[Key] = &[
     Key {
         name: "name",
         usage: "`name = \"auth\"`",
-        takes_value: true,
+        takes: Takes::Text,
     },
     Key {
         name: "crate",
         usage: "`crate = \"path::of::lightbus\"`",
-        takes_value: true,
+        takes: Takes::Text,
     },
 ];
 
@@ -35,22 +48,22 @@ const RPC_KEYS: &[Key] = &[
     Key {
         name: "timeout",
         usage: "`timeout = \"2s\"`",
-        takes_value: true,
+        takes: Takes::Text,
     },
     Key {
         name: "idempotent",
         usage: "`idempotent`",
-        takes_value: false,
+        takes: Takes::Nothing,
     },
     Key {
         name: "cancel",
         usage: "`cancel`",
-        takes_value: false,
+        takes: Takes::Nothing,
     },
     Key {
         name: "name",
         usage: "`name = \"name_on_the_bus\"`",
-        takes_value: true,
+        takes: Takes::Text,
     },
 ];
 
@@ -58,27 +71,45 @@ const EVENT_KEYS: &[Key] = &[
     Key {
         name: "name",
         usage: "`name = \"name_on_the_bus\"`",
-        takes_value: true,
+        takes: Takes::Text,
     },
     Key {
         name: "payload",
         usage: "`payload = \"StructName\"`",
-        takes_value: true,
+        takes: Takes::Text,
     },
 ];
 
-/// `key`, or `key = "value"`, as written.
+/// `key`, `key = "value"` or `key = 5`, as written; without a value where that is wrong.
 struct Entry {
     key: Ident,
-    value: Option<LitStr>,
+    value: Option<Lit>,
 }
 
 impl Entry {
+    fn literal(&self) -> Option<&LitStr> {
+        match &self.value {
+            Some(Lit::Str(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn number(&self) -> Option<&LitInt> {
+        match &self.value {
+            Some(Lit::Int(number)) => Some(number),
+            _ => None,
+        }
+    }
+
     fn text(&self) -> Option<Spanned<String>> {
-        self.value.as_ref().map(|value| Spanned {
+        self.literal().map(|value| Spanned {
             value: value.value(),
             span: value.span(),
         })
+    }
+
+    fn duration(&self, range: &duration::Range, diagnostics: &mut Diagnostics) -> Option<u64> {
+        duration::read(self.literal()?, range, diagnostics)
     }
 }
 
@@ -94,8 +125,7 @@ pub(crate) fn api_options(tokens: TokenStream, diagnostics: &mut Diagnostics) ->
             named = true;
             options.name = entry.text();
         } else if let Some(path) = entry
-            .value
-            .as_ref()
+            .literal()
             .and_then(|value| crate_path(value, diagnostics))
         {
             options.krate = path;
@@ -123,10 +153,7 @@ pub(crate) fn rpc_options(attr: &Attribute, diagnostics: &mut Diagnostics) -> Rp
     let mut options = RpcOptions::default();
     for entry in attribute_entries("rpc", attr, RPC_KEYS, diagnostics) {
         if entry.key == "timeout" {
-            options.timeout_ms = entry
-                .value
-                .as_ref()
-                .and_then(|value| timeout(value, diagnostics));
+            options.timeout_ms = entry.duration(&duration::OF_CALLS, diagnostics);
         } else if entry.key == "idempotent" {
             options.idempotent = true;
         } else if entry.key == "cancel" {
@@ -218,17 +245,17 @@ fn entry(
         refuse(ident.clone().into(), &format!("unknown key `{ident}`"));
         return None;
     };
-    let value = if key.takes_value {
-        text(&ident, key, &mut tokens, diagnostics)
-    } else {
+    let value = if key.takes == Takes::Nothing {
         None
+    } else {
+        value(&ident, key, &mut tokens, diagnostics)
     };
     let rest: TokenStream = tokens.collect();
     if !rest.is_empty() {
-        let expected = if key.takes_value {
-            "expected a comma"
-        } else {
+        let expected = if key.takes == Takes::Nothing {
             "this key takes no value"
+        } else {
+            "expected a comma"
         };
         diagnostics.on(
             rest,
@@ -238,21 +265,26 @@ fn entry(
     Some(Entry { key: ident, value })
 }
 
-/// The string behind a key. Of a wrong one everything up to the comma is taken, so that it is one mistake.
-fn text(
+/// The literal behind a key. Of a wrong one everything up to the comma is taken, so that it is one mistake.
+fn value(
     ident: &Ident,
     key: &Key,
     tokens: &mut impl Iterator<Item = TokenTree>,
     diagnostics: &mut Diagnostics,
-) -> Option<LitStr> {
+) -> Option<Lit> {
     let equals = tokens.next();
     let value = tokens.next();
-    if let Some(Lit::Str(text)) = value
+    let literal = value
         .as_ref()
-        .and_then(|value| syn::parse2(value.to_token_stream()).ok())
-    {
-        return Some(text);
-    }
+        .and_then(|value| syn::parse2(value.to_token_stream()).ok());
+    let expected = match (key.takes, literal) {
+        (Takes::Text, Some(text @ Lit::Str(_))) => return Some(text),
+        (Takes::Number, Some(Lit::Int(number))) if number.suffix().is_empty() => {
+            return Some(Lit::Int(number));
+        }
+        (Takes::Number, _) => "a whole number, without quotes",
+        _ => "a string",
+    };
     let rest = value.into_iter().chain(tokens).collect::<TokenStream>();
     let wrong = match equals {
         Some(_) if !rest.is_empty() => rest,
@@ -260,7 +292,7 @@ fn text(
     };
     diagnostics.on(
         wrong,
-        format_args!("expected a string: the key is written {}", key.usage),
+        format_args!("expected {expected}: the key is written {}", key.usage),
     );
     None
 }
@@ -282,73 +314,4 @@ fn usage(keys: &[Key]) -> String {
         .map(|key| key.usage)
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-/// The longest time a caller may be made to wait by default.
-const TIMEOUT_MAX_MS: u64 = 24 * 60 * 60 * 1000;
-
-fn timeout(value: &LitStr, diagnostics: &mut Diagnostics) -> Option<u64> {
-    match milliseconds(&value.value()) {
-        Ok(ms) => Some(ms),
-        Err(reason) => {
-            diagnostics.on(value, format_args!("{reason}: a timeout is a whole number and a unit, `ms`, `s`, `m` or `h`, like `\"2s\"`, up to `\"24h\"`"));
-            None
-        }
-    }
-}
-
-/// `"2s"` → 2000.
-fn milliseconds(text: &str) -> Result<u64, &'static str> {
-    let digits = text
-        .find(|letter: char| !letter.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        "h" => 60 * 60 * 1000,
-        "" => return Err("the unit is missing"),
-        _ => return Err("not a duration"),
-    };
-    if number.is_empty() {
-        return Err("the number is missing");
-    }
-    match number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-    {
-        Some(0) => Err("with no time at all no call can succeed"),
-        Some(ms) if ms <= TIMEOUT_MAX_MS => Ok(ms),
-        _ => Err("longer than a day"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::milliseconds;
-
-    #[test]
-    fn durations() {
-        assert_eq!(milliseconds("2s"), Ok(2000));
-        assert_eq!(milliseconds("150ms"), Ok(150));
-        assert_eq!(milliseconds("5m"), Ok(300_000));
-        assert_eq!(milliseconds("24h"), Ok(86_400_000));
-        for wrong in [
-            "",
-            "s",
-            "2",
-            "0s",
-            "2 s",
-            "-1s",
-            "1.5s",
-            "2d",
-            "25h",
-            "99999999999999999999s",
-            "2sec",
-        ] {
-            assert!(milliseconds(wrong).is_err(), "{wrong} was taken");
-        }
-    }
 }

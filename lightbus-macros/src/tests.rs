@@ -8,6 +8,7 @@ mod names;
 mod paths;
 mod rules;
 mod snapshots;
+mod tasks;
 
 use proc_macro2::TokenStream;
 use quote::quote;

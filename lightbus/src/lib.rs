@@ -2,7 +2,7 @@
 //!
 //! # Where things are
 //! [`Bus`] connects, serves and closes. [`Call`] and [`CallError`] are what a client's methods give. [`Subscription`] listens, [`EventPublisher`]
-//! publishes. [`Context`] tells a handler about its message. [`Retry`] says what becomes of an event
+//! publishes. [`Task`] puts work on a queue, for a provider to do in the background. [`Context`] tells a handler about its message. [`Retry`] says what becomes of an event
 //! that fails, [`DeadLetters`] what became of it. [`DedupStore`] keeps a listener from handling a message twice. [`health`] tells how a bus is. [`api`] documents the macro.
 //!
 //! # Features
@@ -16,12 +16,13 @@
 #[path = "private.rs"]
 pub mod __private;
 
-pub use lightbus_macros::{api, event, key, rpc};
+pub use lightbus_macros::{api, event, key, rpc, task};
 pub use lightbus_runtime::{
     Begun, Bus, BusBuilder, Call, CallError, CallFailure, Claim, Context, Counts, DeadLetter,
-    DeadLetters, DeadReason, DedupStore, Error, Event, EventKey, EventPublisher, EventStream,
-    HandlerError, HandlerResult, KeyFilter, Listener, MemoryStore, Publish, PublishError, Received,
-    Retry, Serve, Service, Serving, StoreError, StoreFuture, Subscription, health,
+    DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, Error, Event, EventKey,
+    EventPublisher, EventStream, HandlerError, HandlerResult, KeyFilter, Listener, MemoryStore,
+    Priority, Publish, PublishError, Received, Retry, Serve, Service, Serving, StoreError,
+    StoreFuture, Subscription, Task, TaskHandle, health,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use lightbus_runtime::{

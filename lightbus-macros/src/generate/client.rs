@@ -1,4 +1,4 @@
-//! The peer's side: a struct with one function for each call and each event.
+//! The peer's side: a struct with one function for each call, each task and each event.
 //!
 //! Each is a shim of one expression. What differs between calls is data, a `static` and a slice of arguments
 //! behind `dyn`; the work is done by code of the runtime that is compiled once.
@@ -8,20 +8,20 @@ use quote::{quote, quote_spanned};
 use syn::Ident;
 use syn::spanned::Spanned;
 
-use super::{Context, at, attrs, docs, fallback, vis_at};
-use crate::model::{Arg, ArgKind, Event, Method, Output, Verdict};
+use super::{Context, at, attrs, docs, fallback, task, vis_at};
+use crate::model::{Arg, ArgKind, Event, Kind, Method, Output, RpcOptions, Verdict};
 use crate::names;
 
 pub(super) fn generate(cx: &Context<'_>) -> TokenStream {
     let (krate, vis, client) = (&cx.krate, &cx.api.vis, &cx.names.client);
     let about = docs::lines(&about(cx));
-    let calls = cx
+    let methods = cx
         .api
         .trait_methods()
         .filter(|method| method.in_client)
         .map(|method| match method.verdict {
-            Verdict::Sound => call(cx, method),
-            Verdict::Broken | Verdict::Repeated => fallback::call(cx, method),
+            Verdict::Sound => self::method(cx, method),
+            Verdict::Broken | Verdict::Repeated => fallback::method(cx, method),
         });
     let subscriptions = cx
         .api
@@ -48,7 +48,7 @@ pub(super) fn generate(cx: &Context<'_>) -> TokenStream {
             #vis fn new(bus: &#krate::Bus) -> Self {
                 Self { inner: #krate::__private::Client::new(bus) }
             }
-            #(#calls)*
+            #(#methods)*
             #(#subscriptions)*
             #all_events
         }
@@ -56,60 +56,65 @@ pub(super) fn generate(cx: &Context<'_>) -> TokenStream {
 }
 
 fn about(cx: &Context<'_>) -> String {
+    let api = cx.api;
+    let tasks = if api.tasks().next().is_some() {
+        " enqueues its tasks,"
+    } else {
+        ""
+    };
     let mut text = format!(
-        "Calls the API `{}`, and listens to its events, over the bus.\n",
-        cx.api.wire_name()
+        "Calls the API `{}`,{tasks} and listens to its events, over the bus.\n",
+        api.wire_name()
     );
-    if let Some(method) = cx.api.trait_methods().next() {
-        let arguments: Vec<String> = method
-            .args
-            .iter()
-            .map(|arg| arg.ident.to_string())
-            .collect();
-        text += &format!(
-            "\n```text\nlet client = {}::new(&bus);\nlet answer = client.{}({}).await?;\n```\n",
-            cx.names.client,
-            method.sig.ident,
-            arguments.join(", ")
-        );
+    let mut example = String::new();
+    if let Some(call) = api.calls().next() {
+        example += &format!("let answer = client{}.await?;\n", docs::invocation(call));
+    }
+    if let Some(task) = api.tasks().next() {
+        example += &format!("client{}.enqueue().await?;\n", docs::invocation(task));
+    }
+    if !example.is_empty() {
+        let client = &cx.names.client;
+        text += &format!("\n```text\nlet client = {client}::new(&bus);\n{example}```\n");
     }
     text
 }
 
-fn call(cx: &Context<'_>, method: &Method) -> TokenStream {
+/// A call or a task: both are the same but for what the runtime is told of them.
+fn method(cx: &Context<'_>, method: &Method) -> TokenStream {
     let (krate, ident) = (&cx.krate, &method.sig.ident);
     let vis = vis_at(&cx.api.vis, at(ident));
-    let docs = docs::of_call(cx, method);
+    let docs = docs::of_method(cx, method);
     let carried = attrs::for_function(&method.attrs);
     let params = method.args.iter().map(param);
     let pairs = method.args.iter().map(|arg| pair(krate, arg));
-    let returned = returned(krate, &method.output);
-    let spec = spec(cx, method);
-    let send = match method.output {
-        Output::Fallible(..) => Ident::new("call", at(ident)),
-        Output::Unit | Output::Plain(_) | Output::Alias { .. } => {
-            Ident::new("call_plain", at(ident))
-        }
+    let returned = returned(krate, method, &method.output);
+    let (spec_type, spec) = match &method.kind {
+        Kind::Call(options) => (quote! { CallSpec }, spec(cx, method, options)),
+        Kind::Task(options) => (quote! { TaskSpec }, task::spec(cx, method, options)),
     };
+    let fallible = matches!(method.output, Output::Fallible(..));
+    let send = match (&method.kind, fallible) {
+        (Kind::Call(_), true) => "call",
+        (Kind::Call(_), false) => "call_plain",
+        (Kind::Task(_), true) => "task",
+        (Kind::Task(_), false) => "task_plain",
+    };
+    let send = Ident::new(send, at(ident));
     quote_spanned! { at(ident)=>
         #docs
         #carried
         #vis fn #ident(&self #(, #params)*) -> #returned {
-            static __SPEC: #krate::__private::CallSpec = #spec;
+            static __SPEC: #krate::__private::#spec_type = #spec;
             self.inner.#send(&__SPEC, &[#(#pairs),*])
         }
     }
 }
 
-fn spec(cx: &Context<'_>, method: &Method) -> TokenStream {
+fn spec(cx: &Context<'_>, method: &Method, options: &RpcOptions) -> TokenStream {
     let (krate, api, name) = (&cx.krate, cx.api.wire_name(), names::method(method));
-    let (idempotent, cancel) = (method.options.idempotent, method.options.cancel);
-    let timeout = match method.options.timeout_ms {
-        Some(ms) => {
-            quote! { ::core::option::Option::Some(::core::time::Duration::from_millis(#ms)) }
-        }
-        None => quote! { ::core::option::Option::None },
-    };
+    let (idempotent, cancel) = (options.idempotent, options.cancel);
+    let timeout = task::option(options.timeout_ms.map(task::duration));
     quote! {
         #krate::__private::CallSpec {
             api: #api, method: #name, timeout: #timeout, idempotent: #idempotent, cancel: #cancel
@@ -139,16 +144,19 @@ fn pair(krate: &TokenStream, arg: &Arg) -> TokenStream {
     }
 }
 
-/// What a call gives the caller: a builder of the call, typed by what it returns.
-pub(super) fn returned(krate: &TokenStream, output: &Output) -> TokenStream {
+/// What a method gives the caller: a builder of the call or task, typed by what it returns.
+pub(super) fn returned(krate: &TokenStream, method: &Method, output: &Output) -> TokenStream {
+    let builder = match method.kind {
+        Kind::Call(_) => quote! { #krate::Call },
+        Kind::Task(_) => quote! { #krate::Task },
+    };
     match output {
         Output::Unit | Output::Alias { ok: None, .. } => {
-            quote! { #krate::Call<(), ::core::convert::Infallible> }
+            quote! { #builder<(), ::core::convert::Infallible> }
         }
-        Output::Plain(ty) => quote! { #krate::Call<#ty, ::core::convert::Infallible> },
-        Output::Fallible(ok, err) => quote! { #krate::Call<#ok, #err> },
-        Output::Alias { ok: Some(ok), .. } => {
-            quote! { #krate::Call<#ok, ::core::convert::Infallible> }
+        Output::Fallible(ok, err) => quote! { #builder<#ok, #err> },
+        Output::Plain(ok) | Output::Alias { ok: Some(ok), .. } => {
+            quote! { #builder<#ok, ::core::convert::Infallible> }
         }
     }
 }

@@ -7,7 +7,7 @@ use quote::{ToTokens, quote};
 use syn::ReturnType;
 
 use super::{Context, attrs};
-use crate::model::{Arg, Event, Method};
+use crate::model::{Arg, Event, Kind, Method};
 use crate::names;
 
 /// A doc attribute for each line.
@@ -56,8 +56,16 @@ fn in_use(cx: &Context<'_>) -> String {
     let (client, server, events) = (&names.client, &names.server, &names.events);
     let mut text = String::new();
     if cx.api.trait_methods().next().is_some() {
+        text += &format!("\nServed by `bus.serve({server}::new(provider))`");
+        if cx.api.calls().next().is_some() {
+            text += &format!(", called through `{client}::new(&bus)`");
+        }
+        text += ".\n";
+    }
+    if let Some(task) = cx.api.tasks().next() {
         text += &format!(
-            "\nServed by `bus.serve({server}::new(provider))`, called through `{client}::new(&bus)`.\n"
+            "\nIts tasks are enqueued through `{client}::new(&bus)`, as in `{}.enqueue()`.\n",
+            invocation(task)
         );
     }
     if let Some(event) = cx.api.payloads().next() {
@@ -68,6 +76,16 @@ fn in_use(cx: &Context<'_>) -> String {
         );
     }
     text
+}
+
+/// `.resize_avatar(user_id)`, as the user of a client writes it.
+pub(super) fn invocation(method: &Method) -> String {
+    let arguments: Vec<String> = method
+        .args
+        .iter()
+        .map(|arg| arg.ident.to_string())
+        .collect();
+    format!(".{}({})", method.sig.ident, arguments.join(", "))
 }
 
 fn skeleton(method: &Method) -> String {
@@ -84,7 +102,7 @@ fn skeleton(method: &Method) -> String {
     format!("    async fn {ident}(&self{args}){output} {{\n        todo!()\n    }}\n")
 }
 
-/// Docs on the arguments of a call, which Rust does not allow there, as a list in the docs of the call.
+/// Docs on the arguments of a method, which Rust does not allow there, as a list in the method's docs.
 pub(super) fn of_arguments(method: &Method) -> TokenStream {
     let documented: Vec<&Arg> = method
         .args
@@ -103,19 +121,30 @@ pub(super) fn of_arguments(method: &Method) -> TokenStream {
     quote! { #heading #(#items)* }
 }
 
-/// Of a call in the client.
-pub(super) fn of_call(cx: &Context<'_>, method: &Method) -> TokenStream {
-    let summary = format!(
-        "Calls `{}` of the API `{}`.",
-        names::method(method),
-        cx.api.wire_name()
+/// Of a call or task in the client.
+pub(super) fn of_method(cx: &Context<'_>, method: &Method) -> TokenStream {
+    let (name, api) = (names::method(method), cx.api.wire_name());
+    let (verb, more) = match &method.kind {
+        Kind::Call(options) if options.cancel => ("Calls", Some(CANCEL.to_owned())),
+        Kind::Call(_) => ("Calls", None),
+        Kind::Task(_) => ("Enqueues", Some(of_task(method))),
+    };
+    let docs = or(
+        &method.attrs,
+        &format!("{verb} `{name}` of the API `{api}`."),
     );
-    let docs = or(&method.attrs, &summary);
     let arguments = of_arguments(method);
-    let cancel = method.options.cancel.then(|| {
-        lines("\nGiving up the call before its answer came, by dropping it or by its timeout, cancels it at its provider.")
-    });
-    quote! { #docs #arguments #cancel }
+    let more = more.map(|text| lines(&text));
+    quote! { #docs #arguments #more }
+}
+
+const CANCEL: &str = "\nGiving up the call before its answer came, by dropping it or by its timeout, cancels it at its provider.";
+
+fn of_task(method: &Method) -> String {
+    format!(
+        "\nA task: a provider does it in the background. Nothing is sent before `{}.enqueue().await`.",
+        invocation(method)
+    )
 }
 
 /// Of an event's function in client or publisher: the user's docs, and what it is for.

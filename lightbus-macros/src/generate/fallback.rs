@@ -11,11 +11,11 @@ use super::{Context, at, client, docs, events, server, vis_at};
 use crate::model::{Arg, Event, Method, Output};
 use crate::names;
 
-/// A call in the client: it takes anything, and returns what the signature says where that means something outside of the trait.
-pub(super) fn call(cx: &Context<'_>, method: &Method) -> TokenStream {
+/// A call or task in the client: it takes anything, and returns what the signature says where that means something outside of the trait.
+pub(super) fn method(cx: &Context<'_>, method: &Method) -> TokenStream {
     let (krate, ident) = (&cx.krate, &method.sig.ident);
     let vis = vis_at(&cx.api.vis, at(ident));
-    let docs = docs::of_call(cx, method);
+    let docs = docs::of_method(cx, method);
     let types: Vec<_> = (0..method.args.len())
         .map(|index| format_ident!("__A{index}"))
         .collect();
@@ -27,6 +27,7 @@ pub(super) fn call(cx: &Context<'_>, method: &Method) -> TokenStream {
             .all(|ty| is_nameable(ty.to_token_stream()));
     let returned = client::returned(
         krate,
+        method,
         if nameable {
             &method.output
         } else {

@@ -15,6 +15,7 @@ mod event_set;
 mod events;
 mod fallback;
 mod server;
+mod task;
 
 pub(crate) use docs::source;
 

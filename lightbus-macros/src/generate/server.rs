@@ -5,11 +5,11 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 use syn::spanned::Spanned;
 
-use super::{Context, at, attrs, docs};
-use crate::model::{Arg, ArgKind, Method, Output};
+use super::{Context, at, attrs, docs, task};
+use crate::model::{Arg, ArgKind, Kind, Method, Output};
 use crate::names;
 
-/// Nothing for an API without calls.
+/// Nothing for an API without calls and tasks.
 pub(super) fn generate(cx: &Context<'_>) -> Option<TokenStream> {
     cx.api.trait_methods().next()?;
     let ident = &cx.api.ident;
@@ -89,7 +89,14 @@ fn row(cx: &Context<'_>, method: &Method) -> TokenStream {
         names::method(method),
         &method.sig.ident,
     );
-    let (idempotent, cancel) = (method.options.idempotent, method.options.cancel);
+    let (idempotent, cancel, task) = match &method.kind {
+        Kind::Call(options) => (options.idempotent, options.cancel, None),
+        Kind::Task(options) => {
+            let spec = task::spec(cx, method, options);
+            (false, false, Some(quote! { &#spec }))
+        }
+    };
+    let task = task::option(task);
     // Decoded before the future is made: a state machine that decodes compiles to twice the code.
     let decoded: Vec<_> = (0..method.args.len())
         .map(|n| format_ident!("__{n}"))
@@ -119,7 +126,7 @@ fn row(cx: &Context<'_>, method: &Method) -> TokenStream {
             name: #name,
             idempotent: #idempotent,
             cancel: #cancel,
-            task: ::core::option::Option::None,
+            task: #task,
             call: |__api, #args_name| {
                 #(let #decoded = #args;)*
                 #krate::__private::Ok(#krate::__private::run(async move { #reply }))

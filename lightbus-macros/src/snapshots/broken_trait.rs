@@ -2,7 +2,7 @@
 // error: an API cannot be `unsafe`: its callers are in other programs, and can keep no promise of that kind; remove this
 // error: an API cannot be generic: its name on the bus stands for one set of calls; write the types out, in a trait for each
 // error: a where-clause has no place in an API: what holds for a type is said where the type is defined; remove this
-// error: an API has calls, `async fn check_password(&self, …) -> …;`, and events, `#[event] fn user_registered(…);`: an associated type has no place on the bus
+// error: an API has calls, `async fn check_password(&self, …) -> …;`, tasks, `#[task]` above such a function, and events, `#[event] fn user_registered(…);`: an associated type has no place on the bus
 /// The API `auth` of the bus.
 ///
 /// # Providing it

@@ -12,6 +12,13 @@ fn what_is_in_order_causes_no_message() {
         async fn check_password(&self, username: String, password: String,) -> Result<bool, AuthError>;
         #[lightbus::rpc]
         async fn version(&self) -> std::string::String { String::new() }
+        #[task(
+            retries = 5, backoff = "1s, 10s, 1m", timeout = "30s", queue = "slow", unique, expires = "7d",
+            result_ttl = "365d", name = "resize",
+        )]
+        async fn resize_avatar(&self, user_id: u64) -> Result<(), AuthError>;
+        #[lightbus::task(rate = "10/s", concurrency = 3, retries = 1_000, backoff = "0s fixed")]
+        async fn send_mail(&self) {}
         #[event(name = "registered", payload = "Registered",)]
         fn user_registered(#[key] username: String, #[lightbus::key] age: u8, referrer: Option<String>);
         #[lightbus::event]
@@ -39,6 +46,12 @@ fn the_name_of_the_api() {
         &of_attribute(quote! { name = "Auth" }),
         &["`Auth` cannot be the name of an API"],
     );
+    begin(
+        &of_attribute(quote! { name = "auth.dead" }),
+        &["`auth.dead` cannot be the name of an API: what ends in `.dead`"],
+    );
+    begin(&of_attribute(quote! { name = "dead" }), &[]);
+    begin(&of_attribute(quote! { name = "auth.dead.ends" }), &[]);
     begin(
         &of_attribute(quote! { name = auth }),
         &["expected a string: the key is written `name = \"auth\"`"],
@@ -99,10 +112,6 @@ fn keys_of_attributes() {
         &of_items(quote! { #[rpc] #[event] fn f(); }),
         &["a function is a call or an event"],
     );
-    begin(
-        &of_items(quote! { #[task] async fn f(&self); }),
-        &["tasks are not yet available"],
-    );
 }
 
 #[test]
@@ -161,7 +170,7 @@ fn all_mistakes_are_reported_at_once() {
 
 #[test]
 fn misplaced_attributes_leave_the_item_alone() {
-    for attribute in ["event", "rpc", "key"] {
+    for attribute in ["event", "rpc", "task", "key"] {
         let item = quote! { fn f(a: u8) {} };
         let expansion = expand::misplaced(attribute, item.clone());
         begin(

@@ -6,13 +6,14 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 
 /// What the facade has for its users, as far as generated code names it.
-const PUBLIC: [&str; 6] = [
+const PUBLIC: [&str; 7] = [
     "Bus",
     "Call",
     "Event",
     "EventPublisher",
     "Service",
     "Subscription",
+    "Task",
 ];
 const GATES: [&str; 2] = ["__if_client", "__if_server"];
 /// What a prelude or an import would have to bring.
@@ -54,6 +55,13 @@ fn api() -> TokenStream {
             async fn check(&self, a: my::Text, b: my::List<u8>, c: u8) -> my::Answer<bool, u8>;
             async fn text(&self, a: my::String, b: my::Vec<u8>);
             async fn fails(&self) -> my::Result<u8, u8> { todo }
+            #[task(
+                retries = 5, backoff = "1s, 2s", timeout = "30s", unique, expires = "1h", result_ttl = "1h",
+                concurrency = 3, rate = "10/s"
+            )]
+            async fn resize(&self, a: my::String) -> my::Result<(), u8>;
+            #[task(queue = "slow", backoff = "1s fixed")]
+            async fn clean_up(&self);
             #[event]
             fn registered(#[key] a: my::String, #[key] b: u8, c: u8);
             #[event]
@@ -66,6 +74,8 @@ fn broken() -> TokenStream {
     quote! {
         pub trait AuthApi<T> {
             async fn check<X>(&mut self, a: &str, (b, c): (u8, u8)) -> my::Result<bool>;
+            #[task(retries = "5")]
+            async fn resize(&mut self, a: &str) -> my::Result<bool>;
             #[event]
             async fn registered(&self, #[key] a: &str, #[key] b: u8, c: u8) -> u8;
         }
@@ -142,7 +152,7 @@ fn attributes_of_the_macro_do_not_stay_in_the_code() {
     for item in [api(), broken()] {
         let expansion = super::expand(quote! { name = "auth" }, item);
         let code = expansion.code().to_string();
-        for attribute in ["# [rpc", "# [event", "# [key"] {
+        for attribute in ["# [rpc", "# [task", "# [event", "# [key"] {
             assert!(
                 !code.contains(attribute),
                 "`{attribute}` was left in {code}"

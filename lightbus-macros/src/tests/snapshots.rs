@@ -101,6 +101,71 @@ fn calls_of_every_shape() {
 }
 
 #[test]
+fn tasks_of_every_shape() {
+    compare(
+        "tasks_of_every_shape",
+        quote! { name = "auth" },
+        quote! {
+            /// Who users are.
+            pub trait AuthApi {
+                #[task]
+                async fn clean_up(&self);
+                /// Rebuilds the avatar's thumbnails.
+                #[task(
+                    retries = 5, backoff = "2s", timeout = "30s", queue = "slow", unique, expires = "1h",
+                    result_ttl = "7d", name = "resize"
+                )]
+                async fn resize_avatar(&self, user_id: u64, picture: Vec<u8>) -> Result<Vec<String>, AuthError>;
+                #[task(retries = 0, backoff = "10s fixed", rate = "10/m")]
+                #[deprecated]
+                async fn send_mail(
+                    &self,
+                    /// Where it goes.
+                    to: String,
+                ) -> bool {
+                    to.is_empty()
+                }
+                #[lightbus::task(backoff = "1s, 10s, 1m", concurrency = 3)]
+                async fn compress(&self, path: String) -> Result<(), AuthError>;
+            }
+        },
+    );
+}
+
+#[test]
+fn calls_tasks_and_events() {
+    compare(
+        "calls_tasks_and_events",
+        quote! { name = "auth" },
+        quote! {
+            pub trait AuthApi {
+                async fn check(&self, token: u64) -> bool;
+                #[task(unique)]
+                async fn clean_up(&self, older_than: u32);
+                #[event]
+                fn cleaned();
+            }
+        },
+    );
+}
+
+#[test]
+fn broken_task() {
+    compare(
+        "broken_task",
+        quote! { name = "auth" },
+        quote! {
+            pub trait AuthApi {
+                #[task(retries = "5", backoff = "soon", unique = true)]
+                async fn sound(&self, a: String) -> bool;
+                #[task]
+                fn broken<T>(&mut self, a: &str) -> Result<bool>;
+            }
+        },
+    );
+}
+
+#[test]
 fn keyed_events() {
     compare(
         "keyed_events",

@@ -24,6 +24,9 @@ fn name(api: &Api, diagnostics: &mut Diagnostics) {
         return;
     };
     if names::is_api_name(&name.value) {
+        if name.value.ends_with(".dead") {
+            diagnostics.at(name.span, format_args!("`{}` cannot be the name of an API: what ends in `.dead` is the name of another API's dead letters", name.value));
+        }
         return;
     }
     let wrong = if name.value.is_empty() {
@@ -73,7 +76,7 @@ fn attributes(api: &Api, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// An API has nothing but calls and events.
+/// An API has nothing but calls, tasks and events.
 fn foreign_item(item: &TraitItem, diagnostics: &mut Diagnostics) {
     let (tokens, what): (&dyn quote::ToTokens, _) = match item {
         TraitItem::Const(item) => (&item.ident as &Ident, "an associated constant"),
@@ -83,6 +86,6 @@ fn foreign_item(item: &TraitItem, diagnostics: &mut Diagnostics) {
     };
     diagnostics.at(
         tokens.span(),
-        format_args!("an API has calls, `async fn check_password(&self, …) -> …;`, and events, `#[event] fn user_registered(…);`: {what} has no place on the bus"),
+        format_args!("an API has calls, `async fn check_password(&self, …) -> …;`, tasks, `#[task]` above such a function, and events, `#[event] fn user_registered(…);`: {what} has no place on the bus"),
     );
 }

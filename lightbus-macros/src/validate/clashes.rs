@@ -24,17 +24,17 @@ pub(super) fn check(api: &mut Api, diagnostics: &mut Diagnostics) {
 }
 
 fn repeated_methods(api: &mut Api, diagnostics: &mut Diagnostics) {
-    let mut seen: Vec<Ident> = Vec::new();
+    let mut seen: Vec<(Ident, &str)> = Vec::new();
     for method in &mut api.methods {
         let ident = &method.sig.ident;
-        if seen.contains(ident) {
+        if let Some((_, noun)) = seen.iter().find(|(earlier, _)| earlier == ident) {
             diagnostics.on(
                 ident,
-                format_args!("there is a call `{ident}` already: each has a name of its own"),
+                format_args!("there is a {noun} `{ident}` already: each has a name of its own"),
             );
             method.verdict = Verdict::Repeated;
         } else {
-            seen.push(ident.clone());
+            seen.push((ident.clone(), method.kind.noun()));
         }
     }
 }
@@ -58,12 +58,14 @@ fn repeated_events(api: &mut Api, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Calls and events are functions of one client.
+/// Calls, tasks and events are functions of one client.
 fn shared_names(api: &mut Api, diagnostics: &mut Diagnostics) {
     for event in &mut api.events {
         let ident = &event.sig.ident;
-        if event.has_accessor && api.methods.iter().any(|method| method.sig.ident == *ident) {
-            diagnostics.on(ident, format_args!("there is a call `{ident}` already: the client has a function for each call and each event, so rename one of them"));
+        let method = api.methods.iter().find(|method| method.sig.ident == *ident);
+        if let Some(method) = method.filter(|_| event.has_accessor) {
+            let noun = method.kind.noun();
+            diagnostics.on(ident, format_args!("there is a {noun} `{ident}` already: the client has a function for each {noun} and each event, so rename one of them"));
             event.has_accessor = false;
         }
     }
@@ -72,7 +74,12 @@ fn shared_names(api: &mut Api, diagnostics: &mut Diagnostics) {
 fn reserved_names(api: &mut Api, diagnostics: &mut Diagnostics) {
     for method in &mut api.methods {
         if let Some(purpose) = reserved(&method.sig.ident) {
-            refuse(&method.sig.ident, "rpc", purpose, diagnostics);
+            refuse(
+                &method.sig.ident,
+                method.kind.attribute(),
+                purpose,
+                diagnostics,
+            );
             method.in_client = false;
         }
     }
@@ -136,43 +143,48 @@ fn payload_span(event: &Event) -> Span {
         .map_or_else(|| event.sig.ident.span(), |name| name.span)
 }
 
-/// On the wire a call, and likewise an event, is told from the others by its name.
+/// On the wire a call or task, and likewise an event, is told from the others by its name.
 fn wire_names(api: &Api, diagnostics: &mut Diagnostics) {
-    let calls = api.trait_methods().map(|method| {
+    let methods = api.trait_methods().map(|method| {
         (
+            method.kind.noun(),
             names::method(method),
-            wire_span(method.options.name.as_ref(), &method.sig.ident),
+            wire_span(method.kind.name(), &method.sig.ident),
         )
     });
-    unique("call", calls, diagnostics);
+    unique(methods, diagnostics);
     let events = api
         .payloads()
         .filter(|event| event.has_accessor)
         .map(|event| {
             (
+                "event",
                 names::event(event),
                 wire_span(event.options.name.as_ref(), &event.sig.ident),
             )
         });
-    unique("event", events, diagnostics);
+    unique(events, diagnostics);
 }
 
 fn wire_span(option: Option<&Spanned<String>>, ident: &Ident) -> Span {
     option.map_or_else(|| ident.span(), |name| name.span)
 }
 
-fn unique(what: &str, names: impl Iterator<Item = (String, Span)>, diagnostics: &mut Diagnostics) {
-    let mut seen: Vec<String> = Vec::new();
-    for (name, span) in names {
-        if seen.contains(&name) {
+fn unique(
+    names: impl Iterator<Item = (&'static str, String, Span)>,
+    diagnostics: &mut Diagnostics,
+) {
+    let mut seen: Vec<(&str, String)> = Vec::new();
+    for (noun, name, span) in names {
+        if let Some((earlier, _)) = seen.iter().find(|(_, taken)| *taken == name) {
             diagnostics.at(
                 span,
                 format_args!(
-                    "another {what} is `{name}` on the bus: give this one a name of its own"
+                    "another {earlier} is `{name}` on the bus: give this one a name of its own"
                 ),
             );
         } else {
-            seen.push(name);
+            seen.push((noun, name));
         }
     }
 }

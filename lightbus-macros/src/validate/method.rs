@@ -1,24 +1,25 @@
-//! Rules of a call.
+//! Rules of a call, and of a task, which is written like one.
 
 use syn::{FnArg, Receiver, ReceiverKind, ReturnType, Signature, Type};
 
 use super::{signature, types};
 use crate::diagnostics::Diagnostics;
 use crate::generate::source;
-use crate::model::{Method, Output};
+use crate::model::{Kind, Method, Output};
 
 /// Whatever makes a signature one that no code can be generated for.
 pub(super) fn check_signature(method: &mut Method, diagnostics: &mut Diagnostics) {
-    if is_unmarked_event(&method.sig) {
+    let noun = method.kind.noun();
+    if is_unmarked_event(method) {
         unmarked_event(method, diagnostics);
     } else {
-        asyncness(&method.sig, diagnostics);
-        receiver(&method.sig, diagnostics);
+        asyncness(method, diagnostics);
+        receiver(noun, &method.sig, diagnostics);
     }
     signature::no_qualifiers(&method.sig, diagnostics);
     signature::no_generics(
         &method.sig.generics,
-        "a call cannot be generic: both sides must know its types; write them out",
+        &format!("a {noun} cannot be generic: both sides must know its types; write them out"),
         diagnostics,
     );
     signature::no_cfg(&method.attrs, diagnostics);
@@ -30,16 +31,20 @@ pub(super) fn check_signature(method: &mut Method, diagnostics: &mut Diagnostics
 /// Rules of its name, which no signature depends on.
 pub(super) fn check_names(method: &Method, diagnostics: &mut Diagnostics) {
     signature::wire_name(
-        method.options.name.as_ref(),
+        method.kind.name(),
         &method.sig,
-        "rpc",
+        method.kind.attribute(),
         diagnostics,
     );
 }
 
 /// `fn user_registered(username: String);` looks like an event that misses its attribute.
-fn is_unmarked_event(sig: &Signature) -> bool {
-    sig.asyncness.is_none() && sig.receiver().is_none() && matches!(sig.output, ReturnType::Default)
+fn is_unmarked_event(method: &Method) -> bool {
+    let sig = &method.sig;
+    matches!(method.kind, Kind::Call(_))
+        && sig.asyncness.is_none()
+        && sig.receiver().is_none()
+        && matches!(sig.output, ReturnType::Default)
 }
 
 fn unmarked_event(method: &Method, diagnostics: &mut Diagnostics) {
@@ -50,37 +55,39 @@ fn unmarked_event(method: &Method, diagnostics: &mut Diagnostics) {
     );
 }
 
-fn asyncness(sig: &Signature, diagnostics: &mut Diagnostics) {
+fn asyncness(method: &Method, diagnostics: &mut Diagnostics) {
+    let sig = &method.sig;
+    let why = match method.kind {
+        Kind::Call(_) => "a call goes to another program, which takes time",
+        Kind::Task(_) => "a task is done in the background, beside others",
+    };
     if sig.asyncness.is_none() {
         diagnostics.on(
             sig.fn_token,
-            format_args!(
-                "a call goes to another program, which takes time: write `async fn {}`",
-                sig.ident
-            ),
+            format_args!("{why}: write `async fn {}`", sig.ident),
         );
     }
 }
 
-fn receiver(sig: &Signature, diagnostics: &mut Diagnostics) {
+fn receiver(noun: &str, sig: &Signature, diagnostics: &mut Diagnostics) {
     let Some(receiver) = sig.receiver() else {
-        diagnostics.on(&sig.ident, format_args!("a call takes `&self`, the provider: write `async fn {}(&self, …)`; an event has neither `&self` nor `async`, but `#[event]`", sig.ident));
+        diagnostics.on(&sig.ident, format_args!("a {noun} takes `&self`, the provider: write `async fn {}(&self, …)`; an event has neither `&self` nor `async`, but `#[event]`", sig.ident));
         return;
     };
     let reason = match &receiver.kind {
         ReceiverKind::Reference(_, None, None) => return,
-        ReceiverKind::Reference(_, _, Some(_)) => {
-            "many calls run at the same time, so none can have the provider for itself: take `&self`, and keep what changes in a `Mutex`"
-        }
+        ReceiverKind::Reference(_, _, Some(_)) => format!(
+            "many {noun}s run at the same time, so none can have the provider for itself: take `&self`, and keep what changes in a `Mutex`"
+        ),
         // Where the lifetime is a parameter, that is the mistake.
         ReceiverKind::Reference(_, Some(_), None) if !sig.generics.params.is_empty() => return,
         ReceiverKind::Reference(_, Some(_), None) => {
-            "a call takes plain `&self`: remove the lifetime"
+            format!("a {noun} takes plain `&self`: remove the lifetime")
         }
-        ReceiverKind::Typed(..) => {
-            "a call takes plain `&self`; to share the provider, hand an `Arc` of it to the `from_arc` of the generated server"
-        }
-        _ => "the first call would use the provider up: take `&self`",
+        ReceiverKind::Typed(..) => format!(
+            "a {noun} takes plain `&self`; to share the provider, hand an `Arc` of it to the `from_arc` of the generated server"
+        ),
+        _ => format!("the first {noun} would use the provider up: take `&self`"),
     };
     diagnostics.on(receiver_tokens(receiver), reason);
 }
@@ -95,17 +102,22 @@ fn receiver_tokens(receiver: &Receiver) -> FnArg {
 
 fn keys(method: &Method, diagnostics: &mut Diagnostics) {
     for span in method.args.iter().filter_map(|arg| arg.key) {
-        diagnostics.at(span, "`#[key]` goes on an argument of an event, by which listeners filter; a call has one receiver, whoever provides it: remove this");
+        diagnostics.at(span, format_args!("`#[key]` goes on an argument of an event, by which listeners filter; a {} has one receiver, whoever provides it: remove this", method.kind.noun()));
     }
 }
 
 fn output(method: &Method, diagnostics: &mut Diagnostics) {
+    let noun = method.kind.noun();
+    let (value, error) = (
+        format!("what a {noun} returns"),
+        format!("the error of a {noun}"),
+    );
     match &method.output {
         Output::Unit => {}
-        Output::Plain(ty) => types::owned(ty, "what a call returns", diagnostics),
+        Output::Plain(ty) => types::owned(ty, &value, diagnostics),
         Output::Fallible(ok, err) => {
-            types::owned(ok, "what a call returns", diagnostics);
-            types::owned(err, "the error of a call", diagnostics);
+            types::owned(ok, &value, diagnostics);
+            types::owned(err, &error, diagnostics);
         }
         Output::Alias { written, ok } => alias(written, ok.as_ref(), diagnostics),
     }

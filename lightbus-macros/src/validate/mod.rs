@@ -8,6 +8,7 @@ mod clashes;
 mod event;
 mod method;
 mod signature;
+mod task;
 mod types;
 
 use crate::diagnostics::Diagnostics;
@@ -21,6 +22,7 @@ pub(crate) fn api(api: &mut Api, diagnostics: &mut Diagnostics) {
         method::check_signature(method, diagnostics);
         method.verdict = verdict(before, diagnostics);
         method::check_names(method, diagnostics);
+        task::check(method, diagnostics);
     }
     for event in &mut api.events {
         let before = diagnostics.count();
