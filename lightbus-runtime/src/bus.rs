@@ -20,12 +20,12 @@ use crate::counters::{Counters, Counts};
 use crate::dead_letters::DeadLetters;
 use crate::delivery::{AtStop, Gate, Worker};
 use crate::error::Error;
-use crate::grammar::check_name;
+use crate::grammar::{check_name, check_task_queue};
 use crate::health::{Health, HealthChanges};
-use crate::rpc::Serve;
 use crate::rpc::cancel::Cancels;
 use crate::rpc::failure::Failure;
 use crate::rpc::pending::Pending;
+use crate::serve::Serve;
 use crate::service::Service;
 use crate::{signal, topology, wire};
 
@@ -185,10 +185,10 @@ impl Bus {
         self.core.counters.read()
     }
 
-    /// Serves an API: `bus.serve(AuthApiServer::new(auth)).await?`. Replicas of the app share the calls.
+    /// Serves an API, its calls and its tasks: `bus.serve(AuthApiServer::new(auth)).await?`. Replicas of the app share them.
     ///
     /// # Errors
-    /// When awaited: [`Error::TopologyMismatch`], [`Error::Denied`] or [`Error::Broker`] if the API's queue cannot be set up.
+    /// When awaited: [`Error::TopologyMismatch`], [`Error::Denied`] or [`Error::Broker`] if the API's queues cannot be set up.
     pub fn serve<S: Service>(&self, service: S) -> Serve {
         Serve::new(self, service)
     }
@@ -201,6 +201,16 @@ impl Bus {
         check_name("listener", listener)?;
         let queue = topology::listener_queue(&self.core.config.app, listener);
         Ok(DeadLetters::new(self, queue))
+    }
+
+    /// The dead letters of an API's tasks: `auth` for the tasks that name no queue, `auth:slow` for those of one queue, `auth~sync` for a task with a limit of its own;
+    /// all priorities together. What is replayed gets the normal one.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a name that no task queue can have.
+    pub fn dead_tasks(&self, queue: &str) -> Result<DeadLetters, Error> {
+        check_task_queue(queue)?;
+        Ok(DeadLetters::new(self, topology::named_lane(queue)))
     }
 
     /// Waits for SIGINT, SIGTERM or [`shutdown`](Self::shutdown), then closes the bus: no new calls and events are taken, those in

@@ -1,7 +1,7 @@
 //! What a handler can know about the message it is working on.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lapin::BasicProperties;
@@ -9,6 +9,8 @@ use lapin::types::{AMQPValue, ShortString};
 
 use crate::config::LONGEST_WAIT;
 use crate::idempotence::Claim;
+use crate::retry::Wish;
+use crate::topology::LONGEST_DELAY;
 use crate::wire;
 
 tokio::task_local! {
@@ -36,8 +38,11 @@ struct Inner {
     subject: Subject,
     redelivered: bool,
     deadline: Option<Instant>,
+    /// How long each attempt may take.
+    limit: Option<Duration>,
     attempt: u32,
     claim: Option<Claim>,
+    wish: Mutex<Wish>,
 }
 
 /// What the message is addressed to.
@@ -75,9 +80,25 @@ impl Context {
                 redelivered,
                 deadline: left.map(|left| Instant::now() + left.min(LONGEST_WAIT)),
                 attempt: attempt.unwrap_or_default(),
+                limit: None,
                 claim: None,
+                wish: Mutex::new(Wish::Policy),
             }),
         }
+    }
+
+    /// Of a task that may take so long at each attempt.
+    pub(crate) fn of_task(
+        properties: BasicProperties,
+        subject: Subject,
+        redelivered: bool,
+        limit: Option<Duration>,
+    ) -> Self {
+        let mut context = Self::of_call(properties, subject, redelivered, limit);
+        if let Some(inner) = Arc::get_mut(&mut context.inner) {
+            inner.limit = limit;
+        }
+        context
     }
 
     /// The same message, to be handled once.
@@ -100,9 +121,16 @@ impl Context {
         Self {
             inner: Arc::new(Inner {
                 properties: old.properties.clone(),
+                subject: old.subject,
+                redelivered: old.redelivered,
+                deadline: match old.limit {
+                    Some(limit) => Some(Instant::now() + limit),
+                    None => old.deadline,
+                },
+                limit: old.limit,
                 attempt: old.attempt.saturating_add(1),
                 claim: old.claim.clone(),
-                ..*old
+                wish: Mutex::new(Wish::Policy),
             }),
         }
     }
@@ -161,6 +189,50 @@ impl Context {
     /// How often the message was tried before: 0 for the first time.
     pub fn attempt(&self) -> u32 {
         self.inner.attempt
+    }
+
+    /// Marks an error as one that would come again: the message that the current handler works on is not tried any more, and goes to the dead letters. For
+    /// a task, whose error is its API's own; a listener's handler may as well return [`HandlerError::permanent`](crate::HandlerError::permanent).
+    ///
+    /// ```
+    /// # use lightbus_runtime::Context;
+    /// # #[derive(Debug)] enum AuthError { NoSuchUser }
+    /// async fn resize_avatar(user_id: u64) -> Result<(), AuthError> {
+    ///     match user_id {
+    ///         0 => Err(Context::permanent(AuthError::NoSuchUser)),
+    ///         _ => Ok(()),
+    ///     }
+    /// }
+    /// ```
+    pub fn permanent<E>(error: E) -> E {
+        Self::set_wish(Wish::Permanent);
+        error
+    }
+
+    /// Marks an error as one that may be gone after so long: the next attempt is made then, if the policy has one left.
+    pub fn retry_after<E>(delay: Duration, error: E) -> E {
+        Self::set_wish(Wish::After(delay.min(LONGEST_DELAY)));
+        error
+    }
+
+    fn set_wish(wish: Wish) {
+        if let Some(current) = Self::current() {
+            let mut said = current
+                .inner
+                .wish
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *said = wish;
+        }
+    }
+
+    /// What the handler said about the next attempt.
+    pub(crate) fn wish(&self) -> Wish {
+        *self
+            .inner
+            .wish
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True when the broker delivered the message before, to a process that did not acknowledge it.

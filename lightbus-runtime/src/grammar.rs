@@ -22,6 +22,28 @@ pub(crate) fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// A task queue's name without its prefix: an API's, and perhaps a queue's or a limited task's behind it.
+pub(crate) fn check_task_queue(name: &str) -> Result<(), Error> {
+    let (api, rest) = name.split_at(name.find([':', '~']).unwrap_or(name.len()));
+    let rest = rest.strip_prefix([':', '~']);
+    let mut words = api.split('.').chain(rest);
+    if words.all(is_word) {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "`{name}` is not a legal name of a task queue: write the API's name, `auth`, or with a queue `auth:slow`, or with a limited task `auth~sync`"
+    )))
+}
+
+/// A word of an API's name, a method's or a queue's.
+fn is_word(word: &str) -> bool {
+    word.len() <= 60
+        && word.starts_with(|c: char| c.is_ascii_lowercase())
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
 /// An instance: 128 bits in hexadecimal.
 pub(crate) fn is_instance(name: &str) -> bool {
     name.len() == 32
@@ -50,6 +72,24 @@ mod tests {
             &"a".repeat(41),
         ] {
             assert!(!is_name(illegal), "{illegal}");
+        }
+    }
+
+    #[test]
+    fn a_task_queue_is_named_by_its_api_and_what_follows() {
+        for legal in ["auth", "my_company.auth", "my.auth:slow", "auth~sync"] {
+            assert!(check_task_queue(legal).is_ok(), "{legal}");
+        }
+        for illegal in [
+            "",
+            "Auth",
+            "auth:",
+            "auth..x",
+            "auth:a:b",
+            "auth~a~b",
+            "auth+high",
+        ] {
+            assert!(check_task_queue(illegal).is_err(), "{illegal}");
         }
     }
 

@@ -39,6 +39,7 @@ mod outbox;
 mod publishing;
 mod retry;
 mod rpc;
+mod serve;
 mod service;
 mod signal;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -61,7 +62,8 @@ pub use idempotence::{Begun, Claim, DedupStore, MemoryStore, StoreError, StoreFu
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use outbox::{Outbox, OutboxCounts, OutboxError, OutboxPublish, Refused, Relay};
 pub use retry::{HandlerError, Retry};
-pub use rpc::{Call, Serve, Serving};
+pub use rpc::Call;
+pub use serve::{Serve, Serving};
 pub use service::Service;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{SqlDatabase, SqlStore};

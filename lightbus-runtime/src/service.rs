@@ -71,13 +71,18 @@ pub fn reply_plain<T: Serialize>(value: T) -> Reply {
     reply::<T, ()>(Ok(value))
 }
 
-/// A service without its type.
+/// A service without its type. Calls and tasks are told apart here: none is run as the other.
 pub(crate) trait Dispatch: Send + Sync {
+    fn rows(&self) -> usize;
+    /// A call's row.
     fn method(&self, name: &str) -> Option<usize>;
-    fn name(&self, method: usize) -> &'static str;
-    fn is_idempotent(&self, method: usize) -> bool;
-    fn may_be_cancelled(&self, method: usize) -> bool;
-    fn call(&self, method: usize, args: Args) -> Result<HandlerFuture, ArgError>;
+    /// A task's row.
+    fn task(&self, name: &str) -> Option<usize>;
+    fn name(&self, row: usize) -> &'static str;
+    fn spec(&self, row: usize) -> Option<&'static TaskSpec>;
+    fn is_idempotent(&self, row: usize) -> bool;
+    fn may_be_cancelled(&self, row: usize) -> bool;
+    fn call(&self, row: usize, args: Args) -> Result<HandlerFuture, ArgError>;
 }
 
 pub(crate) struct Table<S: Service>(Arc<S::Api>);
@@ -89,23 +94,37 @@ impl<S: Service> Table<S> {
 }
 
 impl<S: Service> Dispatch for Table<S> {
+    fn rows(&self) -> usize {
+        S::METHODS.len()
+    }
+
     fn method(&self, name: &str) -> Option<usize> {
-        S::METHODS.iter().position(|method| method.name == name)
+        let is_call = |row: &Method<S::Api>| row.name == name && row.task.is_none();
+        S::METHODS.iter().position(is_call)
     }
 
-    fn name(&self, method: usize) -> &'static str {
-        S::METHODS[method].name
+    fn task(&self, name: &str) -> Option<usize> {
+        let is_task = |row: &Method<S::Api>| row.name == name && row.task.is_some();
+        S::METHODS.iter().position(is_task)
     }
 
-    fn is_idempotent(&self, method: usize) -> bool {
-        S::METHODS[method].idempotent
+    fn name(&self, row: usize) -> &'static str {
+        S::METHODS[row].name
     }
 
-    fn may_be_cancelled(&self, method: usize) -> bool {
-        S::METHODS[method].cancel
+    fn spec(&self, row: usize) -> Option<&'static TaskSpec> {
+        S::METHODS[row].task
     }
 
-    fn call(&self, method: usize, args: Args) -> Result<HandlerFuture, ArgError> {
-        (S::METHODS[method].call)(Arc::clone(&self.0), args)
+    fn is_idempotent(&self, row: usize) -> bool {
+        S::METHODS[row].idempotent
+    }
+
+    fn may_be_cancelled(&self, row: usize) -> bool {
+        S::METHODS[row].cancel
+    }
+
+    fn call(&self, row: usize, args: Args) -> Result<HandlerFuture, ArgError> {
+        (S::METHODS[row].call)(Arc::clone(&self.0), args)
     }
 }

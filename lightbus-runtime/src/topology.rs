@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 pub(crate) use delay::{LONGEST as LONGEST_DELAY, delayed, ladder_plan, out_plan, undelayed};
 pub use task::Priority;
-pub(crate) use task::{Lane, task_exchange, task_plan, task_queue};
+pub(crate) use task::{Lane, named_lane, task_exchange, task_lane, task_plan, task_queue};
 
 /// A value of a queue or exchange argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,7 @@ pub(crate) enum Order {
 const EXPIRES_MS: i64 = 60_000;
 const CALLS_MAX: i64 = 10_000;
 const UNROUTED_MAX: i64 = 1_000;
+pub(crate) const SINGLE_ACTIVE_ARGUMENT: &str = "x-single-active-consumer";
 pub(crate) const DELIVERY_LIMIT_ARGUMENT: &str = "x-delivery-limit";
 const DELIVERY_LIMIT: i64 = 20;
 /// As good as none, for every version of RabbitMQ: version 3 refuses -1.
@@ -383,7 +384,7 @@ pub(crate) fn listener_plan(app: &str, listener: &str, interest: &Interest, orde
     // The dead letters' queue comes first: a queue that dead-letters to nowhere loses messages.
     plan.merge(dead_plan(app, &name));
     plan.exchanges.push(delay::out());
-    plan.queues.push(task::durable(app, &name, order));
+    plan.queues.push(task::durable(app, &name, &name, order));
     plan.bindings.push(delay::out_binding(&name));
     plan.bindings.extend(bindings);
     plan.stale = stale;

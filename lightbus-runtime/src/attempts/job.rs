@@ -39,8 +39,8 @@ pub(crate) trait Job: Send + Sync + 'static {
 
     fn queue(&self) -> &str;
 
-    /// The name in the exchange of its dead letters; `None` if it has none.
-    fn dead_letters(&self) -> Option<&str>;
+    /// Where its dead letters go: whose exchange, and the name that they lie under; `None` if it has none.
+    fn dead_letters(&self) -> Option<(&str, &str)>;
 
     fn retry(&self, context: &Context) -> &Retry;
 

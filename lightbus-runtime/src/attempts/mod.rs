@@ -10,8 +10,7 @@ use lapin::Acker;
 use lapin::types::ShortString;
 use tracing::{debug, error, warn};
 
-pub use job::Handled;
-pub(crate) use job::{Handling, Job, Unreadable};
+pub(crate) use job::{Handled, Handling, Job, Unreadable};
 
 use crate::codec::Format;
 use crate::context::Context;
@@ -98,6 +97,14 @@ impl Failed {
         }
     }
 
+    /// What the handler said by its context goes before what its error says.
+    fn wishing(self, wish: Wish) -> Self {
+        match wish {
+            Wish::Policy => self,
+            wish => Self { wish, ..self },
+        }
+    }
+
     fn text(&self) -> &str {
         self.errors.first().map_or("", String::as_str)
     }
@@ -111,12 +118,7 @@ enum Next {
 }
 
 impl<J: Job> Attempts<J> {
-    pub(crate) fn new(
-        job: Arc<J>,
-        format: Format,
-        received: Received,
-        context: Context,
-    ) -> Self {
+    pub(crate) fn new(job: Arc<J>, format: Format, received: Received, context: Context) -> Self {
         Self {
             job,
             format,
@@ -146,7 +148,7 @@ impl<J: Job> Attempts<J> {
             let failed = match attempted {
                 Attempted::Handled(Handled::Done) => return Outcome::Done,
                 Attempted::Handled(Handled::Kept) => return Outcome::Kept,
-                Attempted::Failed(failed) => failed,
+                Attempted::Failed(failed) => failed.wishing(self.context.wish()),
                 Attempted::Elsewhere(delay) => return self.put_off(delay).await,
             };
             if self.received.acker.poisoned() {
@@ -281,7 +283,7 @@ impl<J: Job> Attempts<J> {
             attempts = context.attempt() + 1,
             "a message is dead; it goes to the dead letters, or, a broadcast listener's, is dropped"
         );
-        let Some(owner) = job.dead_letters() else {
+        let Some(place) = job.dead_letters() else {
             job.tally().dropped.add();
             return Outcome::Failed;
         };
@@ -289,7 +291,7 @@ impl<J: Job> Attempts<J> {
             last.await;
         }
         let outcome = match self.is_whole() {
-            true => self.bury(owner, &failed).await,
+            true => self.bury(place, &failed).await,
             false => Outcome::Failed,
         };
         if outcome != Outcome::Kept {
@@ -308,7 +310,7 @@ impl<J: Job> Attempts<J> {
     }
 
     /// Writes the dead letter, with what is known about its end.
-    async fn bury(&self, owner: &str, failed: &Failed) -> Outcome {
+    async fn bury(&self, (owner, name): (&str, &str), failed: &Failed) -> Outcome {
         let (context, core, queue) = (&self.context, self.job.core(), self.job.queue());
         let death = Death {
             reason: failed.reason,
@@ -318,12 +320,12 @@ impl<J: Job> Attempts<J> {
             host: &core.host,
         };
         let properties = again::for_the_dead(context.properties(), self.from(), &death);
-        let (exchange, key) = topology::dead_letters(owner, queue);
+        let (exchange, key) = topology::dead_letters(owner, name);
         let message = Message {
             exchange: &exchange,
-            needs: &topology::dead_queue(queue),
+            needs: &topology::dead_queue(name),
             key,
-            plan: &|| topology::dead_plan(owner, queue),
+            plan: &|| topology::dead_plan(owner, name),
             properties: &|| properties.clone(),
             payload: &self.received.data,
             // To delete this queue is a quick way to be rid of what is in it.

@@ -13,7 +13,7 @@ use lapin::{BasicProperties, Consumer};
 use super::STEP;
 use super::consumer::Source;
 use crate::boxed::Boxed;
-use crate::topology::DELIVERY_LIMIT_ARGUMENT;
+use crate::topology::{DELIVERY_LIMIT_ARGUMENT, SINGLE_ACTIVE_ARGUMENT};
 use crate::wire::{header_number, short};
 
 /// After so many losses a message is suspect: a few are a bad network, or a deployment that went wrong.
@@ -37,13 +37,15 @@ pub(super) enum Caution {
 }
 
 impl Caution {
-    /// Only queues that count deliveries need it, and only where there is more than one message at a time.
+    /// Only queues that count deliveries need it, and only where there is more than one message at a time. With a single active consumer, another
+    /// program's could become the active one between the two.
     pub(super) fn of(source: &Source) -> Self {
-        let counts = source.plan.queues.iter().any(|queue| {
-            let mut names = queue.arguments.iter().map(|(name, _)| *name);
-            queue.name == source.queue && names.any(|name| name == DELIVERY_LIMIT_ARGUMENT)
-        });
-        match counts && source.prefetch > 1 {
+        let has = |argument| {
+            let queue = source.plan.queues.iter();
+            let mut queue = queue.filter(|queue| queue.name == source.queue);
+            queue.any(|queue| queue.arguments.iter().any(|(name, _)| *name == argument))
+        };
+        match has(DELIVERY_LIMIT_ARGUMENT) && !has(SINGLE_ACTIVE_ARGUMENT) && source.prefetch > 1 {
             true => Self::OneByOne {
                 queue: source.queue.clone(),
                 prefetch: source.prefetch,

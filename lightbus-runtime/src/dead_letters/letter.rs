@@ -62,6 +62,8 @@ pub enum DeadReason {
     WrongKind,
     /// The listener refused it unread: it is larger than its limit, or its headers are, or they cannot be read. The broker moved it, as it is.
     Rejected,
+    /// It had waited for longer than it may: a task with `expires`.
+    Expired,
     /// Process after process was lost while it had the message: it may kill those who handle it.
     DeliveryLimit,
     /// Something else; the broker's or another program's word.
@@ -77,6 +79,7 @@ impl DeadReason {
             "unknown" => Self::Unknown,
             "kind" => Self::WrongKind,
             "rejected" => Self::Rejected,
+            "expired" => Self::Expired,
             "delivery_limit" => Self::DeliveryLimit,
             other => Self::Other(other.to_owned()),
         }
@@ -92,6 +95,7 @@ impl fmt::Display for DeadReason {
             Self::Unknown => "unknown event",
             Self::WrongKind => "no event",
             Self::Rejected => "refused unread",
+            Self::Expired => "expired",
             Self::DeliveryLimit => "its handlers' processes were lost, one after the other",
             Self::Other(other) => other,
         })

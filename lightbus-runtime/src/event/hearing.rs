@@ -196,8 +196,8 @@ impl Job for Hearing {
         &self.queue
     }
 
-    fn dead_letters(&self) -> Option<&str> {
-        (!self.is_broadcast()).then_some(&self.core.config.app)
+    fn dead_letters(&self) -> Option<(&str, &str)> {
+        (!self.is_broadcast()).then_some((&self.core.config.app, &self.queue))
     }
 
     fn retry(&self, _: &Context) -> &Retry {

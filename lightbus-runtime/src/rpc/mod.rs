@@ -16,4 +16,4 @@ mod server;
 pub(crate) use replies::read as read_reply;
 
 pub use call::{Call, CallSpec, Client};
-pub use server::{Serve, Serving};
+pub(crate) use server::{Calls, serve};

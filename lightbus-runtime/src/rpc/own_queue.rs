@@ -9,7 +9,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::bus::Core;
 use crate::connection::consumer::{Consumers, Source};
-use crate::delivery::{AtStop, Work, Gate, Worker};
+use crate::delivery::{AtStop, Gate, Work, Worker};
 use crate::error::Error;
 
 /// To take leave of the queue.

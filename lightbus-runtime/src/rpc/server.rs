@@ -1,13 +1,12 @@
 //! The provider's side of a call: decode, run, reply.
 
-use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::message::Delivery;
 use lapin::types::ShortString;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -17,133 +16,68 @@ use super::cancel::{self, Cancellable};
 use super::clocks::Clocks;
 use super::in_progress::{CallKey, InProgress};
 use crate::args::Args;
-use crate::bus::{Bus, Core};
+use crate::bus::Core;
 use crate::codec::Format;
 use crate::connection::consumer::{Consumers, Source};
 use crate::context::{Context, Subject};
 use crate::counters::Counters;
 use crate::delivery::{AtStop, Handling, Outcome, Work, catch_panic, catch_panic_now};
 use crate::error::Error;
-use crate::service::{Answer, Dispatch, HandlerFuture, Service, Table};
+use crate::service::{Answer, Dispatch, HandlerFuture};
 use crate::topology;
 use crate::wire::Status;
 
-/// Serves an API once it is awaited; made by [`Bus::serve`].
-#[must_use = "nothing is served until this is awaited"]
-pub struct Serve {
-    bus: Bus,
-    api: &'static str,
-    methods: Vec<&'static str>,
-    cancels: bool,
-    dispatch: Arc<dyn Dispatch>,
-    concurrency: u16,
+/// The calls of an API that is served.
+pub(crate) struct Calls {
+    pub(crate) api: &'static str,
+    pub(crate) methods: Vec<&'static str>,
+    /// May any of them be cancelled?
+    pub(crate) cancels: bool,
+    pub(crate) dispatch: Arc<dyn Dispatch>,
+    pub(crate) concurrency: u16,
 }
 
-impl Serve {
-    pub(crate) fn new<S: Service>(bus: &Bus, service: S) -> Self {
-        Self {
-            bus: bus.clone(),
-            api: S::NAME,
-            methods: S::METHODS.iter().map(|method| method.name).collect(),
-            cancels: S::METHODS.iter().any(|method| method.cancel),
-            dispatch: Arc::new(Table::new(service)),
-            concurrency: bus.core().config.concurrency,
-        }
+/// Answers calls until `stop`.
+pub(crate) async fn serve(
+    core: &Arc<Core>,
+    calls: Calls,
+    stop: &CancellationToken,
+) -> Result<JoinHandle<()>, Error> {
+    let mut plan = topology::rpc_plan(calls.api, calls.methods.iter().copied());
+    if calls.cancels {
+        core.control
+            .get_or_try_init(|| cancel::listen(core))
+            .await?;
+        plan = topology::with_cancels(plan, calls.api, &core.config.app, &core.instance);
     }
-
-    /// How many calls of this API are handled at a time in this process. Default: the bus's, 64.
-    pub fn concurrency(mut self, concurrency: u16) -> Self {
-        self.concurrency = concurrency.max(1);
-        self
-    }
-
-    async fn start(self) -> Result<Serving, Error> {
-        let core = self.bus.core();
-        let mut plan = topology::rpc_plan(self.api, self.methods.iter().copied());
-        if self.cancels {
-            core.control
-                .get_or_try_init(|| cancel::listen(core))
-                .await?;
-            plan = topology::with_cancels(plan, self.api, &core.config.app, &core.instance);
-        }
-        let source = Source {
-            queue: topology::rpc_name(self.api),
-            plan,
-            prefetch: self.concurrency,
-        };
-        let stop = core.life.stop.child_token();
-        // Dropped before it is done, it does not begin to serve later.
-        let guard = stop.clone().drop_guard();
-        let (mut consumers, started) = Consumers::new(&core.io.publish, source, stop.clone());
-        let worker = core.worker(self.concurrency, AtStop::Refuse);
-        let mut server = Server {
-            core: Arc::clone(core),
-            api: self.api,
-            dispatch: self.dispatch,
-            in_progress: Arc::default(),
-            clocks: Clocks::default(),
-            stop: stop.clone(),
-            slots: Arc::clone(&worker.slots),
-        };
-        let ended = core.spawn({
-            let stop = stop.clone();
-            async move {
-                while let Some(consumer) = consumers.next().await {
-                    worker
-                        .work(consumer, &stop, |delivery| server.begin(delivery))
-                        .await;
-                }
+    let source = Source {
+        queue: topology::rpc_name(calls.api),
+        plan,
+        prefetch: calls.concurrency,
+    };
+    let (mut consumers, started) = Consumers::new(&core.io.publish, source, stop.clone());
+    let worker = core.worker(calls.concurrency, AtStop::Refuse);
+    let mut server = Server {
+        core: Arc::clone(core),
+        api: calls.api,
+        dispatch: calls.dispatch,
+        in_progress: Arc::default(),
+        clocks: Clocks::default(),
+        stop: stop.clone(),
+        slots: Arc::clone(&worker.slots),
+    };
+    let ended = core.spawn({
+        let stop = stop.clone();
+        async move {
+            while let Some(consumer) = consumers.next().await {
+                worker
+                    .work(consumer, &stop, |delivery| server.begin(delivery))
+                    .await;
             }
-        });
-        core.first_start(&core.io.publish, started).await?;
-        guard.disarm();
-        Ok(Serving {
-            api: self.api,
-            stop,
-            ended,
-        })
-    }
-}
-
-impl IntoFuture for Serve {
-    type Output = Result<Serving, Error>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.start())
-    }
-}
-
-impl fmt::Debug for Serve {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serve")
-            .field("api", &self.api)
-            .field("concurrency", &self.concurrency)
-            .finish_non_exhaustive()
-    }
-}
-
-/// An API being served. Dropping this does not end it: that is for [`stop`](Self::stop), or the end of the bus.
-#[derive(Debug)]
-pub struct Serving {
-    api: &'static str,
-    stop: CancellationToken,
-    ended: tokio::task::JoinHandle<()>,
-}
-
-impl Serving {
-    /// The API's name.
-    pub fn api(&self) -> &'static str {
-        self.api
-    }
-
-    /// Takes no more calls, and returns when those in progress have finished (within the bus's grace period). Calls that were
-    /// delivered here and have not begun are given back to their callers, who send them again.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        // An abort at the end of the runtime is an end as well.
-        let _ = self.ended.await;
-    }
+        }
+    });
+    core.first_start(&core.io.publish, started).await?;
+    Ok(ended)
 }
 
 struct Server {

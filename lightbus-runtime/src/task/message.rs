@@ -76,8 +76,9 @@ impl TaskMessage {
         if delay.is_zero() {
             return Route {
                 exchange: topology::task_exchange(self.spec.api),
-                key: queue.clone(),
-                needs: queue,
+                // Not its name alone, which may be the exchange's as well.
+                needs: format!("{queue} at once"),
+                key: queue,
                 on_ladder: false,
             };
         }

@@ -3,11 +3,14 @@
 mod enqueue;
 mod handle;
 mod message;
+mod queue;
 pub(crate) mod spec;
 #[allow(clippy::module_inception)]
 mod task;
+mod worker;
 
 pub use enqueue::{Enqueue, EnqueueError};
 pub use handle::TaskHandle;
-pub(crate) use message::{TaskMessage, lane};
+pub(crate) use message::lane;
 pub use task::Task;
+pub(crate) use worker::{Tasks, work};

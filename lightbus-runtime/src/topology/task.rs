@@ -3,15 +3,15 @@
 //! Whoever enqueues declares the queue as well as whoever works on it: a task waits for its worker, also for the first one.
 
 use super::{
-    Binding, DELIVERY_LIMIT, DELIVERY_LIMIT_ARGUMENT, Exchange, Kind, Order, Plan, Queue, Value,
-    dead_exchange, dead_plan, delay, exchange, queue_type, text,
+    Binding, DELIVERY_LIMIT, DELIVERY_LIMIT_ARGUMENT, Exchange, Kind, Order, Plan, Queue,
+    SINGLE_ACTIVE_ARGUMENT, Value, dead_exchange, dead_plan, delay, exchange, queue_type, text,
 };
 
 /// Tasks whose queue somebody deleted: kept.
 const UNROUTED: &str = "lb.sys.unrouted-task";
 
 /// What a task's queue is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Lane {
     /// All of the API's tasks that name no queue.
     Api,
@@ -36,6 +36,15 @@ pub enum Priority {
 impl Priority {
     pub(crate) const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 
+    /// How many of it are begun while all of them wait, in proportion.
+    pub(crate) const fn weight(self) -> u64 {
+        match self {
+            Self::Low => 1,
+            Self::Normal => 3,
+            Self::High => 6,
+        }
+    }
+
     fn suffix(self) -> &'static str {
         match self {
             Self::Low => "+low",
@@ -59,9 +68,19 @@ pub(crate) fn task_queue(api: &str, lane: Lane, priority: Priority) -> String {
     }
 }
 
+/// The queue that a lane's dead letters are named by: those of all its priorities lie together.
+pub(crate) fn task_lane(api: &str, lane: Lane) -> String {
+    task_queue(api, lane, Priority::Normal)
+}
+
+/// The same, by what follows `lb.task.` in its name: `auth`, `auth:slow`.
+pub(crate) fn named_lane(name: &str) -> String {
+    task_exchange(name)
+}
+
 /// A task queue, its dead letters, and the ways to it.
 pub(crate) fn task_plan(api: &str, lane: Lane, priority: Priority) -> Plan {
-    let name = task_queue(api, lane, priority);
+    let (name, dead) = (task_queue(api, lane, priority), task_lane(api, lane));
     let tasks = Exchange {
         arguments: vec![("alternate-exchange", text(UNROUTED))],
         ..exchange(task_exchange(api), Kind::Direct)
@@ -73,8 +92,8 @@ pub(crate) fn task_plan(api: &str, lane: Lane, priority: Priority) -> Plan {
     let mut plan = unrouted();
     plan.exchanges.extend([tasks, delay::out()]);
     // The dead letters' queue comes first: a queue that dead-letters to nowhere loses messages.
-    plan.merge(dead_plan(api, &name));
-    plan.queues.push(durable(api, &name, order));
+    plan.merge(dead_plan(api, &dead));
+    plan.queues.push(durable(api, &name, &dead, order));
     plan.bindings.push(delay::out_binding(&name));
     plan.bindings.push(Binding {
         exchange: task_exchange(api),
@@ -84,19 +103,19 @@ pub(crate) fn task_plan(api: &str, lane: Lane, priority: Priority) -> Plan {
     plan
 }
 
-/// A quorum queue of `owner`, with dead letters.
-pub(super) fn durable(owner: &str, name: &str, order: Order) -> Queue {
+/// A quorum queue of `owner`, whose dead letters are kept under the name `dead`.
+pub(super) fn durable(owner: &str, name: &str, dead: &str, order: Order) -> Queue {
     let mut arguments = vec![
         queue_type("quorum"),
         (DELIVERY_LIMIT_ARGUMENT, Value::Number(DELIVERY_LIMIT)),
         ("x-dead-letter-exchange", text(dead_exchange(owner))),
-        ("x-dead-letter-routing-key", text(name.to_owned())),
+        ("x-dead-letter-routing-key", text(dead.to_owned())),
         ("x-dead-letter-strategy", text("at-least-once")),
         // At-least-once dead-lettering needs it.
         ("x-overflow", text("reject-publish")),
     ];
     if order == Order::Kept {
-        arguments.push(("x-single-active-consumer", Value::Flag(true)));
+        arguments.push((SINGLE_ACTIVE_ARGUMENT, Value::Flag(true)));
     }
     Queue {
         name: name.to_owned(),
@@ -162,5 +181,7 @@ mod tests {
             .map(|queue| queue.name.as_str())
             .collect();
         assert_eq!(names, [UNROUTED, "lb.task.auth.dead", "lb.task.auth"]);
+        let high = task_plan("auth", Lane::Api, Priority::High);
+        assert_eq!(high.queues[1].name, "lb.task.auth.dead");
     }
 }

@@ -17,3 +17,4 @@ mod publishing;
 mod reconnecting;
 mod restarting;
 mod retrying;
+mod tasks;

@@ -1,0 +1,204 @@
+//! Providing an API: its calls are answered, its tasks are worked on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::Bus;
+use crate::error::Error;
+use crate::rpc::{self, Calls};
+use crate::service::{Dispatch, Service, Table};
+use crate::task::spec::TaskSpec;
+use crate::task::{self, Tasks};
+use crate::topology::Lane;
+
+/// Serves an API once it is awaited; made by [`Bus::serve`]. A program may serve its calls, its tasks, or both: workers of tasks scale apart from those who
+/// answer calls.
+///
+/// ```no_run
+/// # use lightbus_runtime::{Bus, Error, Service};
+/// # async fn example(bus: &Bus, auth: impl Service) -> Result<(), Error> {
+/// bus.serve(auth).tasks_only().task_concurrency(8).queue_concurrency("slow", 2).await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "nothing is served until this is awaited"]
+pub struct Serve {
+    bus: Bus,
+    api: &'static str,
+    methods: Vec<&'static str>,
+    cancels: bool,
+    specs: Vec<&'static TaskSpec>,
+    dispatch: Arc<dyn Dispatch>,
+    part: Part,
+    concurrency: u16,
+    task_concurrency: u16,
+    queues: BTreeMap<String, u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    All,
+    Calls,
+    Tasks,
+}
+
+impl Serve {
+    pub(crate) fn new<S: Service>(bus: &Bus, service: S) -> Self {
+        let calls = || S::METHODS.iter().filter(|row| row.task.is_none());
+        let concurrency = bus.core().config.concurrency;
+        Self {
+            bus: bus.clone(),
+            api: S::NAME,
+            methods: calls().map(|row| row.name).collect(),
+            cancels: calls().any(|row| row.cancel),
+            specs: S::METHODS.iter().filter_map(|row| row.task).collect(),
+            dispatch: Arc::new(Table::new(service)),
+            part: Part::All,
+            concurrency,
+            task_concurrency: concurrency,
+            queues: BTreeMap::new(),
+        }
+    }
+
+    /// How many calls of this API are handled at a time in this process. Default: the bus's, 64.
+    pub fn concurrency(mut self, concurrency: u16) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// How many tasks of this API are worked on at a time in this process, of those that name no queue; and as many of each queue that says nothing else. No more
+    /// than so many are sent here ahead. Default: the bus's `concurrency`, 64.
+    pub fn task_concurrency(mut self, concurrency: u16) -> Self {
+        self.task_concurrency = concurrency.max(1);
+        self
+    }
+
+    /// How many tasks of one queue, `#[task(queue = "slow")]`, are worked on at a time in this process, apart from all others.
+    pub fn queue_concurrency(mut self, queue: &str, concurrency: u16) -> Self {
+        self.queues.insert(queue.to_owned(), concurrency.max(1));
+        self
+    }
+
+    /// Answers calls, and leaves the tasks to other processes. Default: both.
+    pub fn calls_only(mut self) -> Self {
+        self.part = Part::Calls;
+        self
+    }
+
+    /// Works on tasks, and leaves the calls to other processes. Default: both.
+    pub fn tasks_only(mut self) -> Self {
+        self.part = Part::Tasks;
+        self
+    }
+
+    async fn start(self) -> Result<Serving, Error> {
+        let stop = self.bus.core().life.stop.child_token();
+        // Dropped before it is done, it does not begin to serve later.
+        let guard = stop.clone().drop_guard();
+        let mut ended = Vec::new();
+        let lanes = self.lanes()?;
+        if !lanes.is_empty() && self.part != Part::Calls {
+            let tasks = Tasks {
+                api: self.api,
+                dispatch: Arc::clone(&self.dispatch),
+                lanes,
+            };
+            ended.extend(task::work(self.bus.core(), tasks, &stop).await?);
+        }
+        if !self.methods.is_empty() && self.part != Part::Tasks {
+            let calls = Calls {
+                api: self.api,
+                methods: self.methods,
+                cancels: self.cancels,
+                dispatch: self.dispatch,
+                concurrency: self.concurrency,
+            };
+            ended.push(rpc::serve(self.bus.core(), calls, &stop).await?);
+        }
+        guard.disarm();
+        Ok(Serving {
+            api: self.api,
+            stop,
+            ended,
+        })
+    }
+
+    /// The task queues, and how much is done of each at a time.
+    fn lanes(&self) -> Result<BTreeMap<Lane, u16>, Error> {
+        let of = |spec: &TaskSpec| match spec.queue {
+            _ if spec.is_limited() => spec.concurrency.unwrap_or(self.task_concurrency),
+            Some(queue) => self
+                .queues
+                .get(queue)
+                .copied()
+                .unwrap_or(self.task_concurrency),
+            None => self.task_concurrency,
+        };
+        let lanes = self.specs.iter().map(|spec| (task::lane(spec), of(spec)));
+        for queue in self.queues.keys() {
+            let is_known = self.specs.iter().any(|spec| spec.queue == Some(queue));
+            if !is_known {
+                return Err(self.unknown_queue(queue));
+            }
+        }
+        Ok(lanes.collect())
+    }
+
+    fn unknown_queue(&self, queue: &str) -> Error {
+        let mut known: Vec<_> = self.specs.iter().filter_map(|spec| spec.queue).collect();
+        known.dedup();
+        Error::Config(format!(
+            "the API `{}` has no task with `#[task(queue = \"{queue}\")]`, so `queue_concurrency` has nothing to limit; its queues: {known:?}",
+            self.api
+        ))
+    }
+}
+
+impl IntoFuture for Serve {
+    type Output = Result<Serving, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.start())
+    }
+}
+
+impl fmt::Debug for Serve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("api", &self.api)
+            .field("part", &self.part)
+            .field("concurrency", &self.concurrency)
+            .field("task_concurrency", &self.task_concurrency)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An API being served. Dropping this does not end it: that is for [`stop`](Self::stop), or the end of the bus.
+#[derive(Debug)]
+pub struct Serving {
+    api: &'static str,
+    stop: CancellationToken,
+    ended: Vec<JoinHandle<()>>,
+}
+
+impl Serving {
+    /// The API's name.
+    pub fn api(&self) -> &'static str {
+        self.api
+    }
+
+    /// Takes no more calls and tasks, and returns when those in progress have finished (within the bus's grace period). Calls that were
+    /// delivered here and have not begun are given back to their callers, who send them again; tasks go back to their queue.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for ended in self.ended {
+            // An abort at the end of the runtime is an end as well.
+            let _ = ended.await;
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! Tasks: enqueued by one program, worked on by another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use lightbus::{Context, DeadReason, EnqueueError, Error, Priority};
+use lightbus_tests::{TestBroker, eventually};
+use tokio::sync::{Semaphore, mpsc};
+
+const SECOND: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(30);
+
+/// The next `count` of what a worker reports.
+async fn reports<T>(
+    reported: &mut mpsc::UnboundedReceiver<T>,
+    count: usize,
+) -> anyhow::Result<Vec<T>> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let next = tokio::time::timeout(LONG, reported.recv()).await?;
+        all.push(next.ok_or_else(|| anyhow::anyhow!("the worker is gone"))?);
+    }
+    Ok(all)
+}
+
+#[tokio::test]
+async fn a_task_waits_for_its_worker_and_is_run_there() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_waits")]
+    trait Api {
+        #[task]
+        async fn resize(&self, user: u64, sizes: Vec<u32>) -> Result<(), String>;
+        async fn ping(&self) -> u32;
+    }
+    struct Worker(mpsc::UnboundedSender<(u64, Vec<u32>, String, Option<String>)>);
+    impl Api for Worker {
+        async fn resize(&self, user: u64, sizes: Vec<u32>) -> Result<(), String> {
+            let context = Context::current().expect("a task has a context");
+            let (id, tenant) = (context.message_id(), context.header("tenant"));
+            let report = (user, sizes, id.to_owned(), tenant.map(str::to_owned));
+            self.0.send(report).map_err(|error| error.to_string())
+        }
+        async fn ping(&self) -> u32 {
+            1
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let peer = broker.bus("peer").await?;
+    let api = ApiClient::new(&peer);
+    // Before anybody has ever worked on this API.
+    let handle = api
+        .resize(7, vec![16, 32])
+        .header("tenant", "acme")
+        .enqueue()
+        .await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    let worker = broker.bus("worker").await?;
+    worker.serve(ApiServer::new(Worker(sender))).await?;
+    let all = reports(&mut reported, 1).await?;
+    let expected = (
+        7,
+        vec![16, 32],
+        handle.id().to_owned(),
+        Some("acme".to_owned()),
+    );
+    assert_eq!(all, [expected]);
+    assert_eq!(api.ping().await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_may_serve_calls_only_or_tasks_only() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_parts")]
+    trait Api {
+        #[task]
+        async fn work(&self);
+        async fn who(&self) -> String;
+    }
+    #[derive(Clone)]
+    struct Part(&'static str, mpsc::UnboundedSender<&'static str>);
+    impl Api for Part {
+        async fn work(&self) {
+            let _ = self.1.send(self.0);
+        }
+        async fn who(&self) -> String {
+            self.0.to_owned()
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let (web, worker) = (broker.bus("parts").await?, broker.bus("parts").await?);
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    let server = |name| ApiServer::new(Part(name, sender.clone()));
+    web.serve(server("web")).calls_only().await?;
+    worker.serve(server("worker")).tasks_only().await?;
+    let api = ApiClient::new(&web);
+    for _ in 0..10 {
+        api.work().enqueue().await?;
+        assert_eq!(api.who().await?, "web");
+    }
+    assert_eq!(reports(&mut reported, 10).await?, ["worker"; 10]);
+    let wrong = web.serve(server("web")).queue_concurrency("slow", 2).await;
+    assert!(matches!(wrong, Err(Error::Config(text)) if text.contains("slow")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failing_task_is_tried_again_and_then_dead_and_replayed() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_retries")]
+    trait Api {
+        #[task(retries = 2, backoff = "20ms, 1s")]
+        async fn fragile(&self, n: u32) -> Result<(), Trouble>;
+    }
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    enum Trouble {
+        NoDisk { path: String },
+        NoSuchUser,
+    }
+    struct Worker(mpsc::UnboundedSender<(u32, u32, Instant)>, Arc<AtomicUsize>);
+    impl Api for Worker {
+        async fn fragile(&self, n: u32) -> Result<(), Trouble> {
+            let attempt = Context::current().expect("a context").attempt();
+            let _ = self.0.send((n, attempt, Instant::now()));
+            match n {
+                _ if self.1.load(Ordering::SeqCst) > 0 => Ok(()),
+                1 => Err(Trouble::NoDisk {
+                    path: "/var".to_owned(),
+                }),
+                2 => Err(Context::permanent(Trouble::NoSuchUser)),
+                3 if attempt == 0 => Err(Context::retry_after(SECOND, Trouble::NoSuchUser)),
+                4 if attempt == 0 => panic!("at first"),
+                _ => Ok(()),
+            }
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("retries").await?;
+    let dead = bus.dead_tasks("task_retries")?;
+    dead.discard(|_| true).await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    let works = Arc::new(AtomicUsize::new(0));
+    bus.serve(ApiServer::new(Worker(sender, Arc::clone(&works))))
+        .await?;
+    let api = ApiClient::new(&bus);
+    let story = api.fragile(1).priority(Priority::High).enqueue().await?;
+    let tries = reports(&mut reported, 3).await?;
+    let attempts: Vec<_> = tries.iter().map(|(n, attempt, _)| (*n, *attempt)).collect();
+    assert_eq!(attempts, [(1, 0), (1, 1), (1, 2)]);
+    assert!(tries[2].2 - tries[1].2 >= SECOND);
+    api.fragile(2).enqueue().await?;
+    reports(&mut reported, 1).await?;
+    api.fragile(3).enqueue().await?;
+    let tries = reports(&mut reported, 2).await?;
+    assert!(tries[1].2 - tries[0].2 >= SECOND);
+    api.fragile(4).enqueue().await?;
+    reports(&mut reported, 2).await?;
+    let two = async || dead.count().await.is_ok_and(|count| count == 2);
+    eventually("two are dead", two).await?;
+    let letters = dead.list(10).await?;
+    let told: Vec<_> = letters
+        .iter()
+        .map(|letter| {
+            (
+                letter.id == story.id(),
+                letter.attempts,
+                letter.error.as_deref(),
+                &letter.reason,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                true,
+                Some(3),
+                Some(r#"{"NoDisk":{"path":"/var"}}"#),
+                &DeadReason::Failed
+            ),
+            (false, Some(1), Some("NoSuchUser"), &DeadReason::Failed),
+        ]
+    );
+    assert_eq!(
+        (bus.counts().tasks_retried, bus.counts().tasks_dead),
+        (2, 2)
+    );
+    works.store(1, Ordering::SeqCst);
+    assert_eq!(dead.replay(|letter| letter.id == story.id()).await?, 1);
+    let again = reports(&mut reported, 1).await?;
+    assert_eq!((again[0].0, again[0].1), (1, 0));
+    assert_eq!(dead.discard(|_| true).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_delayed_task_is_never_early_and_hardly_late() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_delays")]
+    trait Api {
+        #[task]
+        async fn due(&self, at_ms: u64);
+    }
+    struct Worker(mpsc::UnboundedSender<(u64, u64)>);
+    impl Api for Worker {
+        async fn due(&self, at_ms: u64) {
+            let _ = self.0.send((at_ms, now_ms()));
+        }
+    }
+    fn now_ms() -> u64 {
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or_default()
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("delays").await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    bus.serve(ApiServer::new(Worker(sender))).await?;
+    let api = ApiClient::new(&bus);
+    let mut expected = 0;
+    for ms in [1, 300, 1000, 1001, 1700, 2500, 3100] {
+        let delay = Duration::from_millis(ms);
+        api.due(now_ms() + ms).after(delay).enqueue().await?;
+        let at = SystemTime::now() + delay;
+        api.due(now_ms() + ms).at(at).enqueue().await?;
+        expected += 2;
+    }
+    let past = SystemTime::now() - SECOND;
+    api.due(now_ms()).at(past).enqueue().await?;
+    for (due, begun) in reports(&mut reported, expected + 1).await? {
+        assert!(begun >= due, "{} ms early", due - begun);
+        assert!(begun - due < 5000, "{} ms late", begun - due);
+    }
+    let far = api
+        .due(0)
+        .after(Duration::from_secs(1 << 30))
+        .enqueue()
+        .await;
+    assert!(matches!(far, Err(EnqueueError::Rejected { reason, .. }) if reason.contains("days")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waited_too_long_is_not_begun_any_more() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_expires")]
+    trait Api {
+        #[task(expires = "1h")]
+        async fn soon(&self, n: u32);
+    }
+    struct Worker(mpsc::UnboundedSender<u32>);
+    impl Api for Worker {
+        async fn soon(&self, n: u32) {
+            let _ = self.0.send(n);
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("expires").await?;
+    let api = ApiClient::new(&bus);
+    api.soon(1)
+        .expires(Duration::from_millis(1))
+        .enqueue()
+        .await?;
+    api.soon(2).enqueue().await?;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let dead = bus.dead_tasks("task_expires")?;
+    dead.discard(|_| true).await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    bus.serve(ApiServer::new(Worker(sender))).await?;
+    assert_eq!(reports(&mut reported, 1).await?, [2]);
+    eventually("it is dead", async || {
+        dead.count().await.is_ok_and(|count| count == 1)
+    })
+    .await?;
+    let letters = dead.list(1).await?;
+    assert_eq!(letters[0].reason, DeadReason::Expired);
+    assert_eq!(bus.counts().tasks_expired, 1);
+    dead.discard(|_| true).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_attempt_ends_at_its_timeout() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_timeout")]
+    trait Api {
+        #[task(timeout = "50ms", retries = 1, backoff = "10ms fixed")]
+        async fn slow(&self);
+    }
+    struct Worker(mpsc::UnboundedSender<Duration>);
+    impl Api for Worker {
+        async fn slow(&self) {
+            let left = Context::current().and_then(|context| context.time_left());
+            let _ = self.0.send(left.expect("time is limited"));
+            std::future::pending().await
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("timeout").await?;
+    let dead = bus.dead_tasks("task_timeout")?;
+    dead.discard(|_| true).await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    bus.serve(ApiServer::new(Worker(sender))).await?;
+    ApiClient::new(&bus).slow().enqueue().await?;
+    for left in reports(&mut reported, 2).await? {
+        assert!(
+            left > Duration::ZERO && left <= Duration::from_millis(50),
+            "{left:?}"
+        );
+    }
+    eventually("it is dead", async || {
+        dead.count().await.is_ok_and(|count| count == 1)
+    })
+    .await?;
+    let letters = dead.list(1).await?;
+    let error = letters[0].error.as_deref();
+    assert_eq!(error, Some("it took longer than its timeout, 50ms"));
+    dead.discard(|_| true).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn higher_priorities_go_first_and_low_ones_never_starve() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_priorities")]
+    trait Api {
+        #[task]
+        async fn work(&self, priority: String);
+    }
+    struct Worker(mpsc::UnboundedSender<String>, Arc<Semaphore>);
+    impl Api for Worker {
+        async fn work(&self, priority: String) {
+            self.1.acquire().await.expect("open").forget();
+            let _ = self.0.send(priority);
+        }
+    }
+    const EACH: usize = 60;
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("priorities").await?;
+    let api = ApiClient::new(&bus);
+    for (name, priority) in [
+        ("low", Priority::Low),
+        ("normal", Priority::Normal),
+        ("high", Priority::High),
+    ] {
+        for _ in 0..EACH {
+            api.work(name).priority(priority).enqueue().await?;
+        }
+    }
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    let leave = Arc::new(Semaphore::new(0));
+    let server = ApiServer::new(Worker(sender, Arc::clone(&leave)));
+    bus.serve(server).task_concurrency(2).await?;
+    // Each is held until all three queues have had the time to send something.
+    for _ in 0..3 * EACH {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        leave.add_permits(1);
+    }
+    let order = reports(&mut reported, 3 * EACH).await?;
+    let count = |name: &str| order[..EACH].iter().filter(|done| *done == name).count();
+    let (high, normal, low) = (count("high"), count("normal"), count("low"));
+    assert!(
+        high > normal && normal > low && low > 0,
+        "{high} {normal} {low}"
+    );
+    assert!(
+        (28..=44).contains(&high),
+        "{high} of {EACH}, and not six in ten"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn limits_hold_across_all_workers() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_limits")]
+    trait Api {
+        #[task(concurrency = 3)]
+        async fn few(&self);
+        #[task(rate = "20/s")]
+        async fn paced(&self);
+        #[task]
+        async fn free(&self);
+    }
+    #[derive(Clone)]
+    struct Worker(mpsc::UnboundedSender<(usize, Instant)>, Arc<AtomicUsize>);
+    impl Api for Worker {
+        async fn few(&self) {
+            let running = self.1.fetch_add(1, Ordering::SeqCst) + 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.1.fetch_sub(1, Ordering::SeqCst);
+            let _ = self.0.send((running, Instant::now()));
+        }
+        async fn paced(&self) {
+            let _ = self.0.send((0, Instant::now()));
+        }
+        async fn free(&self) {
+            let _ = self.0.send((0, Instant::now()));
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    let worker = Worker(sender, Arc::default());
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        let bus = broker.bus("limits").await?;
+        bus.serve(ApiServer::new(worker.clone())).await?;
+        replicas.push(bus);
+    }
+    let api = ApiClient::new(&replicas[0]);
+    for _ in 0..30 {
+        api.few().enqueue().await?;
+    }
+    let most = reports(&mut reported, 30).await?;
+    let most = most.iter().map(|(running, _)| *running).max();
+    assert_eq!(most, Some(3));
+    for _ in 0..41 {
+        api.paced().enqueue().await?;
+    }
+    let times = reports(&mut reported, 41).await?;
+    let (first, last) = (times[0].1, times[40].1);
+    assert!(
+        last - first >= Duration::from_millis(1800),
+        "{:?}",
+        last - first
+    );
+    let wrong = api.few().priority(Priority::High).enqueue().await;
+    assert!(matches!(wrong, Err(EnqueueError::Rejected { .. })));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_stopping_worker_has_not_begun_another_one_runs() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_handover")]
+    trait Api {
+        #[task]
+        async fn work(&self, n: u32);
+    }
+    struct Worker(mpsc::UnboundedSender<u32>, Arc<Semaphore>);
+    impl Api for Worker {
+        async fn work(&self, n: u32) {
+            let leave = self.1.acquire().await.expect("open");
+            leave.forget();
+            let _ = self.0.send(n);
+        }
+    }
+    const ALL: u32 = 40;
+    let broker = TestBroker::start().await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    let leave = Arc::new(Semaphore::new(0));
+    let server = || ApiServer::new(Worker(sender.clone(), Arc::clone(&leave)));
+    let (first, second) = (broker.bus("handover").await?, broker.bus("handover").await?);
+    first.serve(server()).task_concurrency(4).await?;
+    let api = ApiClient::new(&second);
+    for n in 0..ALL {
+        api.work(n).enqueue().await?;
+    }
+    let closing = tokio::spawn(async move { first.close().await });
+    second.serve(server()).await?;
+    leave.add_permits(ALL as usize + 4);
+    closing.await?;
+    let mut done = reports(&mut reported, ALL as usize).await?;
+    done.sort_unstable();
+    assert_eq!(
+        done,
+        (0..ALL).collect::<Vec<_>>(),
+        "each one, and none twice"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_runs_no_task_and_a_foreign_message_no_method() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_kinds")]
+    trait Api {
+        #[task]
+        async fn work(&self);
+        async fn call(&self);
+    }
+    struct Worker;
+    impl Api for Worker {
+        async fn work(&self) {}
+        async fn call(&self) {}
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("kinds").await?;
+    let dead = bus.dead_tasks("task_kinds")?;
+    dead.discard(|_| true).await?;
+    bus.serve(ApiServer::new(Worker)).await?;
+    let foreign = broker.foreign().await?;
+    foreign
+        .publish(
+            "lb.task.task_kinds",
+            "lb.task.task_kinds",
+            lapin::BasicProperties::default(),
+            b"\x80",
+        )
+        .await?;
+    eventually("it is dead", async || {
+        dead.count().await.is_ok_and(|count| count == 1)
+    })
+    .await?;
+    assert_eq!(dead.list(1).await?[0].reason, DeadReason::WrongKind);
+    dead.discard(|_| true).await?;
+    Ok(())
+}
