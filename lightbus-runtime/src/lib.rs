@@ -67,7 +67,7 @@ pub use serve::{Serve, Serving};
 pub use service::Service;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{SqlDatabase, SqlStore};
-pub use task::{Enqueue, EnqueueError, Task, TaskHandle};
+pub use task::{Enqueue, EnqueueError, Enqueueing, Task, TaskHandle, enqueue_many};
 pub use topology::Priority;
 
 /// What generated code stands on. Not for people: it may change in any release.

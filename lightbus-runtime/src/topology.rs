@@ -7,7 +7,10 @@ use std::borrow::Cow;
 
 pub(crate) use delay::{LONGEST as LONGEST_DELAY, delayed, ladder_plan, out_plan, undelayed};
 pub use task::Priority;
-pub(crate) use task::{Lane, named_lane, task_exchange, task_lane, task_plan, task_queue};
+pub(crate) use task::{
+    Lane, UNIQUE_HOLDER_ARGUMENT, UNIQUE_LEASE_ARGUMENT, named_lane, task_exchange, task_lane,
+    task_plan, task_queue, unique_plan, unique_queue,
+};
 
 /// A value of a queue or exchange argument.
 #[derive(Clone, Debug, PartialEq, Eq)]

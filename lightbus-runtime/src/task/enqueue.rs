@@ -3,15 +3,23 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use super::handle::TaskHandle;
 use super::message::TaskMessage;
-use super::task::Task;
+use super::task::Draft;
+use super::unique::{Lock, Taken};
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
 use crate::boxed::Boxed;
-use crate::bus::{Bus, Core};
+use crate::bus::Core;
 use crate::config::LONGEST_WAIT;
 use crate::publishing::{Message, Progress, Refusal, Unsent};
+
+/// How long to try to give back the key of a task that was not sent.
+const RELEASE: Duration = Duration::from_secs(1);
 
 /// Why a task was not enqueued, or nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +76,18 @@ pub enum EnqueueError {
         /// What is known about the connection.
         reason: String,
     },
+    /// Another one with the same key waits or runs. This one was not sent.
+    #[error(
+        "task {task} was not enqueued: the task {holder} has the key `{key}`, and waits or runs. `.or_join()` means that one instead"
+    )]
+    Duplicate {
+        /// API and task.
+        task: String,
+        /// The key.
+        key: String,
+        /// The other one's id.
+        holder: String,
+    },
     /// There was no connection to the broker until the deadline, or the bus is closed. The task was not sent.
     #[error("task {task} was not enqueued: {reason}")]
     Connection {
@@ -81,19 +101,15 @@ pub enum EnqueueError {
 /// A task that is enqueued when this is awaited. `Ok` means: its queue has stored it, on disk; it will be run at least once, or lie in the queue's dead letters.
 #[must_use = "a task is enqueued when this is awaited"]
 pub struct Enqueue<T, E> {
-    bus: Bus,
-    task: String,
-    message: Result<TaskMessage, String>,
+    draft: Draft,
     timeout: Option<Duration>,
     returns: PhantomData<fn() -> Result<T, E>>,
 }
 
 impl<T, E> Enqueue<T, E> {
-    pub(super) fn new(task: Task<T, E>) -> Self {
+    pub(super) fn new(draft: Draft) -> Self {
         Self {
-            bus: task.bus().clone(),
-            task: task.name(),
-            message: task.into_message(),
+            draft,
             timeout: None,
             returns: PhantomData,
         }
@@ -104,36 +120,94 @@ impl<T, E> Enqueue<T, E> {
         self.timeout = Some(timeout.min(LONGEST_WAIT));
         self
     }
+}
 
-    /// Without its types: compiled once. Gives the task's id.
-    fn send(self) -> Boxed<Result<String, EnqueueError>> {
-        let Self {
-            bus,
-            task,
-            message,
-            timeout,
-            ..
-        } = self;
-        Box::pin(async move {
-            let core = bus.core();
-            let timeout = timeout.unwrap_or(core.config.publish_timeout);
-            let message = match message {
-                Ok(message) => message,
-                Err(reason) => return Err(EnqueueError::Rejected { task, reason }),
-            };
-            send(core, &message, timeout)
-                .await
-                .map_err(|unsent| explain(task, &message, unsent))
+/// Gives the task's id.
+fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<String, EnqueueError>> {
+    Box::pin(async move {
+        let (bus, task) = (draft.bus.clone(), draft.name());
+        let core = bus.core();
+        let message = match draft.into_message() {
+            Ok(message) => message,
+            Err(reason) => return Err(EnqueueError::Rejected { task, reason }),
+        };
+        let timeout = timeout.unwrap_or(core.config.publish_timeout);
+        let sent = send(core, &message, timeout).await;
+        sent.map_err(|failure| match failure {
+            Failure::Unsent(unsent) => explain(task, &message, unsent),
+            Failure::Taken(holder) => EnqueueError::Duplicate {
+                task,
+                key: message
+                    .options
+                    .unique
+                    .map(|(key, _)| key)
+                    .unwrap_or_default(),
+                holder,
+            },
         })
+    })
+}
+
+/// How many of a batch wait for their confirmation together.
+const TOGETHER: usize = 1024;
+
+/// Enqueues one after the other, without waiting for each. Gives their ids, in order.
+pub(super) fn enqueue_many(
+    drafts: Box<dyn Iterator<Item = Draft> + Send>,
+) -> Boxed<Vec<Result<String, EnqueueError>>> {
+    Box::pin(
+        futures_util::stream::iter(drafts)
+            .map(|draft| enqueue(draft, None))
+            .buffered(TOGETHER)
+            .collect(),
+    )
+}
+
+/// Why a task is not enqueued.
+enum Failure {
+    Unsent(Unsent),
+    /// The task of this id has the key.
+    Taken(String),
+}
+
+impl From<Unsent> for Failure {
+    fn from(unsent: Unsent) -> Self {
+        Self::Unsent(unsent)
     }
 }
 
-async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<String, Unsent> {
+async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<String, Failure> {
+    let deadline = Instant::now() + timeout;
     let mut progress = Progress::new();
     let id = progress.id.to_string();
     let now = SystemTime::now();
+    let lock = lock(core, task, &id, now, deadline).await;
+    let lock = match lock? {
+        Locked::Free => None,
+        Locked::Ours(lock) => Some(lock),
+        Locked::Joined(holder) => return Ok(holder),
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    let sent = publish(core, task, &mut progress, now, left).await;
+    if let (Err(unsent), Some(lock)) = (&sent, lock)
+        && !matches!(unsent, Unsent::Unconfirmed { .. })
+    {
+        // At its deadline already: one attempt, and else the lease.
+        let _ = tokio::time::timeout(RELEASE, lock.release(core)).await;
+    }
+    sent?;
+    Ok(id)
+}
+
+async fn publish(
+    core: &Core,
+    task: &TaskMessage,
+    progress: &mut Progress,
+    now: SystemTime,
+    timeout: Duration,
+) -> Result<(), Unsent> {
     let route = task.route(now);
-    let properties = task.properties(&core.sender, &id, now);
+    let properties = task.properties(&core.sender, &progress.id.to_string(), now);
     let message = Message {
         exchange: &route.exchange,
         key: &route.key,
@@ -144,8 +218,42 @@ async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<Stri
         // A level of the ladder may be deleted under it, to be rid of what is put off.
         must_route: route.on_ladder,
     };
-    core.publish(&message, &mut progress, timeout).await?;
-    Ok(id)
+    core.publish(&message, progress, timeout).await
+}
+
+enum Locked {
+    /// It has no key.
+    Free,
+    Ours(Lock),
+    /// It is another one's, which is meant as well.
+    Joined(String),
+}
+
+async fn lock(
+    core: &Core,
+    task: &TaskMessage,
+    id: &str,
+    now: SystemTime,
+    deadline: Instant,
+) -> Result<Locked, Failure> {
+    let (Some(header), Some((_, join))) = (task.unique_header(now), &task.options.unique) else {
+        return Ok(Locked::Free);
+    };
+    let Some(lock) = Lock::of(task.spec.api, task.spec.task, &header, id) else {
+        return Ok(Locked::Free);
+    };
+    let refused = |error| Failure::Unsent(Unsent::Refused(Refusal::Failed(error)));
+    let taken = tokio::time::timeout_at(deadline, lock.take(core)).await;
+    match taken {
+        Ok(Ok(Taken::Ours)) => Ok(Locked::Ours(lock)),
+        Ok(Ok(Taken::Theirs(holder))) if *join => Ok(Locked::Joined(holder)),
+        Ok(Ok(Taken::Theirs(holder))) => Err(Failure::Taken(holder)),
+        Ok(Err(error)) => Err(refused(error)),
+        Err(_) => {
+            let why = core.io.publish.trouble().unwrap_or("the broker is slow");
+            Err(Unsent::NotSent(format!("its key could not be claimed in time: {why}")).into())
+        }
+    }
 }
 
 fn explain(task: String, message: &TaskMessage, unsent: Unsent) -> EnqueueError {
@@ -170,20 +278,43 @@ fn explain(task: String, message: &TaskMessage, unsent: Unsent) -> EnqueueError 
     }
 }
 
-impl<T: 'static, E: 'static> IntoFuture for Enqueue<T, E> {
+impl<T, E> IntoFuture for Enqueue<T, E> {
     type Output = Result<TaskHandle<T, E>, EnqueueError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+    type IntoFuture = Enqueueing<T, E>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let sent = self.send();
-        Box::pin(async move { sent.await.map(TaskHandle::new) })
+        Enqueueing {
+            sent: enqueue(self.draft, self.timeout),
+            returns: PhantomData,
+        }
+    }
+}
+
+/// A task on its way. Dropping this does not take it back.
+#[must_use = "futures do nothing unless polled"]
+pub struct Enqueueing<T, E> {
+    sent: Boxed<Result<String, EnqueueError>>,
+    returns: PhantomData<fn() -> Result<T, E>>,
+}
+
+impl<T, E> Future for Enqueueing<T, E> {
+    type Output = Result<TaskHandle<T, E>, EnqueueError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.sent.as_mut().poll(cx).map_ok(TaskHandle::new)
+    }
+}
+
+impl<T, E> fmt::Debug for Enqueueing<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enqueueing").finish_non_exhaustive()
     }
 }
 
 impl<T, E> fmt::Debug for Enqueue<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Enqueue")
-            .field("task", &self.task)
+            .field("task", &self.draft.name())
             .finish_non_exhaustive()
     }
 }

@@ -3,10 +3,15 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::BasicProperties;
+use uuid::Uuid;
 
 use super::spec::TaskSpec;
+use super::unique;
 use crate::topology::{self, Lane, Plan, Priority};
 use crate::wire::{self, Sender, TaskHeaders};
+
+/// It becomes part of a queue's name, beside the names of API and task.
+const KEY_LIMIT: usize = 100;
 
 /// A task whose arguments are encoded and whose options have been checked.
 #[derive(Clone, Debug)]
@@ -22,7 +27,8 @@ pub(crate) struct Options {
     pub(crate) due: Due,
     pub(crate) priority: Priority,
     pub(crate) expires: Option<Duration>,
-    pub(crate) unique: Option<String>,
+    /// Its key, and whether to join the one who has it.
+    pub(crate) unique: Option<(String, bool)>,
     pub(crate) result_ttl: Option<Duration>,
     pub(crate) headers: Vec<(String, String)>,
 }
@@ -108,14 +114,33 @@ impl TaskMessage {
             let due = now + options.due.delay(now);
             ms(due).saturating_add(i64::try_from(expires.as_millis()).unwrap_or(i64::MAX))
         });
+        let unique = self.unique_header(now);
         let says = TaskHeaders {
             name: self.spec.task,
             begins_until: until,
-            unique: options.unique.as_deref(),
+            unique: unique.as_deref(),
             result_ttl: options.result_ttl.or(self.spec.result_ttl),
             own: &options.headers,
         };
         sender.task(id, &says)
+    }
+
+    /// With `#[task(unique)]`, the arguments are the key.
+    pub(crate) fn make_unique(&mut self) {
+        if !self.spec.unique {
+            return;
+        }
+        let (key, _) = self.options.unique.get_or_insert_default();
+        if key.is_empty() {
+            let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, &self.payload);
+            *key = hash.simple().to_string();
+        }
+    }
+
+    /// What it says of its key.
+    pub(crate) fn unique_header(&self, now: SystemTime) -> Option<String> {
+        let (key, _) = self.options.unique.as_ref()?;
+        Some(unique::header(key, self.options.due.delay(now)))
     }
 
     /// May it be sent? Else the reason.
@@ -131,6 +156,14 @@ impl TaskMessage {
                 "a task with `rate` or `concurrency` has one queue of its own, and no priorities"
                     .to_owned(),
             );
+        }
+        if let Some((key, _)) = &self.options.unique
+            && (key.is_empty() || key.len() > KEY_LIMIT)
+        {
+            let length = key.len();
+            return Err(format!(
+                "its unique key takes {length} bytes, and may take 1 to {KEY_LIMIT}: use a hash of it"
+            ));
         }
         let delay = self.options.due.delay(SystemTime::now());
         if delay > topology::LONGEST_DELAY {

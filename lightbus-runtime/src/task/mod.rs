@@ -7,10 +7,11 @@ mod queue;
 pub(crate) mod spec;
 #[allow(clippy::module_inception)]
 mod task;
+mod unique;
 mod worker;
 
-pub use enqueue::{Enqueue, EnqueueError};
+pub use enqueue::{Enqueue, EnqueueError, Enqueueing};
 pub use handle::TaskHandle;
 pub(crate) use message::lane;
-pub use task::Task;
+pub use task::{Task, enqueue_many};
 pub(crate) use worker::{Tasks, work};

@@ -1,5 +1,6 @@
 //! What a worker makes of a delivery: a task for its method, or something to be refused.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::spec::TaskSpec;
+use super::unique::Lock;
 use crate::args::Args;
 use crate::attempts::{Attempts, Handled, Handling, Job, Received, Unreadable};
+use crate::boxed::Boxed;
 use crate::bus::Core;
 use crate::codec::{Format, decode_checked};
 use crate::context::{Context, Subject};
@@ -90,6 +93,18 @@ impl TaskQueue {
             spec,
             format,
         })
+    }
+
+    /// A unique task's hold on its key.
+    fn lock(&self, context: &Context) -> Option<Lock> {
+        let properties = context.properties();
+        let header = wire::header_text(properties, wire::UNIQUE)?;
+        Lock::of(
+            self.api,
+            context.name(),
+            header,
+            wire::message_id(properties),
+        )
     }
 
     fn attempt(self: &Arc<Self>, accepted: Accepted, delivery: Delivery) -> Work {
@@ -196,8 +211,37 @@ impl Job for TaskQueue {
             .map_err(|panic| unreadable(format!("decoding it panicked: {panic}")))?
             .map_err(|error| unreadable(error.0))?;
         let limit = self.dispatch.spec(row).and_then(|spec| spec.timeout);
-        Ok(Box::pin(run(handler, limit)))
+        let handling = run(handler, limit);
+        match self.lock(context) {
+            None => Ok(Box::pin(handling)),
+            Some(lock) => Ok(Box::pin(locked(Arc::clone(&self.core), lock, handling))),
+        }
     }
+
+    fn died(&self, context: &Context, _: &str, _: &[String]) -> Option<Boxed<()>> {
+        let (lock, core) = (self.lock(context)?, Arc::clone(&self.core));
+        Some(Box::pin(async move { lock.release(&core).await }))
+    }
+}
+
+/// Runs a unique task. Its key is its own until it is done, or dead.
+async fn locked(
+    core: Arc<Core>,
+    lock: Lock,
+    handling: impl Future<Output = Result<Handled, HandlerError>>,
+) -> Result<Handled, HandlerError> {
+    let mut handling = pin!(handling);
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = &mut handling => break ended,
+            () = tokio::time::sleep(lock.extends_every()) => lock.extend(&core).await,
+        }
+    };
+    if ended.is_ok() {
+        lock.release(&core).await;
+    }
+    ended
 }
 
 async fn run(handler: HandlerFuture, limit: Option<Duration>) -> Result<Handled, HandlerError> {

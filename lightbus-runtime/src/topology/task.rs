@@ -2,6 +2,8 @@
 //!
 //! Whoever enqueues declares the queue as well as whoever works on it: a task waits for its worker, also for the first one.
 
+use std::time::Duration;
+
 use super::{
     Binding, DELIVERY_LIMIT, DELIVERY_LIMIT_ARGUMENT, Exchange, Kind, Order, Plan, Queue,
     SINGLE_ACTIVE_ARGUMENT, Value, dead_exchange, dead_plan, delay, exchange, queue_type, text,
@@ -76,6 +78,31 @@ pub(crate) fn task_lane(api: &str, lane: Lane) -> String {
 /// The same, by what follows `lb.task.` in its name: `auth`, `auth:slow`.
 pub(crate) fn named_lane(name: &str) -> String {
     task_exchange(name)
+}
+
+pub(crate) const UNIQUE_HOLDER_ARGUMENT: &str = "x-dead-letter-routing-key";
+pub(crate) const UNIQUE_LEASE_ARGUMENT: &str = "x-expires";
+
+/// A queue that stands for a key of a task while somebody holds it.
+pub(crate) fn unique_queue(api: &str, task: &str, key: &str) -> String {
+    format!("lb.unique.{api}.{task}.{key}")
+}
+
+/// It is never published to: the arguments say who holds it, and until when if nobody asks after it.
+pub(crate) fn unique_plan(queue: &str, lease: Duration, holder: &str) -> Plan {
+    let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+    Plan {
+        queues: vec![Queue {
+            name: queue.to_owned(),
+            arguments: vec![
+                queue_type("classic"),
+                (UNIQUE_LEASE_ARGUMENT, Value::Number(lease)),
+                ("x-dead-letter-exchange", text(UNROUTED)),
+                (UNIQUE_HOLDER_ARGUMENT, text(holder.to_owned())),
+            ],
+        }],
+        ..Plan::default()
+    }
 }
 
 /// A task queue, its dead letters, and the ways to it.
