@@ -81,7 +81,7 @@ pub fn rpc(_attr: TokenStream, item: TokenStream) -> TokenStream {
 /// - `backoff`, how long to wait between them: `"2s"`, doubled after each, `"10s fixed"`, or `"1s, 10s, 1m"`, one after another;
 /// - `timeout = "30s"`, how long one attempt may take;
 /// - `expires = "1h"`, how long after it is due it may still begin;
-/// - `result_ttl = "1h"`, how long its result is kept: without it, there is none to ask for;
+/// - `result_ttl = "1h"`, how long its result is kept;
 /// - `unique`: while one waits or runs, there is no second one with the same arguments;
 /// - `queue = "slow"`, a queue beside the API's, which tasks of that key share, so that they hold up no other;
 /// - `rate = "10/s"`, how many may begin in a second (`/s`), a minute (`/m`) or an hour (`/h`), across all workers;

@@ -1,7 +1,7 @@
 //! What `#[lightbus::api]` accepts, what it refuses, and in which words.
 //!
-//! Each file in `ui/fail` holds one mistake, and beside it code that implements and uses the API: its `.stderr` shows
-//! that the mistake is the only error. After a change of wording, write them anew by
+//! Each file in `ui/fail` holds one mistake (`many_mistakes` and `tasks` hold many, as each file takes time), and beside it code that implements and
+//! uses the API: its `.stderr` shows that the mistake is the only error. After a change of wording, write them anew by
 //! `TRYBUILD=overwrite cargo test -p lightbus-tests --test ui`, and read the difference.
 #![allow(clippy::unwrap_used)]
 

@@ -89,14 +89,7 @@ fn row(cx: &Context<'_>, method: &Method) -> TokenStream {
         names::method(method),
         &method.sig.ident,
     );
-    let (idempotent, cancel, task) = match &method.kind {
-        Kind::Call(options) => (options.idempotent, options.cancel, None),
-        Kind::Task(options) => {
-            let spec = task::spec(cx, method, options);
-            (false, false, Some(quote! { &#spec }))
-        }
-    };
-    let task = task::option(task);
+    let options = options(cx, method);
     // Decoded before the future is made: a state machine that decodes compiles to twice the code.
     let decoded: Vec<_> = (0..method.args.len())
         .map(|n| format_ident!("__{n}"))
@@ -124,15 +117,26 @@ fn row(cx: &Context<'_>, method: &Method) -> TokenStream {
     quote_spanned! { at(function)=>
         #krate::__private::Method {
             name: #name,
-            idempotent: #idempotent,
-            cancel: #cancel,
-            task: #task,
+            #options,
             call: |__api, #args_name| {
                 #(let #decoded = #args;)*
                 #krate::__private::Ok(#krate::__private::run(async move { #reply }))
             },
         }
     }
+}
+
+/// What the attribute of a call or task says.
+fn options(cx: &Context<'_>, method: &Method) -> TokenStream {
+    let (idempotent, cancel, task) = match &method.kind {
+        Kind::Call(options) => (options.idempotent, options.cancel, None),
+        Kind::Task(options) => {
+            let spec = task::spec(cx, method, options);
+            (false, false, Some(quote! { &#spec }))
+        }
+    };
+    let task = task::option(task);
+    quote! { idempotent: #idempotent, cancel: #cancel, task: #task }
 }
 
 fn argument(arg: &Arg) -> TokenStream {

@@ -15,6 +15,10 @@ pub trait AuthApi {
     /// Does `password` belong to `username`?
     async fn check_password(&self, username: String, password: String) -> Result<bool, AuthError>;
 
+    /// Rebuilds the avatar's thumbnails in the background.
+    #[task(retries = 5, unique)]
+    async fn resize_avatar(&self, user_id: u64) -> Result<(), AuthError>;
+
     /// A user finished signing up.
     #[event]
     fn user_registered(#[key] username: String, email: String);

@@ -1,6 +1,6 @@
 //! A peer: it calls, it listens, and compiles no dispatcher.
 
-use lightbus::{Bus, CallError};
+use lightbus::{Bus, CallError, EnqueueError};
 use lightbus_contract_api::{AuthApiClient, AuthApiEvent, AuthError, UserRegistered};
 
 /// Calls.
@@ -12,6 +12,16 @@ pub async fn log_in(bus: &Bus) -> Result<bool, CallError<AuthError>> {
     AuthApiClient::new(bus)
         .check_password("ada", "secret")
         .await
+}
+
+/// Enqueues.
+///
+/// # Errors
+///
+/// Whatever the bus says.
+pub async fn resize(bus: &Bus) -> Result<(), EnqueueError> {
+    AuthApiClient::new(bus).resize_avatar(7).enqueue().await?;
+    Ok(())
 }
 
 /// Listens.

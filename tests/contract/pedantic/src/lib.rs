@@ -14,8 +14,9 @@
 )]
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use lightbus::{Bus, CallError};
+use lightbus::{Bus, CallError, EnqueueError};
 use serde::{Deserialize, Serialize};
 
 /// Why a call failed.
@@ -73,6 +74,23 @@ pub trait SparesApi {
         let part = self.find(part).await?;
         Ok(part.number)
     }
+
+    /// Counts them all, in the background.
+    #[task(
+        retries = 5,
+        backoff = "1s, 10s, 1m",
+        timeout = "30s",
+        expires = "1h",
+        result_ttl = "7d",
+        unique,
+        rate = "10/m",
+        concurrency = 3
+    )]
+    async fn count_all(&self, warehouse: String, notes: Vec<u8>) -> Result<u64, SparesError>;
+
+    /// Throws away what nobody wants.
+    #[task(queue = "slow")]
+    async fn clear_out(&self, part: Part);
 
     /// A call of the past.
     #[deprecated = "use `find`"]
@@ -135,6 +153,18 @@ impl SparesApi for Spares {
         }
     }
 
+    async fn count_all(&self, warehouse: String, notes: Vec<u8>) -> Result<u64, SparesError> {
+        if warehouse.is_empty() && notes.is_empty() {
+            Err(SparesError::Unknown)
+        } else {
+            Ok(1)
+        }
+    }
+
+    async fn clear_out(&self, part: Part) {
+        assert_ne!(part.number, 0);
+    }
+
     async fn look_up(&self, number: u64) -> Option<Part> {
         self.find(number).await.ok()
     }
@@ -147,6 +177,22 @@ impl SparesApi for Spares {
 /// If the bus is gone.
 pub async fn serve(bus: &Bus) -> Result<(), lightbus::Error> {
     bus.serve(SparesApiServer::new(Spares)).await?;
+    Ok(())
+}
+
+/// Enqueues.
+///
+/// # Errors
+///
+/// Whatever the bus says.
+pub async fn enqueue(bus: &Bus) -> Result<(), EnqueueError> {
+    let spares = SparesApiClient::new(bus);
+    spares.count_all("north", b"").enqueue().await?;
+    spares
+        .clear_out(Part { number: 7 })
+        .after(Duration::from_secs(60))
+        .enqueue()
+        .await?;
     Ok(())
 }
 
