@@ -19,10 +19,10 @@ pub mod __private;
 pub use lightbus_macros::{api, event, key, rpc, task};
 pub use lightbus_runtime::{
     Begun, Bus, BusBuilder, Call, CallError, CallFailure, Claim, Context, Counts, DeadLetter,
-    DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, Error, Event, EventKey,
+    DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, Enqueueing, Error, Event, EventKey,
     EventPublisher, EventStream, HandlerError, HandlerResult, KeyFilter, Listener, MemoryStore,
     Priority, Publish, PublishError, Received, Retry, Serve, Service, Serving, StoreError,
-    StoreFuture, Subscription, Task, TaskHandle, health,
+    StoreFuture, Subscription, Task, TaskHandle, enqueue_many, health,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use lightbus_runtime::{
