@@ -34,8 +34,10 @@ pub(super) struct Scan {
     session: Arc<Session>,
     channel: Channel,
     queue: String,
-    /// Letters that were there at the start: what fails again while this runs joins the end.
-    left: u32,
+    /// What died since then is left for the next time: it failed again while this ran.
+    began_ms: i64,
+    /// Is there anything to look at? Not asked how much: a quorum queue's count runs behind.
+    exists: bool,
     settled: u64,
     /// The listener's queue is bound to where replays go.
     bound: bool,
@@ -44,7 +46,7 @@ pub(super) struct Scan {
 impl Scan {
     pub(super) async fn open(session: Arc<Session>, queue: &str) -> Result<Self, Error> {
         let dead = topology::dead_queue(queue);
-        let left = declare::messages(&session, &dead).await?;
+        let exists = declare::messages(&session, &dead).await?.is_some();
         let explain = |error| declare::explain(format!("dead letters in `{dead}`"), &error);
         let channel = session.channel().await.map_err(explain)?;
         let confirm = channel.confirm_select(ConfirmSelectOptions::default());
@@ -53,7 +55,8 @@ impl Scan {
             session,
             channel,
             queue: queue.to_owned(),
-            left: left.unwrap_or_default(),
+            began_ms: wire::now_ms(),
+            exists,
             settled: 0,
             bound: false,
         })
@@ -67,21 +70,27 @@ impl Scan {
     /// The next letter; `None` after the last one.
     pub(super) fn next(&mut self) -> BoxedFor<'_, Result<Option<Delivery>, Error>> {
         Box::pin(async {
-            if self.left == 0 {
+            if !self.exists {
                 return Ok(None);
             }
-            self.left -= 1;
-            let dead = topology::dead_queue(&self.queue);
-            let got = self
-                .channel
-                .basic_get(short(&dead), BasicGetOptions::default());
-            let got = self
-                .session
-                .step(got)
-                .await
-                .map_err(|error| self.explain(&error))?;
-            Ok(got.map(|got| got.delivery))
+            loop {
+                let dead = topology::dead_queue(&self.queue);
+                let got = self
+                    .channel
+                    .basic_get(short(&dead), BasicGetOptions::default());
+                let got = self.session.step(got).await;
+                match got.map_err(|error| self.explain(&error))? {
+                    // It stays in hand, so that it is not got again.
+                    Some(got) if self.is_new(&got.delivery) => {}
+                    got => return Ok(got.map(|got| got.delivery)),
+                }
+            }
         })
+    }
+
+    fn is_new(&self, letter: &Delivery) -> bool {
+        let died = wire::header_number(&letter.properties, again::DEAD_AT);
+        died.is_some_and(|died| died > self.began_ms)
     }
 
     /// False when the rest is not to be looked at.

