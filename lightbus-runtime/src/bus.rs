@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::attempts::Hold;
 use crate::boxed::Boxed;
 use crate::budget::Budget;
 use crate::config::{BusBuilder, Config};
@@ -80,6 +81,8 @@ pub(crate) struct Core {
     pub(crate) budget: Budget,
     /// Calls that wait for their answer.
     pub(crate) calls_budget: Budget,
+    /// Messages of handlers that take long.
+    pub(crate) hold: OnceLock<Arc<Hold>>,
     pub(crate) life: Life,
     pub(crate) counters: Arc<Counters>,
     /// The runtime that handlers run on: the one that `connect` was called in.
@@ -126,6 +129,7 @@ impl Bus {
             cancels: Arc::default(),
             budget: Budget::default(),
             calls_budget: Budget::default(),
+            hold: OnceLock::new(),
             counters: Arc::clone(&life.counters),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
 
+use crate::attempts::HoldTimes;
 use crate::grammar::check_name;
 use crate::{Bus, Error, Retry};
 
@@ -27,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) payload_limit: usize,
     pub(crate) grace: Duration,
     pub(crate) lazy: bool,
+    pub(crate) hold: HoldTimes,
     pub(crate) retry: Retry,
     pub(crate) api_retries: HashMap<String, Retry>,
 }
@@ -75,6 +77,7 @@ impl BusBuilder {
             payload_limit: 1024 * 1024,
             grace: Duration::from_secs(20),
             lazy: false,
+            hold: HoldTimes::default(),
             retry: Retry::default(),
             api_retries: HashMap::new(),
         };
@@ -113,6 +116,14 @@ impl BusBuilder {
     /// How long a publish waits for the broker's confirmation. Default: 10 s.
     pub fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.config.publish_timeout = timeout.min(LONGEST_WAIT);
+        self
+    }
+
+    /// For tests: when the message of a task that takes long moves to this process's own queue, how often it is delivered there anew, and
+    /// how soon it goes back when the process is lost.
+    #[doc(hidden)]
+    pub fn hold_tasks(mut self, after: Duration, renew: Duration, back: Duration) -> Self {
+        self.config.hold = HoldTimes { after, renew, back };
         self
     }
 

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 pub(crate) use delay::{LONGEST as LONGEST_DELAY, delayed, ladder_plan, out_plan, undelayed};
 pub use task::Priority;
 pub(crate) use task::{
-    Lane, UNIQUE_HOLDER_ARGUMENT, UNIQUE_LEASE_ARGUMENT, named_lane, task_exchange, task_lane,
-    task_plan, task_queue, unique_plan, unique_queue,
+    Lane, UNIQUE_HOLDER_ARGUMENT, UNIQUE_LEASE_ARGUMENT, hold_exchange, hold_key, hold_plan,
+    hold_queue, named_lane, task_exchange, task_lane, task_plan, task_queue, unique_plan,
+    unique_queue,
 };
 
 /// A value of a queue or exchange argument.
@@ -90,7 +91,7 @@ const CALLS_MAX: i64 = 10_000;
 const UNROUTED_MAX: i64 = 1_000;
 pub(crate) const SINGLE_ACTIVE_ARGUMENT: &str = "x-single-active-consumer";
 pub(crate) const DELIVERY_LIMIT_ARGUMENT: &str = "x-delivery-limit";
-const DELIVERY_LIMIT: i64 = 20;
+pub(crate) const DELIVERY_LIMIT: i64 = 20;
 /// As good as none, for every version of RabbitMQ: version 3 refuses -1.
 const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;
 const UNROUTED: &str = "lb.sys.unrouted";

@@ -49,6 +49,11 @@ pub(crate) trait Job: Send + Sync + 'static {
     /// Must a failed message stay where it is?
     fn stays_in_place(&self) -> bool;
 
+    /// Is the message held for its handler when that takes long?
+    fn may_take_long(&self) -> bool {
+        false
+    }
+
     /// Cancelled when no more attempts are to begin here.
     fn rest(&self) -> CancellationToken;
 

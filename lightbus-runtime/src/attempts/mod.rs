@@ -1,8 +1,10 @@
 //! One message in a handler's hands: handled, tried again, or dead.
 
+mod hold;
 mod job;
 mod once;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +12,12 @@ use lapin::Acker;
 use lapin::types::ShortString;
 use tracing::{debug, error, warn};
 
+pub(crate) use hold::{Hold, HoldTimes};
 pub(crate) use job::{Handled, Handling, Job, Unreadable};
 
+use hold::Held;
+
+use crate::bus::Core;
 use crate::codec::Format;
 use crate::context::Context;
 use crate::delivery::{Outcome, catch_panic};
@@ -26,6 +32,9 @@ const IN_PLACE: Duration = Duration::from_millis(500);
 /// Longer ones are cut where an event has to stay in its place: after half an hour RabbitMQ takes it away from who does not acknowledge it.
 const IN_PLACE_LONGEST: Duration = Duration::from_secs(15 * 60);
 
+/// How long a handler that has ended waits for the copy of its message.
+const COPY: Duration = Duration::from_secs(5);
+
 /// What is needed of a delivery to publish it once more.
 pub(crate) struct Received {
     pub(crate) exchange: ShortString,
@@ -39,6 +48,8 @@ pub(crate) struct Attempts<J> {
     format: Format,
     received: Received,
     context: Context,
+    /// It has taken long.
+    held: Option<Held>,
 }
 
 /// How an attempt went.
@@ -124,6 +135,7 @@ impl<J: Job> Attempts<J> {
             format,
             received,
             context,
+            held: None,
         }
     }
 
@@ -137,12 +149,21 @@ impl<J: Job> Attempts<J> {
             .handling(&self.received.data, self.format, &self.context)
     }
 
-    pub(crate) async fn run(mut self, mut handling: Handling) -> Outcome {
+    pub(crate) async fn run(mut self, handling: Handling) -> Outcome {
+        let outcome = self.try_until_settled(handling).await;
+        match self.held.take() {
+            Some(held) => held.settle(outcome).await,
+            None => outcome,
+        }
+    }
+
+    async fn try_until_settled(&mut self, mut handling: Handling) -> Outcome {
         loop {
             let handler = catch_panic(self.context.clone().scope(handling));
             let attempted = match (self.job.deduplicate(), self.context.claim()) {
                 // In a box: the others need not carry its state.
                 (Some(layer), Some(claim)) => Box::pin(self.once(layer, claim, handler)).await,
+                _ if self.job.may_take_long() => Attempted::from(self.patiently(handler).await),
                 _ => Attempted::from(handler.await),
             };
             let failed = match attempted {
@@ -151,7 +172,7 @@ impl<J: Job> Attempts<J> {
                 Attempted::Failed(failed) => failed.wishing(self.context.wish()),
                 Attempted::Elsewhere(delay) => return self.put_off(delay).await,
             };
-            if self.received.acker.poisoned() {
+            if self.is_lost() {
                 // The consumer was lost meanwhile, and the broker delivers the event again: two copies of it would go on.
                 debug!(queue = self.job.queue(), context = ?self.context, error = failed.text(), "a handler failed, and the message comes again by itself");
                 return Outcome::Kept;
@@ -169,8 +190,78 @@ impl<J: Job> Attempts<J> {
             self.context = self.context.next_attempt();
             handling = match self.handling() {
                 Ok(handling) => handling,
-                Err(unreadable) => return self.unreadable(unreadable).await,
+                Err(unreadable) => return self.die(Failed::unreadable(unreadable)).await,
             };
+        }
+    }
+
+    /// Its message moves to this process's own queue when the handler takes long.
+    async fn patiently<T>(&mut self, handler: impl Future<Output = T>) -> T {
+        let times = self.job.core().config.hold;
+        let mut handler = pin!(handler);
+        let mut wait = times.after;
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut handler => return ended,
+                () = tokio::time::sleep(wait) => {}
+            }
+            let mut holding = pin!(self.hold());
+            tokio::select! {
+                biased;
+                ended = &mut handler => {
+                    // A copy that is on its way is waited for: left alone, it would be taken for a task of its own.
+                    let _ = tokio::time::timeout(COPY, holding).await;
+                    return ended;
+                }
+                () = &mut holding => {}
+            }
+            wait = times.renew;
+        }
+    }
+
+    /// A fresh delivery of the message, in place of the one in hand.
+    async fn hold(&mut self) {
+        let core = Arc::clone(self.job.core());
+        let id = wire::message_id(self.context.properties());
+        if id.is_empty() || self.is_lost() || !self.is_whole() {
+            return;
+        }
+        if self.held.is_none() {
+            let hold = core.hold.get_or_init(|| Hold::start(&core));
+            self.held = Some(hold.hold(id));
+        }
+        if let Err(refusal) = self.store_held(&core).await {
+            debug!(context = ?self.context, ?refusal, "a message stays where it is, although its handler takes long");
+            return;
+        }
+        if let Some(held) = &mut self.held {
+            held.arrived(&self.received.acker).await;
+        }
+    }
+
+    async fn store_held(&self, core: &Core) -> Result<(), Refusal> {
+        let (app, instance) = (&core.config.app, &core.instance);
+        let exchange = topology::hold_exchange(app);
+        let key = topology::hold_key(instance, self.job.queue());
+        let properties = again::to_hold(self.context.properties(), self.from());
+        let message = Message {
+            exchange: &exchange,
+            needs: &exchange,
+            key: &key,
+            plan: &|| topology::hold_plan(app, instance, core.config.hold.back),
+            properties: &|| properties.clone(),
+            payload: &self.received.data,
+            must_route: true,
+        };
+        core.store(&message, &mut Progress::new()).await
+    }
+
+    /// Was the delivery in hand lost with its connection? The message comes again.
+    fn is_lost(&self) -> bool {
+        match &self.held {
+            Some(held) if held.is_moved() => held.is_lost(),
+            _ => self.received.acker.poisoned(),
         }
     }
 
@@ -200,7 +291,7 @@ impl<J: Job> Attempts<J> {
     }
 
     /// The listener ends, or pauses, between two attempts. Where order counts, the event has to stay where it is.
-    async fn give_back(self, failed: Failed) -> Outcome {
+    async fn give_back(&self, failed: Failed) -> Outcome {
         match self.job.stays_in_place() {
             true => Outcome::Kept,
             false => self.later(Duration::ZERO, failed).await,
@@ -208,7 +299,7 @@ impl<J: Job> Attempts<J> {
     }
 
     /// Leaves the next attempt to the ladder, and to whoever takes the event from the queue then.
-    async fn later(self, delay: Duration, failed: Failed) -> Outcome {
+    async fn later(&self, delay: Duration, failed: Failed) -> Outcome {
         let delay = on_ladder(delay);
         self.log_retry(delay, &failed);
         let made = self.context.attempt().saturating_add(1);
@@ -222,8 +313,8 @@ impl<J: Job> Attempts<J> {
     }
 
     /// Another process is at it. Not an attempt: the copy has the same number.
-    async fn put_off(self, delay: Duration) -> Outcome {
-        if self.job.stays_in_place() || self.received.acker.poisoned() {
+    async fn put_off(&self, delay: Duration) -> Outcome {
+        if self.job.stays_in_place() || self.is_lost() {
             return Outcome::Kept;
         }
         let delay = on_ladder(delay);
@@ -240,7 +331,7 @@ impl<J: Job> Attempts<J> {
         }
     }
 
-    async fn not_delayed(self, refusal: Refusal, failed: Failed) -> Outcome {
+    async fn not_delayed(&self, refusal: Refusal, failed: Failed) -> Outcome {
         match refusal {
             Refusal::Failed(error) if self.job.core().life.stop.is_cancelled() => {
                 debug!(%error, "the bus is closed; the message goes back to its queue");
@@ -272,7 +363,7 @@ impl<J: Job> Attempts<J> {
     }
 
     /// No attempt is left.
-    async fn die(self, failed: Failed) -> Outcome {
+    async fn die(&self, failed: Failed) -> Outcome {
         let (job, context) = (&self.job, &self.context);
         error!(
             what = J::WHAT,

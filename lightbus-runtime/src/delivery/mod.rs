@@ -39,6 +39,8 @@ pub(crate) enum Outcome {
     Done,
     /// Not handled: goes to the queue's dead letters.
     Failed,
+    /// Acknowledged already.
+    Settled,
     /// Not handled, and not to be lost: stays unacknowledged, and is delivered again when the listener ends.
     Kept,
 }
@@ -396,6 +398,7 @@ impl Unsettled {
         while let Some(&Entry { tag, state }) = self.entries.front() {
             match state {
                 State::Finished(Outcome::Done) => done = Some(tag),
+                State::Finished(Outcome::Settled) => {}
                 State::Finished(Outcome::Failed) => {
                     settlements.extend(done.take().map(Settlement::AckUpTo));
                     settlements.push(Settlement::Reject(tag));
@@ -414,6 +417,7 @@ impl Unsettled {
                 settlements.push(Settlement::Reject(entry.tag));
                 false
             }
+            State::Finished(Outcome::Settled) => false,
             State::Running | State::Finished(Outcome::Kept) => true,
         });
         settlements
@@ -482,6 +486,16 @@ mod tests {
             [Settlement::AckUpTo(1), Settlement::Ack(3)]
         );
         assert_eq!(kept.settlements(), []);
+    }
+
+    #[test]
+    fn what_was_acknowledged_elsewhere_is_forgotten() {
+        let mut held = unsettled(&[Some(Done), None, Some(Done)]);
+        held.settlements();
+        held.settle(Finished(Some((2, Outcome::Settled))));
+        held.push(4, Some(Done));
+        assert_eq!(held.settlements(), [Settlement::AckUpTo(4)]);
+        assert!(held.entries.is_empty());
     }
 
     #[test]

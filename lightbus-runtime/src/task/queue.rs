@@ -22,6 +22,7 @@ use crate::delivery::{Work, catch_panic_now};
 use crate::idempotence::Deduplicate;
 use crate::retry::{HandlerError, Retry};
 use crate::service::{Answer, Dispatch, HandlerFuture};
+use crate::topology;
 use crate::wire;
 
 /// One task queue being worked on.
@@ -78,6 +79,11 @@ impl TaskQueue {
             let detail = format!("this version of the API has no task `{named}`");
             return Err(unreadable("unknown", detail));
         };
+        let lost = wire::again::losses(properties);
+        if lost > topology::DELIVERY_LIMIT {
+            let detail = format!("{lost} processes were lost while they had it");
+            return Err(unreadable("delivery_limit", detail));
+        }
         if let Some(late) = late(wire::header_number(properties, wire::DEADLINE)) {
             self.core.counters.tasks_expired.add();
             return Err(unreadable(
@@ -181,6 +187,10 @@ impl Job for TaskQueue {
 
     fn stays_in_place(&self) -> bool {
         false
+    }
+
+    fn may_take_long(&self) -> bool {
+        true
     }
 
     fn rest(&self) -> CancellationToken {

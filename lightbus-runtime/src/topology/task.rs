@@ -80,6 +80,53 @@ pub(crate) fn named_lane(name: &str) -> String {
     task_exchange(name)
 }
 
+/// How long an empty queue of held messages outlives its process.
+const HOLD_EXPIRES: i64 = 24 * 60 * 60 * 1000;
+
+pub(crate) fn hold_exchange(app: &str) -> String {
+    format!("lb.hold.{app}")
+}
+
+/// Messages in the hands of one process's handlers.
+pub(crate) fn hold_queue(app: &str, instance: &str) -> String {
+    format!("lb.hold.{app}.{instance}")
+}
+
+/// To such a queue; and, should it give the message back, to the one it came from.
+pub(crate) fn hold_key(instance: &str, queue: &str) -> String {
+    format!("{instance}.{queue}")
+}
+
+/// Messages that nobody takes for a while, because the process is lost, go back through the foot of the ladder.
+pub(crate) fn hold_plan(app: &str, instance: &str, back: Duration) -> Plan {
+    let back = i64::try_from(back.as_millis()).unwrap_or(i64::MAX);
+    let held = Queue {
+        name: hold_queue(app, instance),
+        arguments: vec![
+            queue_type("quorum"),
+            ("x-expires", Value::Number(HOLD_EXPIRES)),
+            ("x-message-ttl", Value::Number(back)),
+            (
+                DELIVERY_LIMIT_ARGUMENT,
+                Value::Number(super::NO_DELIVERY_LIMIT),
+            ),
+            ("x-dead-letter-exchange", text(delay::out().name)),
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-overflow", text("reject-publish")),
+        ],
+    };
+    Plan {
+        exchanges: vec![delay::out(), exchange(hold_exchange(app), Kind::Topic)],
+        bindings: vec![Binding {
+            queue: held.name.clone(),
+            exchange: hold_exchange(app),
+            key: format!("{instance}.#"),
+        }],
+        queues: vec![held],
+        ..Plan::default()
+    }
+}
+
 pub(crate) const UNIQUE_HOLDER_ARGUMENT: &str = "x-dead-letter-routing-key";
 pub(crate) const UNIQUE_LEASE_ARGUMENT: &str = "x-expires";
 

@@ -23,6 +23,8 @@ pub(crate) const DEAD_QUEUE: &str = "lb-dead-queue";
 pub(crate) const DEAD_AT: &str = "lb-dead-ts";
 pub(crate) const DEAD_HOST: &str = "lb-dead-host";
 pub(crate) const REPLAYED: &str = "lb-replayed";
+/// How many deliveries of the message were lost before this copy was made of it.
+const LOST: &str = "lb-lost";
 
 const CHAIN_LIMIT: usize = 8 * 1024;
 const ONE_ERROR_LIMIT: usize = 1024;
@@ -75,6 +77,23 @@ pub(crate) fn for_the_dead(
         }
     }
     copy(old).with_headers(table)
+}
+
+/// For the process that has it in hand. Should that be lost, it counts as a loss of the message.
+pub(crate) fn to_hold(old: &BasicProperties, from: From<'_>) -> BasicProperties {
+    let mut table = kept(old, from);
+    let lost = losses(old).saturating_add(1);
+    table.insert(short(LOST), AMQPValue::LongLongInt(lost));
+    if let Some(attempt) = header(old, ATTEMPT) {
+        table.insert(short(ATTEMPT), attempt.clone());
+    }
+    copy(old).with_headers(table)
+}
+
+/// How often the message was lost together with who had it: before this copy was made, and since.
+pub(crate) fn losses(properties: &BasicProperties) -> i64 {
+    let count = |name| header_number(properties, name).unwrap_or_default();
+    count(LOST).saturating_add(count("x-delivery-count"))
 }
 
 /// Out of the dead letters, to be handled as if for the first time.
@@ -143,6 +162,7 @@ fn goes_on(header: &str) -> bool {
         ERROR,
         ERROR_CHAIN,
         ATTEMPT,
+        LOST,
     ];
     !header.starts_with("x-") && !["CC", "BCC"].contains(&header) && !left_behind.contains(&header)
 }
