@@ -23,6 +23,7 @@ use crate::delivery::{AtStop, Gate, Worker};
 use crate::error::Error;
 use crate::grammar::{check_name, check_task_queue};
 use crate::health::{Health, HealthChanges};
+use crate::remains::Unwritten;
 use crate::rpc::cancel::Cancels;
 use crate::rpc::failure::Failure;
 use crate::rpc::pending::Pending;
@@ -83,6 +84,7 @@ pub(crate) struct Core {
     pub(crate) calls_budget: Budget,
     /// Messages of handlers that take long.
     pub(crate) hold: OnceLock<Arc<Hold>>,
+    pub(crate) unwritten: Arc<Unwritten>,
     pub(crate) life: Life,
     pub(crate) counters: Arc<Counters>,
     /// The runtime that handlers run on: the one that `connect` was called in.
@@ -130,6 +132,7 @@ impl Bus {
             budget: Budget::default(),
             calls_budget: Budget::default(),
             hold: OnceLock::new(),
+            unwritten: Arc::default(),
             counters: Arc::clone(&life.counters),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use futures_util::FutureExt;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
+use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{Link, LinkClosed, declare, pause};
@@ -30,6 +30,15 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) enum Mode {
     Direct,
     Confirmed,
+}
+
+/// What lapin has of a message, also after its sender has given up.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Its frames may not have left this process.
+    pub(crate) frames: bool,
+    /// They have, and the broker is to confirm it.
+    pub(crate) confirm: Option<PublisherConfirm>,
 }
 
 /// There is no open channel at the moment; [`Publisher::open`] waits for one.
@@ -200,11 +209,13 @@ impl Publisher {
         Ok(())
     }
 
-    /// Publishes and waits for the broker's confirmation; `sent` tells whether the message has been handed to lapin. Dropping the future does not take the message back.
+    /// Publishes and waits for the broker's confirmation; `sent` tells whether the message has been handed to lapin. Dropping the future does not take the message back:
+    /// `held` is what lapin still has of it.
     pub(crate) async fn confirmed(
         &self,
         message: Outgoing<'_>,
         sent: &mut bool,
+        held: &mut Held,
     ) -> Result<Confirmation, Unconfirmed> {
         let channel = self
             .current()
@@ -223,14 +234,26 @@ impl Publisher {
             }
             first => {
                 *sent = true;
+                held.frames = true;
                 match first {
                     Poll::Ready(written) => written,
                     Poll::Pending => publishing.await,
                 }
             }
         };
+        held.frames = false;
         let confirm = confirm.map_err(Unconfirmed::Lost)?;
-        confirm.await.map_err(Unconfirmed::Lost)
+        let confirmation = held.confirm.insert(confirm).await;
+        held.confirm = None;
+        confirmation.map_err(Unconfirmed::Lost)
+    }
+
+    /// lapin keeps a list of the confirms that were dropped, and crosses out those that have come only when it is asked for returned messages; asked
+    /// once, it waits for the last confirm instead.
+    pub(crate) fn cross_out_dropped(&self) {
+        for _ in 0..2 {
+            self.returned();
+        }
     }
 
     /// The next publish waits for another channel.
