@@ -181,7 +181,7 @@ impl Request {
     /// The reply queue, an open channel, and the exchanges: needed once, then known.
     async fn prepare(&self, exchange: &str) -> Result<(), Failure> {
         let core = self.bus.core();
-        let failed = |error: Error| Failure::Connection(error.to_string());
+        let failed = |error: Error| Failure::of_preparing(&error);
         core.replies
             .get_or_try_init(|| replies::start(core))
             .await

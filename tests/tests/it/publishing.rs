@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lightbus::{Bus, Context, PublishError, Retry};
+use lightbus::{Bus, CallError, Context, PublishError, Retry};
 use lightbus_broker::{Broker, Permissions, User};
 use lightbus_tests::TestBroker;
 use tokio::sync::mpsc;
@@ -55,6 +55,31 @@ async fn a_forbidden_publish_fails_alone() -> anyhow::Result<()> {
         }
     }
     assert_eq!(bus.counts().events_unconfirmed, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_forbidden_call_says_what_is_missing_and_is_not_worth_another_try() -> anyhow::Result<()>
+{
+    #[lightbus::api(name = "refused_call")]
+    trait Api {
+        async fn open(&self) -> bool;
+    }
+    let own = Permissions::all().configure(r"^lb\.(r|reply|dead|sys)\.");
+    let broker = Broker::builder()
+        .add_user(User::new("shop", "secret").access("/", own))
+        .start()
+        .await?;
+    let url = broker.url().replace("guest:guest", "shop:secret");
+    let bus = Bus::builder("refused-caller").url(url).connect().await?;
+    let error = ApiClient::new(&bus).open().await.unwrap_err();
+    assert!(matches!(error, CallError::Denied(_)), "{error:?}");
+    assert!(!error.is_retryable());
+    let text = error.to_string();
+    for part in ["refused_call.open", "exchange `lb.rpc.refused_call`"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(text.contains("list_permissions"), "{text}");
     Ok(())
 }
 
