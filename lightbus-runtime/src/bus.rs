@@ -122,8 +122,8 @@ impl Bus {
         info!(app = config.app, instance, broker = %config.broker(), "connected to the bus");
         let core = Core {
             sender: wire::Sender::new(&config.app, &instance),
-            direct: Publisher::new(io.publish.clone(), Mode::Direct),
-            confirmed: Publisher::new(io.publish.clone(), Mode::Confirmed),
+            direct: Publisher::new(io.publish.clone(), Mode::Direct, &life.counters),
+            confirmed: Publisher::new(io.publish.clone(), Mode::Confirmed, &life.counters),
             alone: Alone::new(io.publish.clone()),
             pending: Arc::default(),
             replies: OnceCell::new(),

@@ -11,8 +11,9 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Link, LinkClosed, declare, pause};
+use super::{Link, LinkClosed, Session, declare, pause};
 use crate::Error;
+use crate::counters::Counters;
 use crate::topology::Plan;
 use crate::wire::short;
 
@@ -49,6 +50,7 @@ pub(crate) struct NotOpen;
 pub(crate) struct Publisher {
     link: Link,
     mode: Mode,
+    counters: Arc<Counters>,
     /// Held for one poll at a time: two first polls at once would give lapin's confirms to the wrong publishers.
     current: Mutex<Option<Open>>,
     /// One opens or declares, the others wait for what comes of it.
@@ -60,15 +62,17 @@ pub(crate) struct Publisher {
 #[derive(Clone, Debug)]
 struct Open {
     channel: Arc<Channel>,
+    session: Arc<Session>,
     /// Exchanges, and queues of tasks, known to exist. Forgotten with the channel, which a missing exchange would close.
     known: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Publisher {
-    pub(crate) fn new(link: Link, mode: Mode) -> Self {
+    pub(crate) fn new(link: Link, mode: Mode, counters: &Arc<Counters>) -> Self {
         Self {
             link,
             mode,
+            counters: Arc::clone(counters),
             current: Mutex::default(),
             opening: AsyncMutex::default(),
             suspects: Mutex::default(),
@@ -99,10 +103,13 @@ impl Publisher {
             }
             match self.open_on(&session).await {
                 Ok(channel) => {
-                    *self.current() = Some(Open {
+                    let open = Open {
                         channel: Arc::new(channel),
+                        session,
                         known: Arc::default(),
-                    });
+                    };
+                    let last = self.current().replace(open);
+                    self.note_end(last);
                 }
                 // The connection is going down, and the link has not said so yet.
                 Err(_) => pause().await,
@@ -110,7 +117,7 @@ impl Publisher {
         }
     }
 
-    async fn open_on(&self, session: &super::Session) -> Result<Channel, lapin::Error> {
+    async fn open_on(&self, session: &Session) -> Result<Channel, lapin::Error> {
         let channel = session.channel().await?;
         if self.mode == Mode::Confirmed {
             session
@@ -118,6 +125,15 @@ impl Publisher {
                 .await?;
         }
         Ok(channel)
+    }
+
+    /// A channel that is closed while its connection is not was closed by the broker, over a message. Nothing is confirmed on one of calls: what else was
+    /// on its way there may be lost.
+    fn note_end(&self, last: Option<Open>) {
+        let closed = last.is_some_and(|open| open.session.connection().status().connected());
+        if closed && self.mode == Mode::Direct {
+            self.counters.call_channels_closed.add();
+        }
     }
 
     /// May a message that needs this go at once? Else [`open`](Self::open) waits for a channel, and for an alarm to end.
@@ -202,7 +218,7 @@ impl Publisher {
         let polled =
             pin!(publish(&open.channel, message)).poll(&mut Context::from_waker(Waker::noop()));
         if matches!(&polled, Poll::Ready(Err(error)) if was_closed(error)) {
-            *current = None;
+            self.note_end(current.take());
             return Err(NotOpen);
         }
         // Any other error may come after the frames have left: a second attempt could be a second call.
@@ -274,6 +290,9 @@ impl Publisher {
             .as_ref()
             .map(|open| Arc::clone(&open.channel));
         let returned = channel.and_then(|channel| channel.wait_for_confirms().now_or_never());
+        let is_closed = |open: &mut Open| !open.channel.status().connected();
+        let closed = self.current().take_if(is_closed);
+        self.note_end(closed);
         returned.and_then(Result::ok).unwrap_or_default()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lightbus_broker::ChannelInfo;
 use lightbus_tests::{TestBroker, eventually};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -151,6 +152,66 @@ async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it() -> any
     two.serve(SlowServer::new(provider(2))).await?;
     one.close().await;
     assert_eq!(answer.await??, 2, "another provider has it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_channel_of_calls_that_the_broker_closes_is_counted() -> anyhow::Result<()> {
+    #[lightbus::api(name = "closed_channel")]
+    trait Waiting {
+        async fn wait(&self, ms: u64);
+    }
+    struct Provider(mpsc::UnboundedSender<()>);
+    impl Waiting for Provider {
+        async fn wait(&self, ms: u64) {
+            let _ = self.0.send(());
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let Some(embedded) = broker.embedded() else {
+        return Ok(());
+    };
+    let provider = broker.bus("closed-provider").await?;
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    provider.serve(WaitingServer::new(Provider(begun))).await?;
+    let peer = broker.bus("closed-peer").await?;
+    let api = WaitingClient::new(&peer);
+    api.wait(0).await?;
+    embedded.drop_connections();
+    eventually("calls are answered again", async || {
+        api.wait(0).timeout(1000 * MS).await.is_ok()
+    })
+    .await?;
+    assert_eq!(
+        peer.counts().call_channels_closed,
+        0,
+        "a connection was lost"
+    );
+
+    while begins.try_recv().is_ok() {}
+    let waiting = tokio::spawn({
+        let api = api.clone();
+        async move { api.wait(500).await }
+    });
+    begins.recv().await;
+    let name = format!("{} publish", peer.app());
+    let snapshot = embedded.snapshot();
+    let channels = &snapshot.connection(&name).unwrap().channels;
+    let of_calls = |channel: &&ChannelInfo| channel.consumers == 0 && !channel.confirms;
+    let channel = channels.iter().find(of_calls).unwrap().number;
+    let faults = embedded.faults();
+    assert_eq!(
+        faults.close_channel(&name, channel, 406, "PRECONDITION_FAILED"),
+        1
+    );
+    eventually("it is counted, and nothing else was sent", async || {
+        peer.counts().call_channels_closed == 1
+    })
+    .await?;
+    waiting.await??;
+    api.wait(0).await?;
+    assert_eq!(peer.counts().call_channels_closed, 1);
     Ok(())
 }
 
