@@ -6,8 +6,7 @@ use std::time::Duration;
 use lightbus::Bus;
 use lightbus::health::{HealthChanges, Part, PartHealth, State};
 use lightbus_broker::Broker;
-use lightbus_tests::{TestBroker, eventually};
-use tokio::sync::mpsc;
+use lightbus_tests::{TestBroker, eventually, reporting};
 
 #[lightbus::api(name = "health")]
 trait Api {
@@ -54,11 +53,7 @@ async fn an_app_may_start_before_its_broker() -> anyhow::Result<()> {
         .connect()
         .await?;
     bus.serve(ApiServer::new(Provider)).await?;
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    let handler = move |event: Happened| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut heard) = reporting(|event: Happened| event.n);
     let listener = ApiClient::new(&bus)
         .happened()
         .listen("early", handler)
@@ -103,11 +98,7 @@ async fn a_lost_queue_and_a_pause_are_told_and_mended() -> anyhow::Result<()> {
     }
     let broker = TestBroker::start().await?;
     let bus = broker.bus("mended-shop").await?;
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    let handler = move |event: Happened| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut heard) = reporting(|event: Happened| event.n);
     let listener = ApiClient::new(&bus)
         .happened()
         .listen("mended", handler)

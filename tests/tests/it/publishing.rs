@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lightbus::{Bus, CallError, Context, PublishError, Retry};
 use lightbus_broker::{Broker, Permissions, User};
-use lightbus_tests::TestBroker;
+use lightbus_tests::{TestBroker, reporting};
 use tokio::sync::mpsc;
 
 #[tokio::test]
@@ -97,11 +97,7 @@ async fn an_exchange_that_is_deleted_is_declared_again() -> anyhow::Result<()> {
     }
     let broker = TestBroker::start().await?;
     let bus = broker.bus("deleted-shop").await?;
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    let handler = move |event: Sold| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut heard) = reporting(|event: Sold| event.n);
     OtherClient::new(&bus)
         .sold()
         .listen("deleted", handler)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightbus_broker::ChannelInfo;
-use lightbus_tests::{TestBroker, eventually};
+use lightbus_tests::{TestBroker, eventually, reporting};
 use tokio::sync::{Semaphore, mpsc};
 
 const MS: Duration = Duration::from_millis(1);
@@ -37,11 +37,7 @@ async fn calls_events_and_answers_survive_a_cut() -> anyhow::Result<()> {
     provider.serve(ApiServer::new(Provider(begun))).await?;
     let peer = broker.bus("cut-peer").await?;
     let api = ApiClient::new(&peer);
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    let handler = move |event: Happened| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut heard) = reporting(|event: Happened| event.n);
     api.happened().listen("cut", handler).await?;
     let events = ApiEvents::new(&provider);
     for n in 0..5 {
