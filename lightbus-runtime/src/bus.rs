@@ -21,6 +21,7 @@ use crate::counters::{Counters, Counts};
 use crate::dead_letters::DeadLetters;
 use crate::delivery::{AtStop, Gate, Worker};
 use crate::error::Error;
+use crate::event::upkeep::Upkeep;
 use crate::grammar::{check_name, check_task_queue};
 use crate::health::{Health, HealthChanges};
 use crate::remains::Unwritten;
@@ -85,6 +86,7 @@ pub(crate) struct Core {
     /// Messages of handlers that take long.
     pub(crate) hold: OnceLock<Arc<Hold>>,
     pub(crate) unwritten: Arc<Unwritten>,
+    pub(crate) upkeep: Upkeep,
     pub(crate) life: Life,
     pub(crate) counters: Arc<Counters>,
     /// The runtime that handlers run on: the one that `connect` was called in.
@@ -133,6 +135,7 @@ impl Bus {
             calls_budget: Budget::default(),
             hold: OnceLock::new(),
             unwritten: Arc::default(),
+            upkeep: Upkeep::default(),
             counters: Arc::clone(&life.counters),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),
