@@ -144,6 +144,7 @@ async fn a_cut_and_an_alarm_are_told() -> anyhow::Result<()> {
         return Ok(());
     };
     let bus = broker.bus("told-shop").await?;
+    bus.ready().await?;
     let mut changes = bus.health_changes();
     let (publish, consume) = (Part::Connection("publish"), Part::Connection("consume"));
     embedded.drop_connections();
