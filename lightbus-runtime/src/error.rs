@@ -231,7 +231,8 @@ pub enum PublishError {
         /// API and event.
         event: String,
     },
-    /// No confirmation came in time. The event may or may not have been stored.
+    /// No confirmation came in time. The event may or may not have been stored. Until it is confirmed or its connection lost, it counts among the messages
+    /// that may wait.
     #[error(
         "event {event} (message {message_id}) was not confirmed within {waited_ms} ms: {reason}. It may or may not have been stored"
     )]
