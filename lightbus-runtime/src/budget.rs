@@ -2,7 +2,9 @@
 //!
 //! lapin's own queue has no limit, and while the broker blocks publishers nothing leaves it.
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// All of it together.
 const BYTES: usize = 32 * 1024 * 1024;
@@ -10,24 +12,44 @@ const BYTES: usize = 32 * 1024 * 1024;
 const UNIT: usize = 4 * 1024;
 
 #[derive(Debug)]
-pub(crate) struct Budget(Semaphore);
+pub(crate) struct Budget(Arc<Semaphore>);
+
+/// A message's share, given back when this is dropped. What lapin still has of a message keeps it longer than its sender waits.
+pub(crate) type Room = OwnedSemaphorePermit;
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Semaphore::new(BYTES / UNIT))
+        Self(Arc::new(Semaphore::new(BYTES / UNIT)))
     }
 }
 
 impl Budget {
     /// Room for a payload, if there is any now.
-    pub(crate) fn try_reserve(&self, payload: usize) -> Option<SemaphorePermit<'_>> {
-        self.0.try_acquire_many(units(payload)).ok()
+    pub(crate) fn try_reserve(&self, payload: usize) -> Option<Room> {
+        Arc::clone(&self.0)
+            .try_acquire_many_owned(units(payload))
+            .ok()
     }
 
-    /// Waits until there is room for a payload. Dropping the permit gives the room back.
-    pub(crate) async fn reserve(&self, payload: usize) -> Option<SemaphorePermit<'_>> {
+    /// Waits until there is room for a payload.
+    pub(crate) async fn reserve(&self, payload: usize) -> Option<Room> {
+        self.acquire(units(payload)).await
+    }
+
+    /// Waits until there is room for all of these, and gives each its own.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) async fn reserve_each(&self, payloads: impl Iterator<Item = usize>) -> Vec<Room> {
+        let units: Vec<u32> = payloads.map(units).collect();
+        let Some(mut all) = self.acquire(units.iter().sum()).await else {
+            return Vec::new();
+        };
+        let shares = units.iter().map(|units| all.split(*units as usize));
+        shares.flatten().collect()
+    }
+
+    async fn acquire(&self, units: u32) -> Option<Room> {
         // The semaphore is never closed.
-        self.0.acquire_many(units(payload)).await.ok()
+        Arc::clone(&self.0).acquire_many_owned(units).await.ok()
     }
 }
 
@@ -54,6 +76,23 @@ mod tests {
         );
         drop(small);
         assert!(budget.reserve(0).now_or_never().is_some());
+    }
+
+    #[test]
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    fn what_is_reserved_together_is_given_back_one_by_one() {
+        let budget = Budget::default();
+        let left = || budget.0.available_permits();
+        let before = left();
+        let mut rooms = budget
+            .reserve_each([0, UNIT, UNIT + 1].into_iter())
+            .now_or_never()
+            .unwrap();
+        assert_eq!((rooms.len(), before - left()), (3, 4));
+        rooms.pop();
+        assert_eq!(before - left(), 2);
+        drop(rooms);
+        assert_eq!(before, left());
     }
 
     #[test]

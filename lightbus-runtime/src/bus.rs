@@ -21,8 +21,10 @@ use crate::counters::{Counters, Counts};
 use crate::dead_letters::DeadLetters;
 use crate::delivery::{AtStop, Gate, Worker};
 use crate::error::Error;
+use crate::event::upkeep::Upkeep;
 use crate::grammar::{check_name, check_task_queue};
 use crate::health::{Health, HealthChanges};
+use crate::remains::Unwritten;
 use crate::rpc::cancel::Cancels;
 use crate::rpc::failure::Failure;
 use crate::rpc::pending::Pending;
@@ -83,6 +85,8 @@ pub(crate) struct Core {
     pub(crate) calls_budget: Budget,
     /// Messages of handlers that take long.
     pub(crate) hold: OnceLock<Arc<Hold>>,
+    pub(crate) unwritten: Arc<Unwritten>,
+    pub(crate) upkeep: Upkeep,
     pub(crate) life: Life,
     pub(crate) counters: Arc<Counters>,
     /// The runtime that handlers run on: the one that `connect` was called in.
@@ -120,8 +124,8 @@ impl Bus {
         info!(app = config.app, instance, broker = %config.broker(), "connected to the bus");
         let core = Core {
             sender: wire::Sender::new(&config.app, &instance),
-            direct: Publisher::new(io.publish.clone(), Mode::Direct),
-            confirmed: Publisher::new(io.publish.clone(), Mode::Confirmed),
+            direct: Publisher::new(io.publish.clone(), Mode::Direct, &life.counters),
+            confirmed: Publisher::new(io.publish.clone(), Mode::Confirmed, &life.counters),
             alone: Alone::new(io.publish.clone()),
             pending: Arc::default(),
             replies: OnceCell::new(),
@@ -130,6 +134,8 @@ impl Bus {
             budget: Budget::default(),
             calls_budget: Budget::default(),
             hold: OnceLock::new(),
+            unwritten: Arc::default(),
+            upkeep: Upkeep::default(),
             counters: Arc::clone(&life.counters),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),

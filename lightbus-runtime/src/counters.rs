@@ -39,6 +39,7 @@ pub(crate) struct Counters {
     pub(crate) calls_refused: Counter,
     pub(crate) calls_unanswered: Counter,
     pub(crate) calls_retried: Counter,
+    pub(crate) call_channels_closed: Counter,
     pub(crate) calls_given_up: Counter,
     pub(crate) calls_cancelled: Counter,
     pub(crate) cancels_lost: Counter,
@@ -84,6 +85,10 @@ pub struct Counts {
     pub calls_unanswered: u64,
     /// Calls of this process that a provider gave back because it was shutting down, and that were sent again.
     pub calls_retried: u64,
+    /// Times that the broker closed the channel which this process's calls and answers share, because it refused one of them. The calls and answers
+    /// just sent by it may be lost, and such calls time out; later ones take another channel. The log has the broker's words. Noted when the channel
+    /// is next used, or its answers waited for.
+    pub call_channels_closed: u64,
     /// Calls of `#[rpc(cancel)]` methods that this process gave up before their answer came, and told the providers so.
     pub calls_given_up: u64,
     /// Calls of `#[rpc(cancel)]` methods whose handlers this process ended, or did not begin: the caller had given up, or the
@@ -123,6 +128,7 @@ impl Counters {
             calls_refused: self.calls_refused.get(),
             calls_unanswered: self.calls_unanswered.get(),
             calls_retried: self.calls_retried.get(),
+            call_channels_closed: self.call_channels_closed.get(),
             calls_given_up: self.calls_given_up.get(),
             calls_cancelled: self.calls_cancelled.get(),
             cancels_lost: self.cancels_lost.get(),

@@ -94,6 +94,8 @@ pub enum CallError<E> {
     ProviderFailed(Box<CallFailure>),
     /// There was no connection to the broker until the deadline, or the bus is closed. The call was not sent.
     Connection(Box<CallFailure>),
+    /// The broker's user lacks a permission that calls of this API take. The call was not sent, and another try is refused as well.
+    Denied(Box<CallFailure>),
     /// The broker blocks publishers, because it is low on memory or disk: until the deadline; or right now, and the calls and events
     /// that wait for it fill the bus's share of memory already. The call was not sent.
     Blocked(Box<CallFailure>),
@@ -141,6 +143,7 @@ impl<E> CallError<E> {
             Self::NotExecuted(failure) => CallError::NotExecuted(failure),
             Self::ProviderFailed(failure) => CallError::ProviderFailed(failure),
             Self::Connection(failure) => CallError::Connection(failure),
+            Self::Denied(failure) => CallError::Denied(failure),
             Self::Blocked(failure) => CallError::Blocked(failure),
             Self::BadReply(failure) => CallError::BadReply(failure),
         }
@@ -165,6 +168,7 @@ impl<E> CallError<E> {
             | Self::NotExecuted(failure)
             | Self::ProviderFailed(failure)
             | Self::Connection(failure)
+            | Self::Denied(failure)
             | Self::Blocked(failure)
             | Self::BadReply(failure) => Some(failure),
         }
@@ -227,7 +231,8 @@ pub enum PublishError {
         /// API and event.
         event: String,
     },
-    /// No confirmation came in time. The event may or may not have been stored.
+    /// No confirmation came in time. The event may or may not have been stored. Until it is confirmed or its connection lost, it counts among the messages
+    /// that may wait.
     #[error(
         "event {event} (message {message_id}) was not confirmed within {waited_ms} ms: {reason}. It may or may not have been stored"
     )]

@@ -56,6 +56,9 @@ pub enum Part {
     Consumer(String),
     /// What publishes the events of an outbox.
     Outbox,
+    /// What lets the listener of this queue hear: its exchange and bindings. Looked after every 30 s, and a part only while they are gone and cannot
+    /// be declared again.
+    Bindings(String),
 }
 
 /// How a part of the bus is.
@@ -103,6 +106,7 @@ impl fmt::Display for PartHealth {
             Part::Connection(name) => write!(f, "connection `{name}`")?,
             Part::Consumer(queue) => write!(f, "consumer of `{queue}`")?,
             Part::Outbox => f.write_str("outbox")?,
+            Part::Bindings(queue) => write!(f, "bindings of `{queue}`")?,
         }
         write!(f, ": {}", self.state)?;
         if let Ok(elapsed) = self.since.elapsed() {

@@ -37,6 +37,7 @@ mod msgpack;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod outbox;
 mod publishing;
+mod remains;
 mod retry;
 mod rpc;
 mod serve;

@@ -5,14 +5,15 @@
 use std::time::Duration;
 
 use lapin::{BasicProperties, Confirmation};
-use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::budget::Room;
 use crate::bus::Core;
 use crate::connection::publisher::{Outgoing, Unconfirmed};
 use crate::connection::{LinkClosed, pause};
 use crate::error::Error;
+use crate::remains::Place;
 use crate::topology::Plan;
 use crate::wire;
 
@@ -43,10 +44,10 @@ impl Message<'_> {
 }
 
 /// How far a publish has come.
-#[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct Progress<'a> {
     /// The message's.
     pub(crate) id: Uuid,
+    place: Place<'a>,
     begun: Instant,
     /// Frames have been handed to lapin: from here on, nobody knows.
     pub(crate) sent: bool,
@@ -56,15 +57,21 @@ pub(crate) struct Progress {
     alone: bool,
 }
 
-impl Progress {
+impl<'a> Progress<'a> {
     pub(crate) fn new() -> Self {
         Self {
             id: wire::new_id(),
+            place: Place::default(),
             begun: Instant::now(),
             sent: false,
             reason: None,
             alone: false,
         }
+    }
+
+    /// From here on the message has a place in the budget.
+    pub(crate) fn take_place(&mut self, core: &'a Core, room: Room) {
+        self.place = Place::of_event(core, room);
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -118,14 +125,15 @@ impl From<Unconfirmed> for Attempt {
 
 impl Core {
     /// Publishes within `timeout`, as one of the messages that may wait for their confirmation.
-    pub(crate) async fn publish(
-        &self,
+    pub(crate) async fn publish<'a>(
+        &'a self,
         message: &Message<'_>,
-        progress: &mut Progress,
+        progress: &mut Progress<'a>,
         timeout: Duration,
     ) -> Result<(), Unsent> {
         let deadline = Instant::now() + timeout;
-        let _room = self.room(message.payload.len(), deadline, timeout).await?;
+        let room = self.room(message.payload.len(), deadline, timeout).await?;
+        progress.take_place(self, room);
         match tokio::time::timeout_at(deadline, self.store(message, progress)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Refusal::Failed(error))) if progress.sent => {
@@ -143,7 +151,7 @@ impl Core {
         bytes: usize,
         deadline: Instant,
         timeout: Duration,
-    ) -> Result<SemaphorePermit<'_>, Unsent> {
+    ) -> Result<Room, Unsent> {
         if let Some(room) = self.budget.try_reserve(bytes) {
             return Ok(room);
         }
@@ -160,7 +168,7 @@ impl Core {
     }
 
     /// What to say when there is no confirmation: nothing left this process, or nobody knows.
-    fn gave_up(&self, progress: &Progress, timeout: Duration) -> Unsent {
+    fn gave_up(&self, progress: &Progress<'_>, timeout: Duration) -> Unsent {
         let link = &self.io.publish;
         if !progress.sent && link.is_blocked() {
             return Unsent::Blocked;
@@ -187,7 +195,7 @@ impl Core {
     pub(crate) async fn store(
         &self,
         message: &Message<'_>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<(), Refusal> {
         progress.alone |= message.must_route;
         loop {
@@ -214,7 +222,7 @@ impl Core {
     async fn attempt(
         &self,
         message: &Message<'_>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<Confirmation, Attempt> {
         let publisher = &self.confirmed;
         if !publisher.is_ready(message.needs) {
@@ -224,7 +232,8 @@ impl Core {
             }
             self.prepare(message, progress).await?;
         }
-        let confirmed = publisher.confirmed(message.outgoing(), &mut progress.sent);
+        let (sent, held) = (&mut progress.sent, &mut progress.place.held);
+        let confirmed = publisher.confirmed(message.outgoing(), sent, held);
         Ok(confirmed.await?)
     }
 
@@ -232,7 +241,7 @@ impl Core {
     async fn attempt_alone(
         &self,
         message: &Message<'_>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
     ) -> Result<Confirmation, Attempt> {
         let publisher = &self.confirmed;
         if !publisher.is_ready(message.needs) {
@@ -272,7 +281,11 @@ impl Core {
     }
 
     /// An open channel, the alarm's end, and what the exchange needs. A connection lost while declaring is no reason to give up.
-    async fn prepare(&self, message: &Message<'_>, progress: &mut Progress) -> Result<(), Attempt> {
+    async fn prepare(
+        &self,
+        message: &Message<'_>,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), Attempt> {
         let publisher = &self.confirmed;
         let opened = publisher.open().await;
         opened.map_err(|LinkClosed| Attempt::Failed(Error::Closed))?;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use lightbus::{Bus, BusBuilder, Error};
 use lightbus_broker::Broker;
+use tokio::sync::mpsc;
 
 pub use foreign::Foreign;
 
@@ -82,6 +83,22 @@ fn app_name(app: &str) -> String {
 /// The queue of a named listener of an app.
 pub fn queue_of(app: &str, listener: &str) -> String {
     format!("lb.q.{}.{listener}", app_name(app))
+}
+
+/// A handler that succeeds and reports what it hears, and where it does so.
+pub fn reporting<E, T>(
+    what: impl Fn(E) -> T,
+) -> (
+    impl Fn(E) -> std::future::Ready<()>,
+    mpsc::UnboundedReceiver<T>,
+) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let handler = move |event| {
+        // A test that has ended does not listen any more.
+        let _ = sender.send(what(event));
+        std::future::ready(())
+    };
+    (handler, receiver)
 }
 
 /// Waits for something to become true; fails after half a minute.

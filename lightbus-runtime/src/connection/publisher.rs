@@ -8,11 +8,12 @@ use std::task::{Context, Poll, Waker};
 use futures_util::FutureExt;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
+use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Link, LinkClosed, declare, pause};
+use super::{Link, LinkClosed, Session, declare, pause};
 use crate::Error;
+use crate::counters::Counters;
 use crate::topology::Plan;
 use crate::wire::short;
 
@@ -32,6 +33,15 @@ pub(crate) enum Mode {
     Confirmed,
 }
 
+/// What lapin has of a message, also after its sender has given up.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Its frames may not have left this process.
+    pub(crate) frames: bool,
+    /// They have, and the broker is to confirm it.
+    pub(crate) confirm: Option<PublisherConfirm>,
+}
+
 /// There is no open channel at the moment; [`Publisher::open`] waits for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotOpen;
@@ -40,6 +50,7 @@ pub(crate) struct NotOpen;
 pub(crate) struct Publisher {
     link: Link,
     mode: Mode,
+    counters: Arc<Counters>,
     /// Held for one poll at a time: two first polls at once would give lapin's confirms to the wrong publishers.
     current: Mutex<Option<Open>>,
     /// One opens or declares, the others wait for what comes of it.
@@ -51,15 +62,17 @@ pub(crate) struct Publisher {
 #[derive(Clone, Debug)]
 struct Open {
     channel: Arc<Channel>,
+    session: Arc<Session>,
     /// Exchanges, and queues of tasks, known to exist. Forgotten with the channel, which a missing exchange would close.
     known: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Publisher {
-    pub(crate) fn new(link: Link, mode: Mode) -> Self {
+    pub(crate) fn new(link: Link, mode: Mode, counters: &Arc<Counters>) -> Self {
         Self {
             link,
             mode,
+            counters: Arc::clone(counters),
             current: Mutex::default(),
             opening: AsyncMutex::default(),
             suspects: Mutex::default(),
@@ -90,10 +103,13 @@ impl Publisher {
             }
             match self.open_on(&session).await {
                 Ok(channel) => {
-                    *self.current() = Some(Open {
+                    let open = Open {
                         channel: Arc::new(channel),
+                        session,
                         known: Arc::default(),
-                    });
+                    };
+                    let last = self.current().replace(open);
+                    self.note_end(last);
                 }
                 // The connection is going down, and the link has not said so yet.
                 Err(_) => pause().await,
@@ -101,7 +117,7 @@ impl Publisher {
         }
     }
 
-    async fn open_on(&self, session: &super::Session) -> Result<Channel, lapin::Error> {
+    async fn open_on(&self, session: &Session) -> Result<Channel, lapin::Error> {
         let channel = session.channel().await?;
         if self.mode == Mode::Confirmed {
             session
@@ -109,6 +125,15 @@ impl Publisher {
                 .await?;
         }
         Ok(channel)
+    }
+
+    /// A channel that is closed while its connection is not was closed by the broker, over a message. Nothing is confirmed on one of calls: what else was
+    /// on its way there may be lost.
+    fn note_end(&self, last: Option<Open>) {
+        let closed = last.is_some_and(|open| open.session.connection().status().connected());
+        if closed && self.mode == Mode::Direct {
+            self.counters.call_channels_closed.add();
+        }
     }
 
     /// May a message that needs this go at once? Else [`open`](Self::open) waits for a channel, and for an alarm to end.
@@ -193,18 +218,20 @@ impl Publisher {
         let polled =
             pin!(publish(&open.channel, message)).poll(&mut Context::from_waker(Waker::noop()));
         if matches!(&polled, Poll::Ready(Err(error)) if was_closed(error)) {
-            *current = None;
+            self.note_end(current.take());
             return Err(NotOpen);
         }
         // Any other error may come after the frames have left: a second attempt could be a second call.
         Ok(())
     }
 
-    /// Publishes and waits for the broker's confirmation; `sent` tells whether the message has been handed to lapin. Dropping the future does not take the message back.
+    /// Publishes and waits for the broker's confirmation; `sent` tells whether the message has been handed to lapin. Dropping the future does not take the message back:
+    /// `held` is what lapin still has of it.
     pub(crate) async fn confirmed(
         &self,
         message: Outgoing<'_>,
         sent: &mut bool,
+        held: &mut Held,
     ) -> Result<Confirmation, Unconfirmed> {
         let channel = self
             .current()
@@ -223,14 +250,26 @@ impl Publisher {
             }
             first => {
                 *sent = true;
+                held.frames = true;
                 match first {
                     Poll::Ready(written) => written,
                     Poll::Pending => publishing.await,
                 }
             }
         };
+        held.frames = false;
         let confirm = confirm.map_err(Unconfirmed::Lost)?;
-        confirm.await.map_err(Unconfirmed::Lost)
+        let confirmation = held.confirm.insert(confirm).await;
+        held.confirm = None;
+        confirmation.map_err(Unconfirmed::Lost)
+    }
+
+    /// lapin keeps a list of the confirms that were dropped, and crosses out those that have come only when it is asked for returned messages; asked
+    /// once, it waits for the last confirm instead.
+    pub(crate) fn cross_out_dropped(&self) {
+        for _ in 0..2 {
+            self.returned();
+        }
     }
 
     /// The next publish waits for another channel.
@@ -251,6 +290,9 @@ impl Publisher {
             .as_ref()
             .map(|open| Arc::clone(&open.channel));
         let returned = channel.and_then(|channel| channel.wait_for_confirms().now_or_never());
+        let is_closed = |open: &mut Open| !open.channel.status().connected();
+        let closed = self.current().take_if(is_closed);
+        self.note_end(closed);
         returned.and_then(Result::ok).unwrap_or_default()
     }
 }

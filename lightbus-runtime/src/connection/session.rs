@@ -8,6 +8,7 @@ use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Connection};
 
 use super::STEP;
+use crate::wire::short;
 
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// No queue has this name: the default exchange drops the message.
@@ -61,10 +62,20 @@ impl Session {
     /// keeps in order is messages, so this sends one more, to nobody.
     pub(crate) async fn flush(&self) -> Result<(), lapin::Error> {
         let channel = self.channel().await?;
+        self.flush_by(channel, "").await
+    }
+
+    /// The same, however long the broker takes, by an exchange of one's choice. If the broker refuses that message, it has read it, and those before it.
+    pub(crate) async fn read_so_far(&self, exchange: &str) -> Result<(), lapin::Error> {
+        let channel = self.connection.create_channel().await?;
+        self.flush_by(channel, exchange).await
+    }
+
+    async fn flush_by(&self, channel: Channel, exchange: &str) -> Result<(), lapin::Error> {
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await?;
-        let (exchange, key) = (ShortString::default(), ShortString::from(FLUSH_KEY));
+        let (exchange, key) = (short(exchange), ShortString::from(FLUSH_KEY));
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let sent = channel.basic_publish(exchange, key, options, &[], properties);
         let confirmed = sent.await?.await;

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hearing::{Handle, Hearing};
 use super::pause::Pause;
+use super::upkeep::{self, Keeping};
 use crate::attempts::Handled;
 use crate::boxed::Boxed;
 use crate::bus::{Bus, Core, ListenerName};
@@ -121,7 +122,7 @@ async fn begin(
     check_name("listener", name)?;
     let name_taken = core.take_listener(name)?;
     let source = source(core, name, &options);
-    let queue = source.queue.clone();
+    let (queue, keeping) = (source.queue.clone(), upkeep::keep(core, &source));
     let stop = core.life.stop.child_token();
     // Dropped before it is done, it does not begin to listen later.
     let guard = stop.clone().drop_guard();
@@ -134,6 +135,7 @@ async fn begin(
         pause: pause.clone(),
         stop: stop.clone(),
         _name: name_taken,
+        keeping,
     };
     let ended = core.spawn(listening.run());
     core.first_start(&core.io.consume, started).await?;
@@ -183,6 +185,7 @@ struct Listening {
     pause: Pause,
     stop: CancellationToken,
     _name: ListenerName,
+    keeping: Keeping,
 }
 
 impl Listening {
@@ -198,6 +201,7 @@ impl Listening {
                 self.consumers.paused();
             }
         }
+        drop(self.keeping);
         self.hearing.leave().await;
     }
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::Outbox;
 use super::rows::{self, Batch, Row};
+use crate::budget::Room;
 use crate::bus::{Bus, Core};
 use crate::error::Error;
 use crate::event::check_size;
@@ -205,11 +206,12 @@ impl<DB: SqlDatabase> Relaying<DB> {
     /// Publishes rows without waiting for one before the next; the frames leave in their order.
     async fn publish(&self, rows: &[Row], fates: &mut [Fate], deadline: Instant) {
         let all = async {
-            let bytes = rows.iter().map(|row| row.payload.len()).sum();
-            let _room = self.core.budget.reserve(bytes).await;
-            let one = async |(nth, row)| (nth, self.publish_one(row).await);
+            let sizes = rows.iter().map(|row| row.payload.len());
+            let rooms = self.core.budget.reserve_each(sizes).await;
+            let one = async |(nth, (row, room))| (nth, self.publish_one(row, room).await);
             // Polled first in the order in which they come.
-            let mut publishing: FuturesUnordered<_> = rows.iter().enumerate().map(one).collect();
+            let mut publishing: FuturesUnordered<_> =
+                rows.iter().zip(rooms).enumerate().map(one).collect();
             while let Some((nth, fate)) = publishing.next().await {
                 fates[nth] = fate;
             }
@@ -228,7 +230,7 @@ impl<DB: SqlDatabase> Relaying<DB> {
         tokio::time::sleep(PARTING).await;
     }
 
-    async fn publish_one(&self, row: &Row) -> Fate {
+    async fn publish_one(&self, row: &Row, room: Room) -> Fate {
         let (id, headers) = match read(row, self.core.config.payload_limit) {
             Ok(checked) => checked,
             Err(reason) => return Fate::Never(reason),
@@ -244,7 +246,9 @@ impl<DB: SqlDatabase> Relaying<DB> {
             payload: &row.payload,
             must_route: false,
         };
-        match self.core.store(&message, &mut Progress::new()).await {
+        let mut progress = Progress::new();
+        progress.take_place(&self.core, room);
+        match self.core.store(&message, &mut progress).await {
             Ok(()) => Fate::Stored,
             Err(Refusal::Full) => Fate::Later("a queue that it goes to is full".to_owned()),
             Err(Refusal::Denied(reason)) => Fate::Never(reason),

@@ -1,7 +1,7 @@
 //! Why a call has no answer, in words, before the error takes the call's type.
 
 use super::call::CallSpec;
-use crate::error::{CallError, CallFailure};
+use crate::error::{CallError, CallFailure, Error};
 use crate::wire::Status;
 
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub(crate) enum Failure {
     NotExecuted(String),
     ProviderFailed(String),
     Connection(String),
+    Denied(String),
     Blocked(String),
     BadReply(String),
 }
@@ -42,6 +43,16 @@ impl Failure {
         }
     }
 
+    /// What a call needs could not be set up.
+    pub(super) fn of_preparing(error: &Error) -> Self {
+        match error {
+            Error::Denied { .. } => Self::Denied(format!(
+                "not sent: {error}; `rabbitmqctl list_permissions` shows what this app's user may do"
+            )),
+            _ => Self::Connection(error.to_string()),
+        }
+    }
+
     pub(super) fn abandoned() -> Self {
         Self::Timeout("the bus was closed before an answer came; the call may have run".to_owned())
     }
@@ -64,6 +75,7 @@ impl Failure {
             Self::NotExecuted(detail) => CallError::NotExecuted(failure(detail)),
             Self::ProviderFailed(detail) => CallError::ProviderFailed(failure(detail)),
             Self::Connection(detail) => CallError::Connection(failure(detail)),
+            Self::Denied(detail) => CallError::Denied(failure(detail)),
             Self::Blocked(detail) => CallError::Blocked(failure(detail)),
             Self::BadReply(detail) => CallError::BadReply(failure(detail)),
         }

@@ -1,6 +1,6 @@
 //! Calls whose handlers did not finish at once, so that one which comes again is left to its handler.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use lapin::BasicProperties;
 use lapin::types::ShortString;
+use tokio::sync::oneshot;
 
 use crate::wire;
 
@@ -30,15 +31,27 @@ impl CallKey {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct InProgress(Mutex<HashSet<CallKey>>);
+pub(super) struct InProgress(Mutex<HashMap<CallKey, Awaited>>);
+
+/// Deliveries of a call that came again, and wait for its handler.
+type Awaited = Vec<oneshot::Sender<()>>;
 
 impl InProgress {
-    fn calls(&self) -> MutexGuard<'_, HashSet<CallKey>> {
+    fn calls(&self) -> MutexGuard<'_, HashMap<CallKey, Awaited>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn contains(&self, call: &BasicProperties) -> bool {
-        CallKey::of(call).is_some_and(|key| self.calls().contains(&key))
+        CallKey::of(call).is_some_and(|key| self.calls().contains_key(&key))
+    }
+
+    /// The end of a call's handler; an error if the handler is dropped first. `None` when it does not run.
+    pub(super) fn end_of(&self, call: &BasicProperties) -> Option<oneshot::Receiver<()>> {
+        let key = CallKey::of(call)?;
+        let mut calls = self.calls();
+        let (sender, end) = oneshot::channel();
+        calls.get_mut(&key)?.push(sender);
+        Some(end)
     }
 
     /// Waits for a handler; noted down only if there is something to wait for.
@@ -53,7 +66,9 @@ impl InProgress {
         }
         let noted = CallKey::of(call).map(|key| Noted::new(self, key));
         let ended = handler.await;
-        drop(noted);
+        if let Some(noted) = noted {
+            noted.ended();
+        }
         ended
     }
 }
@@ -66,8 +81,16 @@ struct Noted<'a> {
 
 impl<'a> Noted<'a> {
     fn new(calls: &'a InProgress, key: CallKey) -> Self {
-        calls.calls().insert(key.clone());
+        calls.calls().entry(key.clone()).or_default();
         Self { calls, key }
+    }
+
+    fn ended(self) {
+        let awaited = self.calls.calls().remove(&self.key);
+        for delivery in awaited.unwrap_or_default() {
+            // Its consumer may be lost in its turn.
+            let _ = delivery.send(());
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::{SemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::call::CallSpec;
@@ -11,12 +11,14 @@ use super::failure::Failure;
 use super::pending::Waiting;
 use super::replies::{self, Reply};
 use crate::boxed::Boxed;
+use crate::budget::Room;
 use crate::bus::Bus;
 use crate::codec::{Arg, EncodeError, encode_args};
 use crate::connection::publisher::Outgoing;
 use crate::connection::{LinkClosed, declare, pause};
 use crate::context::Context;
 use crate::error::Error;
+use crate::remains::Place;
 use crate::retry::chance;
 use crate::topology;
 use crate::wire::{self, Status};
@@ -86,11 +88,12 @@ impl Request {
         let timeout = self.timeout();
         let deadline = Instant::now() + timeout;
         let core = self.bus.core();
-        let payload = self.payload.as_deref().unwrap_or_default();
-        let _room = self.reserve(payload.len(), deadline, timeout).await?;
+        let room = self.reserve(self.payload().len(), deadline, timeout);
+        let exchange = topology::rpc_name(self.spec.api);
+        let mut place = Place::of_call(core, room.await?, &exchange);
         let mut longest = RETRY_FIRST;
         loop {
-            let reply = self.attempt(payload, deadline, timeout).await?;
+            let reply = self.attempt(&mut place, deadline, timeout).await?;
             if reply.status != Some(Status::ShuttingDown) {
                 return Ok(reply);
             }
@@ -111,10 +114,9 @@ impl Request {
         payload: usize,
         deadline: Instant,
         timeout: Duration,
-    ) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+    ) -> Result<Room, Failure> {
         let core = self.bus.core();
-        let room = core.calls_budget.try_reserve(payload);
-        if room.is_some() {
+        if let Some(room) = core.calls_budget.try_reserve(payload) {
             return Ok(room);
         }
         if core.io.publish.is_blocked() {
@@ -127,39 +129,48 @@ impl Request {
             )));
         }
         let room = tokio::time::timeout_at(deadline, core.calls_budget.reserve(payload)).await;
-        room.map_err(|_| self.not_sent(timeout, "too many calls are waiting for their answers"))
+        room.ok()
+            .flatten()
+            .ok_or_else(|| self.not_sent(timeout, "too many calls are waiting for their answers"))
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.payload.as_deref().unwrap_or_default()
     }
 
     /// Sends the call once, and waits for its answer.
     async fn attempt(
         &self,
-        payload: &[u8],
+        place: &mut Place<'_>,
         deadline: Instant,
         timeout: Duration,
     ) -> Result<Reply, Failure> {
-        let core = self.bus.core();
-        let exchange = topology::rpc_name(self.spec.api);
+        let (core, exchange) = (self.bus.core(), place.exchange);
         let not_sent = |_| self.not_sent(timeout, "the broker is slow to set things up");
         let mut waiting = loop {
-            if !self.is_ready(&exchange) {
-                let ready = tokio::time::timeout_at(deadline, self.prepare(&exchange)).await;
+            if !self.is_ready(exchange) {
+                let ready = tokio::time::timeout_at(deadline, self.prepare(exchange)).await;
                 ready.map_err(not_sent)??;
             }
             let waiting = core.pending.register(Canceller::of(core, self.spec));
             let left = deadline.saturating_duration_since(Instant::now());
             let message = Outgoing {
-                exchange: &exchange,
+                exchange,
                 key: self.spec.method,
                 mandatory: true,
                 properties: core.sender.request(waiting.id, left, &self.headers),
-                payload,
+                payload: self.payload(),
             };
             if core.direct.submit(message).is_ok() {
                 break waiting;
             }
             waiting.was_not_sent();
         };
-        self.wait(&mut waiting, deadline, timeout).await
+        place.held.frames = true;
+        let ended = self.wait(&mut waiting, deadline, timeout).await;
+        // What was answered, or came back, has been written.
+        place.held.frames = matches!(ended, Err(Failure::Timeout(_)));
+        ended
     }
 
     fn is_ready(&self, exchange: &str) -> bool {
@@ -170,7 +181,7 @@ impl Request {
     /// The reply queue, an open channel, and the exchanges: needed once, then known.
     async fn prepare(&self, exchange: &str) -> Result<(), Failure> {
         let core = self.bus.core();
-        let failed = |error: Error| Failure::Connection(error.to_string());
+        let failed = |error: Error| Failure::of_preparing(&error);
         core.replies
             .get_or_try_init(|| replies::start(core))
             .await

@@ -107,14 +107,31 @@ impl Server {
                 "dropped a call that names no legal reply address, or is no call");
             return Work::Settled(Outcome::Done);
         };
-        if delivery.redelivered && self.in_progress.contains(&delivery.properties) {
-            // The connection was lost before the acknowledgement got through. The running handler answers on the new one.
-            return Work::Settled(Outcome::Done);
+        if let Some(running) = self.left_to_its_handler(&delivery) {
+            return running;
         }
         match self.accept(&delivery) {
             Ok(accepted) => self.run(caller, accepted, delivery),
             Err((status, detail)) => self.refuse(caller, &delivery.routing_key, status, detail),
         }
+    }
+
+    /// The connection was lost while a call's handler ran here, and it comes again. The handler answers on the new connection.
+    fn left_to_its_handler(&self, delivery: &Delivery) -> Option<Work> {
+        let properties = Some(&delivery.properties).filter(|_| delivery.redelivered)?;
+        let method = self.dispatch.method(delivery.routing_key.as_str())?;
+        if !self.dispatch.is_idempotent(method) {
+            let runs = self.in_progress.contains(properties);
+            return runs.then_some(Work::Settled(Outcome::Done));
+        }
+        // Not settled before the handler ends: if this process is lost meanwhile, another provider is to run it.
+        let end = self.in_progress.end_of(properties)?;
+        Some(Work::Attached(Box::pin(async move {
+            match end.await {
+                Ok(()) => Outcome::Done,
+                Err(_) => Outcome::Kept,
+            }
+        })))
     }
 
     /// Everything that is checked before the method may run.
@@ -175,12 +192,14 @@ impl Server {
         let context = Context::of_call(properties, subject, delivery.redelivered, left);
         let deadline = context.deadline().map(Instant::from);
         let (core, in_progress) = (Arc::clone(&self.core), Arc::clone(&self.in_progress));
-        let handling = handle(core, in_progress, caller, context, handler);
+        let call = context.clone();
+        let handling = handle(core, caller, context, handler);
         let handling: Handling = match cancellable {
-            None => Box::pin(handling),
+            None => Box::pin(async move { in_progress.wait(call.properties(), handling).await }),
             Some(cancellable) => {
                 let counters = Arc::clone(&self.core.counters);
-                Box::pin(cancellable.run(deadline, counters, handling))
+                let handling = cancellable.run(deadline, counters, handling);
+                Box::pin(async move { in_progress.wait(call.properties(), handling).await })
             }
         };
         match self.dispatch.is_idempotent(method) {
@@ -243,7 +262,6 @@ struct GivenUp;
 
 async fn handle(
     core: Arc<Core>,
-    in_progress: Arc<InProgress>,
     caller: Caller,
     context: Context,
     handler: HandlerFuture,
@@ -253,12 +271,7 @@ async fn handle(
         context: &context,
         ended: false,
     };
-    let ended = in_progress
-        .wait(
-            context.properties(),
-            catch_panic(context.clone().scope(handler)),
-        )
-        .await;
+    let ended = catch_panic(context.clone().scope(handler)).await;
     let limit = core.config.payload_limit;
     let (status, payload) = match ended {
         Ok(reply) => match reply.0 {

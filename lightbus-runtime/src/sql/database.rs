@@ -95,6 +95,14 @@ macro_rules! bind {
     }};
 }
 
+/// What a dialect says for the time, and for a lock, in all of its statements.
+macro_rules! statements {
+    (now: $now:literal, lock: $lock:literal) => {
+const HANDLED: HandledSql = handled_sql!(now: $now, lock: $lock);
+const OUTBOX: OutboxSql = outbox_sql!(now: $now, lock: $lock);
+    };
+}
+
 macro_rules! schema {
     (id: $id:literal, bytes: $bytes:literal) => {
         &[
@@ -128,11 +136,7 @@ impl Dialect for sqlx::Sqlite {
         id: "INTEGER PRIMARY KEY AUTOINCREMENT",
         bytes: "BLOB"
     );
-    const HANDLED: HandledSql = handled_sql!(
-        now: "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
-        lock: ""
-    );
-    const OUTBOX: OutboxSql = outbox_sql!(
+    statements!(
         now: "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
         lock: ""
     );
@@ -151,11 +155,7 @@ impl Dialect for sqlx::Postgres {
         id: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
         bytes: "BYTEA"
     );
-    const HANDLED: HandledSql = handled_sql!(
-        now: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
-        lock: " FOR UPDATE SKIP LOCKED"
-    );
-    const OUTBOX: OutboxSql = outbox_sql!(
+    statements!(
         now: "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
         lock: " FOR UPDATE SKIP LOCKED"
     );

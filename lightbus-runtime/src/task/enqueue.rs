@@ -199,10 +199,10 @@ async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<Stri
     Ok(id)
 }
 
-async fn publish(
-    core: &Core,
+async fn publish<'a>(
+    core: &'a Core,
     task: &TaskMessage,
-    progress: &mut Progress,
+    progress: &mut Progress<'a>,
     now: SystemTime,
     timeout: Duration,
 ) -> Result<(), Unsent> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lightbus::{Context, DeadLetters, DeadReason, Error, Retry};
-use lightbus_tests::{TestBroker, eventually};
+use lightbus_tests::{TestBroker, eventually, reporting};
 use tokio::sync::mpsc;
 
 async fn until(dead: &DeadLetters, count: u32) -> anyhow::Result<()> {
@@ -134,11 +134,7 @@ async fn a_replay_into_a_queue_that_is_gone_keeps_the_letters() -> anyhow::Resul
     assert!(error.to_string().contains(&queue), "{error}");
     until(&dead, 3).await?;
     // With the queue back, they go.
-    let (sender, mut handled) = mpsc::unbounded_channel();
-    let handler = move |event: Happened| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut handled) = reporting(|event: Happened| event.n);
     ApiClient::new(&bus)
         .happened()
         .listen("gone", handler)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
+use lightbus::health::State;
 use lightbus::{Bus, CallError, Context};
 use lightbus_broker::{Broker, Refusal};
 use lightbus_tests::{TestBroker, eventually};
@@ -269,13 +270,15 @@ async fn a_blocked_broker_and_a_full_budget_refuse_calls_at_once() -> anyhow::Re
     let api = ApiClient::new(&peer);
     assert_eq!(api.length([1, 2]).await?, 2);
     embedded.block_publishers("low on memory");
-    eventually("a call that cannot leave says why", async || {
-        let error = api.length([1]).timeout(50 * MS).await.unwrap_err();
-        let blocked = matches!(error, CallError::Blocked(_));
-        assert!(!blocked || error.is_retryable() && error.to_string().contains("alarm"));
-        blocked
+    // What leaves before it is known keeps its place until the end of the alarm.
+    eventually("the alarm is known", async || {
+        let parts = peer.health().parts;
+        parts.iter().any(|part| part.state == State::Blocked)
     })
     .await?;
+    let error = api.length([1]).timeout(50 * MS).await.unwrap_err();
+    assert!(matches!(error, CallError::Blocked(_)), "{error:?}");
+    assert!(error.is_retryable() && error.to_string().contains("alarm"));
     // 32 MiB of calls wait for the end of the alarm.
     let megabyte = vec![7; (1 << 20) - 100];
     let polled = Arc::<AtomicUsize>::default();

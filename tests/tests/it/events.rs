@@ -4,21 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lightbus::{Context, PublishError, Retry};
-use lightbus_tests::{TestBroker, eventually, queue_of};
+use lightbus_tests::{TestBroker, eventually, queue_of, reporting};
 use tokio::sync::mpsc;
-
-/// A handler that reports what it hears.
-fn reporting<E: Send + 'static>() -> (
-    impl Fn(E) -> std::future::Ready<()>,
-    mpsc::UnboundedReceiver<E>,
-) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let handler = move |event| {
-        let _ = sender.send(event);
-        std::future::ready(())
-    };
-    (handler, receiver)
-}
 
 #[tokio::test]
 async fn each_listener_of_each_app_gets_one_copy_and_replicas_compete() -> anyhow::Result<()> {
@@ -33,9 +20,9 @@ async fn each_listener_of_each_app_gets_one_copy_and_replicas_compete() -> anyho
         broker.bus("copies-shop").await?,
         broker.bus("copies-shop").await?,
     );
-    let (first, mut first_heard) = reporting();
-    let (second, mut second_heard) = reporting();
-    let (other, mut other_heard) = reporting();
+    let (first, mut first_heard) = reporting(|event| event);
+    let (second, mut second_heard) = reporting(|event| event);
+    let (other, mut other_heard) = reporting(|event| event);
     ApiClient::new(&one)
         .happened()
         .listen("copies-a", first)
@@ -79,8 +66,8 @@ async fn a_broadcast_reaches_every_replica() -> anyhow::Result<()> {
         broker.bus("broadcast-shop").await?,
         broker.bus("broadcast-shop").await?,
     );
-    let (first, mut first_heard) = reporting();
-    let (second, mut second_heard) = reporting();
+    let (first, mut first_heard) = reporting(|event| event);
+    let (second, mut second_heard) = reporting(|event| event);
     let listener = ApiClient::new(&one)
         .flushed()
         .broadcast("flush", first)
@@ -119,7 +106,7 @@ async fn events_wait_for_a_listener_that_is_away() -> anyhow::Result<()> {
     let broker = TestBroker::start().await?;
     let source = broker.bus("away-source").await?;
     let shop = broker.bus("away-shop").await?;
-    let (handler, _) = reporting::<Happened>();
+    let (handler, _) = reporting(|event: Happened| event);
     ApiClient::new(&shop)
         .happened()
         .listen("away", handler)
@@ -130,7 +117,7 @@ async fn events_wait_for_a_listener_that_is_away() -> anyhow::Result<()> {
     events.happened().publish(Happened { n: 1 }).await?;
     let foreign = broker.foreign().await?;
     foreign.until(&queue_of("away-shop", "away"), 1, 0).await?;
-    let (handler, mut heard) = reporting();
+    let (handler, mut heard) = reporting(|event| event);
     ApiClient::new(&shop)
         .happened()
         .listen("away", handler)
@@ -150,7 +137,7 @@ async fn one_listener_hears_all_events_of_an_api() -> anyhow::Result<()> {
     }
     let broker = TestBroker::start().await?;
     let bus = broker.bus("all-shop").await?;
-    let (handler, mut heard) = reporting();
+    let (handler, mut heard) = reporting(|event| event);
     ApiClient::new(&bus)
         .events()
         .concurrency(1)
@@ -196,15 +183,15 @@ async fn the_broker_filters_by_key() -> anyhow::Result<()> {
     let broker = TestBroker::start().await?;
     let bus = broker.bus("keys-shop").await?;
     let api = ApiClient::new(&bus);
-    let (handler, mut all) = reporting();
+    let (handler, mut all) = reporting(|event| event);
     api.stock().listen("keys-all", handler).await?;
-    let (handler, mut bolts) = reporting();
+    let (handler, mut bolts) = reporting(|event| event);
     api.stock()
         .only(Stock::part_is("M8 bolt*"))
         .only(Stock::part_is("nut.x"))
         .listen("keys-bolts", handler)
         .await?;
-    let (handler, mut site) = reporting();
+    let (handler, mut site) = reporting(|event| event);
     api.stock()
         .only(Stock::site_is(2))
         .listen("keys-site", handler)
@@ -256,9 +243,9 @@ async fn a_changed_filter_leaves_nothing_behind() -> anyhow::Result<()> {
     let broker = TestBroker::start().await?;
     let bus = broker.bus("refilter-shop").await?;
     let api = ApiClient::new(&bus);
-    let (handler, _) = reporting::<Stock>();
+    let (handler, _) = reporting(|event: Stock| event);
     api.stock().listen("refilter", handler).await?.stop().await;
-    let (handler, mut heard) = reporting();
+    let (handler, mut heard) = reporting(|event| event);
     let bolts = api
         .stock()
         .only(Stock::part_is("bolt"))
@@ -276,7 +263,7 @@ async fn a_changed_filter_leaves_nothing_behind() -> anyhow::Result<()> {
     );
     bolts.stop().await;
     // The binding for bolts is still there, and what it lets through is skipped.
-    let (handler, mut heard) = reporting();
+    let (handler, mut heard) = reporting(|event| event);
     api.stock()
         .only(Stock::part_is("nut"))
         .listen("refilter", handler)
@@ -459,7 +446,7 @@ async fn a_dead_letter_that_is_moved_back_is_heard_again() -> anyhow::Result<()>
     })
     .await?;
     failing.stop().await;
-    let (handler, mut heard) = reporting();
+    let (handler, mut heard) = reporting(|event| event);
     let bolts = ApiClient::new(&bus).stock().only(Stock::part_is("bolt"));
     bolts.listen("replay", handler).await?;
     // As an operator does it at the broker's screen: to the queue itself, properties and all.

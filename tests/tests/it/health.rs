@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use lapin::ExchangeKind;
+use lapin::options::ExchangeDeclareOptions;
+use lapin::types::FieldTable;
 use lightbus::Bus;
 use lightbus::health::{HealthChanges, Part, PartHealth, State};
 use lightbus_broker::Broker;
-use lightbus_tests::{TestBroker, eventually};
-use tokio::sync::mpsc;
+use lightbus_tests::{TestBroker, eventually, reporting};
 
 #[lightbus::api(name = "health")]
 trait Api {
@@ -54,11 +56,7 @@ async fn an_app_may_start_before_its_broker() -> anyhow::Result<()> {
         .connect()
         .await?;
     bus.serve(ApiServer::new(Provider)).await?;
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    let handler = move |event: Happened| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut heard) = reporting(|event: Happened| event.n);
     let listener = ApiClient::new(&bus)
         .happened()
         .listen("early", handler)
@@ -103,11 +101,7 @@ async fn a_lost_queue_and_a_pause_are_told_and_mended() -> anyhow::Result<()> {
     }
     let broker = TestBroker::start().await?;
     let bus = broker.bus("mended-shop").await?;
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    let handler = move |event: Happened| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut heard) = reporting(|event: Happened| event.n);
     let listener = ApiClient::new(&bus)
         .happened()
         .listen("mended", handler)
@@ -150,6 +144,7 @@ async fn a_cut_and_an_alarm_are_told() -> anyhow::Result<()> {
         return Ok(());
     };
     let bus = broker.bus("told-shop").await?;
+    bus.ready().await?;
     let mut changes = bus.health_changes();
     let (publish, consume) = (Part::Connection("publish"), Part::Connection("consume"));
     embedded.drop_connections();
@@ -184,5 +179,81 @@ async fn a_cut_and_an_alarm_are_told() -> anyhow::Result<()> {
     until(&mut changes, &publish, State::Ready).await?;
     held.await??;
     bus.ready().await?;
+    Ok(())
+}
+
+/// Half a minute goes by for the runtime that the bus is on.
+async fn half_a_minute() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(40)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn bindings_that_went_with_their_exchange_come_back() -> anyhow::Result<()> {
+    #[lightbus::api(name = "health_bindings")]
+    trait Api {
+        #[event]
+        fn happened(n: u32);
+    }
+    const EXCHANGE: &str = "lb.ev.health_bindings";
+    let broker = TestBroker::start().await?;
+    let Some(embedded) = broker.embedded() else {
+        return Ok(());
+    };
+    let (bus, source) = (
+        broker.bus("bindings-shop").await?,
+        broker.bus("bindings-source").await?,
+    );
+    let (handler, mut heard) = reporting(|event: Happened| event.n);
+    let listening = ApiClient::new(&bus).happened().listen("bindings", handler);
+    let listener = listening.await?;
+    let events = ApiEvents::new(&source).happened();
+    events.publish(Happened { n: 0 }).await?;
+    assert_eq!(heard.recv().await, Some(0));
+
+    broker.foreign().await?.delete_exchange(EXCHANGE).await?;
+    events.publish(Happened { n: 1 }).await?;
+    half_a_minute().await;
+    let mut n = 2;
+    eventually("events are heard again", async || {
+        events.publish(Happened { n }).await.unwrap();
+        n += 1;
+        !heard.is_empty()
+    })
+    .await?;
+    assert!(heard.recv().await > Some(1), "the first one went unheard");
+    // What has a deadline of its own must not be under way when time leaps.
+    let consume = format!("{} consume", bus.app());
+    eventually("nothing is being declared any more", async || {
+        let snapshot = embedded.snapshot();
+        let connection = snapshot.connection(&consume);
+        connection.is_some_and(|connection| connection.channels.len() == 1)
+    })
+    .await?;
+
+    let part = Part::Bindings(listener.queue().to_owned());
+    let is_lost = || bus.health().parts.iter().any(|lost| lost.part == part);
+    assert!(!is_lost());
+    let foreign = broker.foreign().await?;
+    foreign.delete_exchange(EXCHANGE).await?;
+    let (channel, fanout) = (foreign.channel().await?, ExchangeKind::Fanout);
+    let (options, none) = (ExchangeDeclareOptions::default(), FieldTable::default());
+    let declaring = channel.exchange_declare(EXCHANGE.into(), fanout, options, none);
+    declaring.await?;
+    half_a_minute().await;
+    eventually("it is told that the listener hears nothing", async || {
+        is_lost()
+    })
+    .await?;
+    assert!(
+        bus.health().to_string().contains(EXCHANGE),
+        "{}",
+        bus.health()
+    );
+    let foreign = broker.foreign().await?;
+    foreign.delete_exchange(EXCHANGE).await?;
+    half_a_minute().await;
+    eventually("it is mended", async || !is_lost()).await?;
     Ok(())
 }

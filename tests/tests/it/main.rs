@@ -9,6 +9,7 @@ mod deadlines;
 mod deduplicate;
 mod events;
 mod foreign;
+mod giving_up;
 mod health;
 mod hostile;
 mod leaving;

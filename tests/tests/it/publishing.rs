@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use lightbus::{Bus, Context, PublishError, Retry};
+use lightbus::{Bus, CallError, Context, PublishError, Retry};
 use lightbus_broker::{Broker, Permissions, User};
-use lightbus_tests::TestBroker;
+use lightbus_tests::{TestBroker, reporting};
 use tokio::sync::mpsc;
 
 #[tokio::test]
@@ -59,6 +59,31 @@ async fn a_forbidden_publish_fails_alone() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_forbidden_call_says_what_is_missing_and_is_not_worth_another_try() -> anyhow::Result<()>
+{
+    #[lightbus::api(name = "refused_call")]
+    trait Api {
+        async fn open(&self) -> bool;
+    }
+    let own = Permissions::all().configure(r"^lb\.(r|reply|dead|sys)\.");
+    let broker = Broker::builder()
+        .add_user(User::new("shop", "secret").access("/", own))
+        .start()
+        .await?;
+    let url = broker.url().replace("guest:guest", "shop:secret");
+    let bus = Bus::builder("refused-caller").url(url).connect().await?;
+    let error = ApiClient::new(&bus).open().await.unwrap_err();
+    assert!(matches!(error, CallError::Denied(_)), "{error:?}");
+    assert!(!error.is_retryable());
+    let text = error.to_string();
+    for part in ["refused_call.open", "exchange `lb.rpc.refused_call`"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(text.contains("list_permissions"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_exchange_that_is_deleted_is_declared_again() -> anyhow::Result<()> {
     #[lightbus::api(name = "refused_deleted")]
     trait Api {
@@ -72,11 +97,7 @@ async fn an_exchange_that_is_deleted_is_declared_again() -> anyhow::Result<()> {
     }
     let broker = TestBroker::start().await?;
     let bus = broker.bus("deleted-shop").await?;
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    let handler = move |event: Sold| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut heard) = reporting(|event: Sold| event.n);
     OtherClient::new(&bus)
         .sold()
         .listen("deleted", handler)

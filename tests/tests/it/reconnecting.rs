@@ -1,9 +1,13 @@
 //! Lost connections. On the embedded broker alone, which can be told to cut them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lightbus_tests::TestBroker;
-use tokio::sync::mpsc;
+use lightbus_broker::ChannelInfo;
+use lightbus_tests::{TestBroker, eventually, reporting};
+use tokio::sync::{Semaphore, mpsc};
+
+const MS: Duration = Duration::from_millis(1);
 
 #[lightbus::api(name = "reconnecting")]
 trait Api {
@@ -33,11 +37,7 @@ async fn calls_events_and_answers_survive_a_cut() -> anyhow::Result<()> {
     provider.serve(ApiServer::new(Provider(begun))).await?;
     let peer = broker.bus("cut-peer").await?;
     let api = ApiClient::new(&peer);
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    let handler = move |event: Happened| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut heard) = reporting(|event: Happened| event.n);
     api.happened().listen("cut", handler).await?;
     let events = ApiEvents::new(&provider);
     for n in 0..5 {
@@ -73,6 +73,145 @@ async fn calls_events_and_answers_survive_a_cut() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it() -> anyhow::Result<()> {
+    #[lightbus::api(name = "comes_again")]
+    trait Slow {
+        #[rpc(idempotent)]
+        async fn run(&self, finish: bool) -> u32;
+        async fn ping(&self);
+    }
+    struct Provider {
+        number: u32,
+        begun: mpsc::UnboundedSender<u32>,
+        go_on: Arc<Semaphore>,
+    }
+    impl Slow for Provider {
+        async fn run(&self, finish: bool) -> u32 {
+            let _ = self.begun.send(self.number);
+            if finish || self.number == 1 {
+                self.go_on.acquire().await.unwrap().forget();
+            }
+            self.number
+        }
+        async fn ping(&self) {}
+    }
+    let broker = TestBroker::start().await?;
+    let Some(embedded) = broker.embedded() else {
+        return Ok(());
+    };
+    let go_on = Arc::new(Semaphore::new(0));
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    let provider = |number| Provider {
+        number,
+        begun: begun.clone(),
+        go_on: Arc::clone(&go_on),
+    };
+    let one = broker.builder("again-one").grace(MS).connect();
+    let one = one.await?;
+    one.serve(SlowServer::new(provider(1))).await?;
+    let peer = broker.bus("again-peer").await?;
+    let api = SlowClient::new(&peer);
+    let unsettled = || {
+        embedded
+            .snapshot()
+            .queue("lb.rpc.comes_again")
+            .unwrap()
+            .unacked
+    };
+    let delivered_again = async || -> anyhow::Result<()> {
+        embedded.drop_connections();
+        eventually("it has been delivered again", async || unsettled() == 1).await?;
+        // Taken after it, on the same connection.
+        Ok(api.ping().await?)
+    };
+    let call = |finish| {
+        let api = api.clone();
+        tokio::spawn(async move { api.run(finish).await })
+    };
+
+    let answer = call(true);
+    assert_eq!(begins.recv().await, Some(1));
+    delivered_again().await?;
+    assert_eq!(unsettled(), 1, "its handler is still at work");
+    go_on.add_permits(1);
+    assert_eq!(answer.await??, 1);
+    eventually("it is settled with its handler", async || unsettled() == 0).await?;
+
+    let answer = call(false);
+    assert_eq!(
+        begins.recv().await,
+        Some(1),
+        "it came again and did not run again"
+    );
+    delivered_again().await?;
+    let two = broker.bus("again-two").await?;
+    two.serve(SlowServer::new(provider(2))).await?;
+    one.close().await;
+    assert_eq!(answer.await??, 2, "another provider has it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_channel_of_calls_that_the_broker_closes_is_counted() -> anyhow::Result<()> {
+    #[lightbus::api(name = "closed_channel")]
+    trait Waiting {
+        async fn wait(&self, ms: u64);
+    }
+    struct Provider(mpsc::UnboundedSender<()>);
+    impl Waiting for Provider {
+        async fn wait(&self, ms: u64) {
+            let _ = self.0.send(());
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let Some(embedded) = broker.embedded() else {
+        return Ok(());
+    };
+    let provider = broker.bus("closed-provider").await?;
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    provider.serve(WaitingServer::new(Provider(begun))).await?;
+    let peer = broker.bus("closed-peer").await?;
+    let api = WaitingClient::new(&peer);
+    api.wait(0).await?;
+    embedded.drop_connections();
+    eventually("calls are answered again", async || {
+        api.wait(0).timeout(1000 * MS).await.is_ok()
+    })
+    .await?;
+    assert_eq!(
+        peer.counts().call_channels_closed,
+        0,
+        "a connection was lost"
+    );
+
+    while begins.try_recv().is_ok() {}
+    let waiting = tokio::spawn({
+        let api = api.clone();
+        async move { api.wait(500).await }
+    });
+    begins.recv().await;
+    let name = format!("{} publish", peer.app());
+    let snapshot = embedded.snapshot();
+    let channels = &snapshot.connection(&name).unwrap().channels;
+    let of_calls = |channel: &&ChannelInfo| channel.consumers == 0 && !channel.confirms;
+    let channel = channels.iter().find(of_calls).unwrap().number;
+    let faults = embedded.faults();
+    assert_eq!(
+        faults.close_channel(&name, channel, 406, "PRECONDITION_FAILED"),
+        1
+    );
+    eventually("it is counted, and nothing else was sent", async || {
+        peer.counts().call_channels_closed == 1
+    })
+    .await?;
+    waiting.await??;
+    api.wait(0).await?;
+    assert_eq!(peer.counts().call_channels_closed, 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_alarm_is_named_and_waited_out() -> anyhow::Result<()> {
     #[lightbus::api(name = "alarm")]
     trait Alarm {
@@ -88,7 +227,7 @@ async fn an_alarm_is_named_and_waited_out() -> anyhow::Result<()> {
     rang.publish(Rang { n: 0 }).await?;
     embedded.block_publishers("low on memory");
     let mut text = String::new();
-    lightbus_tests::eventually("it is not sent, and the alarm is named", async || {
+    eventually("it is not sent, and the alarm is named", async || {
         let blocked = rang.publish(Rang { n: 1 });
         match blocked.timeout(Duration::from_millis(50)).await {
             Err(error @ lightbus::PublishError::Blocked { .. }) => text = error.to_string(),

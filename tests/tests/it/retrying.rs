@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lightbus::{Context, DeadReason, HandlerError, Retry};
-use lightbus_tests::{TestBroker, eventually};
+use lightbus_tests::{TestBroker, eventually, reporting};
 use tokio::sync::mpsc;
 
 const SHORT: Duration = Duration::from_millis(10);
@@ -285,11 +285,7 @@ async fn an_event_in_hand_goes_back_before_another_replica_takes_over() -> anyho
         .retry(Retry::fixed(Duration::from_secs(600)))
         .listen("handback", handler)
         .await?;
-    let (sender, mut handled) = mpsc::unbounded_channel();
-    let handler = move |event: Happened| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut handled) = reporting(|event: Happened| event.n);
     ApiClient::new(&second)
         .happened()
         .ordered()
@@ -319,11 +315,7 @@ async fn a_paused_listener_takes_nothing_until_it_is_resumed() -> anyhow::Result
     }
     let broker = TestBroker::start().await?;
     let bus = broker.bus("pause-shop").await?;
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    let handler = move |event: Happened| {
-        let _ = sender.send(event.n);
-        std::future::ready(())
-    };
+    let (handler, mut heard) = reporting(|event: Happened| event.n);
     let listener = ApiClient::new(&bus)
         .happened()
         .listen("pause", handler)

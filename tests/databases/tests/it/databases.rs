@@ -1,5 +1,8 @@
 //! The databases that SQL stores are tested on: SQLite always, PostgreSQL where `LIGHTBUS_POSTGRES_URL` says.
 
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Executor, PgPool, SqlitePool};
 
@@ -22,18 +25,22 @@ pub(crate) async fn on_each_database(
 }
 
 pub(crate) async fn sqlite(name: &str) -> anyhow::Result<Database> {
-    let file = tempfile::Builder::new()
-        .prefix(name)
-        .suffix(".db")
-        .tempdir()?;
     let options = SqliteConnectOptions::new()
-        .filename(file.path().join("test.db"))
+        .filename(empty_directory(name)?.join("test.db"))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal);
     let pool = SqlitePoolOptions::new().connect_with(options).await?;
-    // The directory goes when the test's process has no use for it; the pool may outlive this function.
-    let _ = file.keep();
     Ok(Database::Sqlite(pool))
+}
+
+/// A test's own, in the build's directory. The next run empties it, however this one ends: the test does not know when the pool's last user is gone.
+fn empty_directory(name: &str) -> anyhow::Result<PathBuf> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    match std::fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => std::fs::create_dir_all(&directory)?,
+    }
+    Ok(directory)
 }
 
 async fn postgres(url: &str, name: &str) -> anyhow::Result<Database> {
