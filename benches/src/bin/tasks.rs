@@ -81,9 +81,15 @@ impl Done {
     }
 
     fn check(&self, count: u64) -> Result<()> {
-        let (done, sum) = (self.count.load(Ordering::Relaxed), self.sum.load(Ordering::Relaxed));
+        let (done, sum) = (
+            self.count.load(Ordering::Relaxed),
+            self.sum.load(Ordering::Relaxed),
+        );
         ensure!(done == count, "{done} ran, not {count}");
-        ensure!(sum == count * (count - 1) / 2, "some ran twice, and others not at all");
+        ensure!(
+            sum == count * (count - 1) / 2,
+            "some ran twice, and others not at all"
+        );
         Ok(())
     }
 }
@@ -108,7 +114,11 @@ fn text() -> String {
 }
 
 async fn by_lightbus(url: &str, count: u64) -> Result<Rates> {
-    let bus = Bus::builder("bench").url(url).publish_timeout(Duration::from_secs(60)).connect().await?;
+    let bus = Bus::builder("bench")
+        .url(url)
+        .publish_timeout(Duration::from_secs(60))
+        .connect()
+        .await?;
     let api = BenchTasksClient::new(&bus);
     let began = Instant::now();
     for start in (0..count).step_by(CHUNK as usize) {
@@ -132,24 +142,37 @@ async fn by_lightbus(url: &str, count: u64) -> Result<Rates> {
 async fn by_hand(url: &str, count: u64) -> Result<Rates> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await?;
     let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString("quorum".into()),
+    );
     let durable = QueueDeclareOptions {
         durable: true,
         ..QueueDeclareOptions::default()
     };
-    channel.queue_declare(QUEUE.into(), durable, arguments).await?;
+    channel
+        .queue_declare(QUEUE.into(), durable, arguments)
+        .await?;
     let began = Instant::now();
     publish(&channel, count).await?;
     let enqueued = began.elapsed();
     let (done, began) = (Done::default(), Instant::now());
-    let consuming = tokio::spawn(consume(connection.create_channel().await?, done.clone(), count));
+    let consuming = tokio::spawn(consume(
+        connection.create_channel().await?,
+        done.clone(),
+        count,
+    ));
     done.all(count).await?;
     let run = began.elapsed();
     consuming.await??;
     let memory = memory_mib();
-    channel.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await?;
+    channel
+        .queue_delete(QUEUE.into(), QueueDeleteOptions::default())
+        .await?;
     connection.close(200, "done".into()).await?;
     Ok(rates(count, enqueued, run, memory))
 }
@@ -165,9 +188,16 @@ async fn publish(channel: &lapin::Channel, count: u64) -> Result<()> {
             .with_content_type("application/msgpack".into())
             .with_message_id(uuid::Uuid::now_v7().to_string().into())
             .with_headers(headers);
-        let payload = rmp_serde::to_vec_named(&Arguments { number, text: text() })?;
+        let payload = rmp_serde::to_vec_named(&Arguments {
+            number,
+            text: text(),
+        })?;
         let options = BasicPublishOptions::default();
-        confirms.push_back(channel.basic_publish("".into(), QUEUE.into(), options, &payload, properties).await?);
+        confirms.push_back(
+            channel
+                .basic_publish("".into(), QUEUE.into(), options, &payload, properties)
+                .await?,
+        );
         if confirms.len() == WINDOW
             && let Some(confirm) = confirms.pop_front()
         {
@@ -187,9 +217,12 @@ struct Arguments {
 }
 
 async fn consume(channel: lapin::Channel, done: Done, count: u64) -> Result<()> {
-    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+    channel
+        .basic_qos(PREFETCH, BasicQosOptions::default())
+        .await?;
     let options = BasicConsumeOptions::default();
-    let consumer = channel.basic_consume(QUEUE.into(), "bench".into(), options, FieldTable::default());
+    let consumer =
+        channel.basic_consume(QUEUE.into(), "bench".into(), options, FieldTable::default());
     let mut batches = consumer.await?.ready_chunks(BATCH);
     let mut left = count;
     while left > 0 {
@@ -202,7 +235,9 @@ async fn consume(channel: lapin::Channel, done: Done, count: u64) -> Result<()> 
             done.add(arguments.number);
             (last, left) = (delivery.delivery_tag, left - 1);
         }
-        channel.basic_ack(last, BasicAckOptions { multiple: true }).await?;
+        channel
+            .basic_ack(last, BasicAckOptions { multiple: true })
+            .await?;
     }
     channel.close(200, "done".into()).await?;
     Ok(())
@@ -221,7 +256,9 @@ fn memory_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = resident.and_then(|text| text.trim().strip_suffix("kB"));
-    kib.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or_default() / 1024
+    kib.and_then(|kib| kib.trim().parse::<u64>().ok())
+        .unwrap_or_default()
+        / 1024
 }
 
 fn tell(who: &str, rates: Rates) {

@@ -22,8 +22,18 @@ pub(super) struct Held {
 }
 
 impl Gate {
-    pub(super) fn is_closed(&self) -> bool {
+    /// May there be something to wait for?
+    pub(super) fn is_there(&self) -> bool {
         !matches!(self, Self::Open)
+    }
+
+    /// May what has arrived begin at once, given a slot?
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Shared(share) => share.is_alone(),
+            Self::Paced(_) => false,
+        }
     }
 
     pub(super) fn hold(&self, delivery: Delivery) -> Held {

@@ -93,7 +93,7 @@ impl Worker {
         let mut unsettled = Unsettled::default();
         let mut handlers = Handlers::default();
         let mut held: Option<Held> = None;
-        let gated = self.gate.is_closed();
+        let gated = self.gate.is_there();
         loop {
             let mut next = tokio::select! {
                 biased;
@@ -105,7 +105,7 @@ impl Worker {
                 () = self.slot(), if !gated && !self.has_slot() => None,
                 slot = self.passage(), if held.is_some() => held.take().map(|held| (held.delivery, slot)),
                 delivery = consumer.next(), if held.is_none() && (gated || self.has_slot()) => match delivery {
-                    Some(delivery) if gated => {
+                    Some(delivery) if gated && !(self.has_slot() && self.gate.is_open()) => {
                         held = Some(self.gate.hold(delivery));
                         None
                     }
@@ -120,7 +120,7 @@ impl Worker {
             while let Some((delivery, slot)) = next.take() {
                 self.begin(&mut handlers, &mut unsettled, delivery, slot, &mut start);
                 begun += 1;
-                if begun < BATCH && !gated && self.has_slot() {
+                if begun < BATCH && self.has_slot() && self.gate.is_open() {
                     next = consumer.ready().map(|delivery| (delivery, None));
                 }
             }

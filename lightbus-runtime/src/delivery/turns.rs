@@ -3,6 +3,7 @@
 //! Each begun message costs its queue a share of virtual time, the less the more weight it has; the queue that has used least goes first. A queue
 //! that had nothing for a while saves up no time.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -13,13 +14,14 @@ const COST: u64 = 60;
 #[derive(Debug, Default)]
 struct Turns {
     queues: Mutex<Queues>,
+    /// A bit for each queue that has something to begin and waits.
+    waiting: AtomicU32,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queues {
     used: Vec<u64>,
-    waiting: Vec<bool>,
     /// What the last one to begin had used.
     now: u64,
 }
@@ -32,13 +34,12 @@ pub(crate) struct Share {
     cost: u64,
 }
 
-/// Shares by these weights, from 1 to 60.
+/// Shares by these weights, from 1 to 60, of at most 32 queues.
 pub(crate) fn shares(weights: &[u64]) -> Vec<Share> {
     let turns = Arc::new(Turns::default());
     {
         let mut queues = turns.lock();
         queues.used = vec![0; weights.len()];
-        queues.waiting = vec![false; weights.len()];
     }
     let share = |(queue, weight): (usize, &u64)| Share {
         turns: Arc::clone(&turns),
@@ -55,19 +56,25 @@ impl Turns {
 }
 
 impl Queues {
-    fn is_next(&self, queue: usize) -> bool {
-        let others = self.waiting.iter().zip(&self.used).enumerate();
+    fn is_next(&self, queue: usize, waiting: u32) -> bool {
+        let others = self.used.iter().enumerate();
         others
-            .filter(|(other, (waiting, _))| *other != queue && **waiting)
-            .all(|(other, (_, used))| (self.used[queue], queue) < (*used, other))
+            .filter(|(other, _)| *other != queue && waiting & bit(*other) != 0)
+            .all(|(other, used)| (self.used[queue], queue) < (*used, other))
     }
+}
+
+fn bit(queue: usize) -> u32 {
+    1 << queue
 }
 
 impl Share {
     /// This queue has something to begin, as long as what is returned lives.
     pub(super) fn wait(&self) -> Waiting {
         let mut queues = self.turns.lock();
-        queues.waiting[self.queue] = true;
+        self.turns
+            .waiting
+            .fetch_or(bit(self.queue), Ordering::Relaxed);
         queues.used[self.queue] = queues.used[self.queue].max(queues.now);
         drop(queues);
         Waiting(self.clone())
@@ -85,7 +92,13 @@ impl Share {
     }
 
     fn is_next(&self) -> bool {
-        self.turns.lock().is_next(self.queue)
+        let queues = self.turns.lock();
+        queues.is_next(self.queue, self.turns.waiting.load(Ordering::Relaxed))
+    }
+
+    /// Does no other queue wait? Then nobody's turn is to be waited for, and no account kept.
+    pub(super) fn is_alone(&self) -> bool {
+        self.turns.waiting.load(Ordering::Relaxed) & !bit(self.queue) == 0
     }
 
     /// One more has begun.
@@ -104,8 +117,9 @@ pub(super) struct Waiting(Share);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.turns.lock().waiting[self.0.queue] = false;
-        self.0.turns.changed.notify_waiters();
+        let (turns, queue) = (&self.0.turns, self.0.queue);
+        turns.waiting.fetch_and(!bit(queue), Ordering::Relaxed);
+        turns.changed.notify_waiters();
     }
 }
 
