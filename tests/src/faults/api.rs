@@ -15,6 +15,14 @@ pub trait Faults {
     fn happened(n: u64, filler: String);
 }
 
+/// The tasks that the workers of a row do.
+#[lightbus::api(name = "faults_tasks")]
+pub trait FaultsTasks {
+    /// Takes so many milliseconds.
+    #[task]
+    async fn work(&self, n: u64, takes_ms: u64);
+}
+
 /// An API that no app serves.
 #[lightbus::api(name = "faults_unserved")]
 pub trait Unserved {

@@ -42,6 +42,7 @@ pub mod resources;
 mod slow;
 pub mod soak;
 pub mod stage;
+mod tasks;
 pub mod traffic;
 
 use std::pin::Pin;
@@ -117,6 +118,7 @@ pub fn rows() -> Vec<Row> {
         row!(22, quick, "caller reconnects", calls::reconnecting),
         row!(23, quick, "handler always fails", failing::always),
         row!(23, quick, "handler aborts its app", failing::aborts),
+        row!(23, quick, "task aborts its worker", tasks::aborts),
         row!(24, quick, "hostile messages", hostile::messages),
         row!(25, quick, "queue full", hostile::full_queue),
         row!(26, quick, "some calls unroutable", calls::unroutable_mix),
@@ -125,6 +127,7 @@ pub fn rows() -> Vec<Row> {
         row!(30, quick, "permission taken", operator::permissions),
         row!(31, quick, "clocks 10 s off", clocks::skewed),
         row!(32, slow, "slow link", slow::link),
+        row!(33, quick, "workers killed", tasks::killed),
     ]
 }
 

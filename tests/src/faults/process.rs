@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use super::api::{Faults, FaultsClient, FaultsServer, Happened};
+use super::api::{Faults, FaultsClient, FaultsServer, FaultsTasks, FaultsTasksServer, Happened};
 use super::calls::Executions;
 use super::stage::Stage;
 
@@ -38,6 +38,16 @@ pub enum Role {
         /// The event's number
         fatal: u64,
     },
+    /// Works on tasks, four at a time, and aborts when it is handed a certain one
+    #[command(hide = true)]
+    Work {
+        /// The app's name
+        app: String,
+        /// The broker
+        url: String,
+        /// The task's number
+        fatal: u64,
+    },
 }
 
 impl Role {
@@ -48,6 +58,10 @@ impl Role {
                 let name = "listen".to_owned();
                 vec![name, app.clone(), url.clone(), fatal.to_string()]
             }
+            Self::Work { app, url, fatal } => {
+                let name = "work".to_owned();
+                vec![name, app.clone(), url.clone(), fatal.to_string()]
+            }
         }
     }
 
@@ -56,6 +70,7 @@ impl Role {
         let bus = match self {
             Self::Answer { app, url } => answer(&app, url).await?,
             Self::Listen { app, url, fatal } => listen(&app, url, fatal).await?,
+            Self::Work { app, url, fatal } => work(&app, url, fatal).await?,
         };
         println!("{READY}");
         tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
@@ -99,6 +114,29 @@ async fn listen(app: &str, url: String, fatal: u64) -> anyhow::Result<Bus> {
         .listen("books", handler)
         .await?;
     Ok(bus)
+}
+
+async fn work(app: &str, url: String, fatal: u64) -> anyhow::Result<Bus> {
+    let bus = Bus::builder(app).url(url).connect().await?;
+    let server = FaultsTasksServer::new(Working { fatal });
+    bus.serve(server).task_concurrency(4).await?;
+    Ok(bus)
+}
+
+/// Tells what it has done.
+struct Working {
+    fatal: u64,
+}
+
+impl FaultsTasks for Working {
+    async fn work(&self, n: u64, takes_ms: u64) {
+        if n == self.fatal {
+            println!("{n}");
+            std::process::abort();
+        }
+        tokio::time::sleep(Duration::from_millis(takes_ms)).await;
+        println!("{n}");
+    }
 }
 
 /// An app in a process. Dropping it kills the process.
