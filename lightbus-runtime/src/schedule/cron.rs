@@ -44,12 +44,6 @@ impl Calendar {
         Some(found.ok()?.timestamp().as_millisecond())
     }
 
-    /// The last time that is not after this one.
-    pub(super) fn last(&self, until: i64) -> Option<i64> {
-        let found = self.cron.find_previous_occurrence(&self.at(until)?, true);
-        Some(found.ok()?.timestamp().as_millisecond())
-    }
-
     fn at(&self, ms: i64) -> Option<Zoned> {
         let timestamp = Timestamp::from_millisecond(ms).ok()?;
         Some(timestamp.to_zoned(self.zone.clone()))
@@ -133,40 +127,6 @@ mod tests {
             let times: Vec<_> = times.iter().map(|text| ms(text) - ms(night)).collect();
             let minutes: Vec<i64> = (1..=6).map(|n| n * 30 * 60_000).collect();
             assert_eq!(times, minutes, "{night}");
-        }
-    }
-
-    #[test]
-    fn backwards_is_the_same_way() {
-        let zones = [
-            "Europe/Berlin",
-            "America/New_York",
-            "UTC",
-            "Australia/Lord_Howe",
-        ];
-        let texts = [
-            "30 2 * * *",
-            "*/15 * * * *",
-            "15 1,2 * * *",
-            "0 0 31 * *",
-            "0 0 4 * * SUN",
-            "@hourly",
-        ];
-        for (zone, text) in zones.iter().flat_map(|zone| texts.map(|text| (zone, text))) {
-            let calendar = Calendar::new(text, zone).unwrap();
-            let mut at = ms("2026-01-01T00:00:00Z");
-            let mut forwards = Vec::new();
-            while at < ms("2027-01-01T00:00:00Z") {
-                at = calendar.next(at).unwrap();
-                forwards.push(at);
-            }
-            let mut backwards = Vec::new();
-            while at >= forwards[0] {
-                backwards.push(at);
-                at = calendar.last(at - 1).unwrap();
-            }
-            backwards.reverse();
-            assert_eq!(forwards, backwards, "{text} in {zone}");
         }
     }
 

