@@ -98,7 +98,7 @@ pub(crate) const SINGLE_ACTIVE_ARGUMENT: &str = "x-single-active-consumer";
 pub(crate) const DELIVERY_LIMIT_ARGUMENT: &str = "x-delivery-limit";
 pub(crate) const DELIVERY_LIMIT: i64 = 20;
 /// As good as none, for every version of RabbitMQ: version 3 refuses -1.
-pub(crate) const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;
+const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;
 const UNROUTED: &str = "lb.sys.unrouted";
 
 fn text(value: impl Into<Cow<'static, str>>) -> Value {

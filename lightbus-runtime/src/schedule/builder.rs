@@ -120,7 +120,8 @@ impl Schedule {
         self
     }
 
-    /// Runs this task: with the arguments that it has now, each time. It keeps its priority, headers and expiry; a delay it cannot have. Awaited, the schedule is
+    /// Runs this task: with the arguments that it has now, each time. It keeps its priority, headers and expiry; a delay it cannot have, and
+    /// what makes a task unique does not hold for it: there is [`overlap`](Self::overlap). Awaited, the schedule is
     /// known to the broker: what is missed from now on is missed as [`missed`](Self::missed) says. (Not so on a bus that [started lazily](crate::BusBuilder::lazy) and
     /// has no broker yet.)
     ///
@@ -142,12 +143,14 @@ impl Schedule {
         let name = &self.name;
         let illegal =
             |reason| Error::Config(format!("schedule `{name}` cannot run its task: {reason}"));
-        let task = task.map_err(|reason| illegal(reason))?;
+        let mut task = task.map_err(illegal)?;
         if task.options.due != Due::Now {
             return Err(illegal(
                 "the schedule says when it begins; leave out `after` and `at`".to_owned(),
             ));
         }
+        // Nobody would take hold of the key before it is fired.
+        task.options.unique = None;
         Ok(Entry {
             name: name.clone(),
             timing: Timing {

@@ -3,8 +3,8 @@
 //! The exchange routes an occurrence to the task's queue and to the state queue: "fired" and "noted" are one publish.
 
 use super::{
-    Binding, DELIVERY_LIMIT_ARGUMENT, Kind, NO_DELIVERY_LIMIT, Plan, Queue, Value, exchange,
-    listener_queue, queue_type,
+    Binding, DELIVERY_LIMIT_ARGUMENT, Kind, NO_DELIVERY_LIMIT, Plan, Queue, SINGLE_ACTIVE_ARGUMENT,
+    Value, exchange, listener_queue, queue_type,
 };
 
 /// The state queue's name among an app's listeners: none of them may have it.
@@ -32,7 +32,7 @@ pub(crate) fn cron_plan(app: &str) -> Plan {
         name: cron_queue(app),
         arguments: vec![
             queue_type("quorum"),
-            ("x-single-active-consumer", Value::Flag(true)),
+            (SINGLE_ACTIVE_ARGUMENT, Value::Flag(true)),
             // What it holds is delivered to each one who takes over.
             (DELIVERY_LIMIT_ARGUMENT, Value::Number(NO_DELIVERY_LIMIT)),
         ],
