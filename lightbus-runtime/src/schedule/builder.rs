@@ -169,7 +169,7 @@ impl Schedule {
         match (&self.cron, self.every) {
             (Some(cron), None) => {
                 let calendar = Calendar::new(cron, zone.unwrap_or("UTC"))?;
-                Ok(Rhythm::Cron(calendar))
+                Ok(Rhythm::Cron(Box::new(calendar)))
             }
             (None, Some(interval)) if zone.is_none() => Rhythm::every(interval),
             (None, Some(_)) => Err(self.unclear("a time zone is for `cron` alone")),

@@ -15,11 +15,49 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// Of occurrences that were refused, so many are remembered.
 const REFUSED: usize = 1000;
 
+/// Occurrences that this state queue has, and the task's queue perhaps not: one publish goes to both, and a broker that was killed may have stored it in one. The
+/// one who fired them writes down that they were confirmed. They are put together in whatever order they are read.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    fired: BTreeSet<Occurrence>,
+    sure: BTreeSet<Occurrence>,
+    sure_until: Option<i64>,
+}
+
+impl Doubts {
+    pub(super) fn fired(&mut self, occurrence: Occurrence) {
+        self.fired.insert(occurrence);
+    }
+
+    /// Its task has ended, so it was there.
+    pub(super) fn ended(&mut self, occurrence: Occurrence) {
+        self.sure.insert(occurrence);
+    }
+
+    /// Written down after they were confirmed.
+    pub(super) fn written(&mut self, state: &State) {
+        self.sure_until = self.sure_until.max(state.after);
+        let fired = state.runs.iter().filter(|run| run.fired.is_some());
+        self.sure.extend(fired.map(|run| run.occurrence));
+    }
+
+    /// Those that nobody is sure of.
+    pub(super) fn take(&mut self) -> Vec<Occurrence> {
+        let all = std::mem::take(self);
+        let is_sure = |one: &Occurrence| {
+            all.sure.contains(one) || !one.manual && Some(one.at) <= all.sure_until
+        };
+        let doubted = all.fired.iter().filter(|one| !is_sure(one));
+        doubted.copied().collect()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub(super) state: State,
     /// Something is only known here, and is to be written down.
     pub(super) unwritten: bool,
+    pub(super) doubts: Doubts,
     /// Occurrences that the state queue took, and the task's queue did not.
     pub(super) refused: BTreeSet<Occurrence>,
     /// Before that, firing is not tried again.
@@ -90,6 +128,40 @@ mod tests {
         assert!(!kept.is_compactable(Instant::now()));
         kept.add(State::default(), 18, BYTES + 1);
         assert!(kept.is_compactable(Instant::now()));
+    }
+
+    #[test]
+    fn an_occurrence_is_doubted_until_it_is_written_down_or_has_ended() {
+        let due = |at| Occurrence { at, manual: false };
+        let asked = |at| Occurrence { at, manual: true };
+        let mut state = State::default();
+        state.fired(due(100), 101);
+        state.fired(asked(90), 102);
+        let tell: [&dyn Fn(&mut Doubts); 3] = [
+            &|doubts| {
+                for at in [80, 100, 200, 300] {
+                    doubts.fired(due(at));
+                }
+            },
+            &|doubts| {
+                [90, 95]
+                    .map(asked)
+                    .into_iter()
+                    .for_each(|run| doubts.fired(run))
+            },
+            &|doubts| {
+                doubts.written(&state);
+                doubts.ended(due(200));
+            },
+        ];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let mut doubts = Doubts::default();
+            for n in order {
+                tell[n](&mut doubts);
+            }
+            assert_eq!(doubts.take(), [asked(95), due(300)]);
+            assert_eq!(doubts.take(), []);
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ enum Fired {
 impl Turn {
     /// Fires what is due, and says how long nothing more is.
     pub(super) async fn lead(&mut self) -> Result<Duration, Lost> {
+        self.resolve_doubts().await?;
         self.run_errands().await?;
         self.forget().await?;
         let mut wake = Duration::MAX;
@@ -45,6 +46,28 @@ impl Turn {
             wake = wake.min(self.attend(entry).await?);
         }
         Ok(wake)
+    }
+
+    /// Fires once more what its task's queue may not have got, under the same id.
+    async fn resolve_doubts(&mut self) -> Result<(), Lost> {
+        for entry in Arc::clone(&self.entries).values() {
+            let Some(kept) = self.kept.get_mut(&entry.name) else {
+                continue;
+            };
+            for run in kept.doubts.take() {
+                info!(
+                    schedule = entry.name,
+                    at = run.at,
+                    "an occurrence may not have been stored: it is fired again, under its id"
+                );
+                if self.fire(entry, run).await? == Fired::NotYet
+                    && let Some(kept) = self.kept.get_mut(&entry.name)
+                {
+                    kept.doubts.fired(run);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Fires what is due of one schedule, and says how long nothing more of it is.
@@ -138,6 +161,8 @@ impl Turn {
         }
         kept.refused.remove(&run);
         kept.state.fired(run, now);
+        // It was confirmed, by all queues: the next one who leads need not doubt it.
+        kept.unwritten = true;
         self.core.counters.schedules_fired.add();
         Ok(Fired::Yes)
     }

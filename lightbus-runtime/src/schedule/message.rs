@@ -7,7 +7,7 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use serde::{Deserialize, Serialize};
 
-use super::state::{End, Occurrence, State};
+use super::state::{End, Occurrence, Since, State};
 use super::table::Entry;
 use crate::connection::publisher::Outgoing;
 use crate::grammar::is_name;
@@ -57,6 +57,23 @@ impl Word {
 
     pub(super) fn key(&self, schedule: &str) -> String {
         topology::cron_key(schedule, self.kind())
+    }
+
+    /// What it says of the schedule's past.
+    pub(super) fn into_state(self) -> State {
+        let mut state = State::default();
+        match self {
+            Self::Here { at } => {
+                state.born = Some(at);
+                state.seen = at;
+            }
+            Self::Pause { at } => state.paused = Since { at, value: true },
+            Self::Resume { at } => state.paused = Since { at, value: false },
+            Self::Run { .. } => {}
+            Self::Done { run, end } => state.ended(run, end),
+            Self::State { state: all } => return *all,
+        }
+        state
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

@@ -43,7 +43,7 @@ pub enum Overlap {
 pub(super) enum Rhythm {
     /// Multiples of so many milliseconds.
     Every(i64),
-    Cron(Calendar),
+    Cron(Box<Calendar>),
 }
 
 impl Rhythm {
@@ -184,6 +184,10 @@ mod tests {
         }
     }
 
+    fn cron(text: &str) -> Rhythm {
+        Rhythm::Cron(Box::new(Calendar::new(text, "Europe/Berlin").unwrap()))
+    }
+
     fn fire(timing: &Timing, after: i64, now: i64) -> Vec<i64> {
         timing.due("poll", after, now).fire
     }
@@ -255,7 +259,7 @@ mod tests {
         assert_eq!(due.fire.last(), Some(&1_000_000_000_000));
         assert!(due.left_out > 0);
         let second = Timing {
-            rhythm: Rhythm::Cron(Calendar::new("* * * * * *", "Europe/Berlin").unwrap()),
+            rhythm: cron("* * * * * *"),
             ..timing
         };
         assert_eq!(
@@ -281,10 +285,7 @@ mod tests {
 
     #[test]
     fn step_by_step_or_at_once_all_is_the_same() {
-        let rhythms = [
-            Rhythm::Every(700),
-            Rhythm::Cron(Calendar::new("*/2 * * * * *", "Europe/Berlin").unwrap()),
-        ];
+        let rhythms = [Rhythm::Every(700), cron("*/2 * * * * *")];
         for (rhythm, jitter) in rhythms
             .iter()
             .flat_map(|rhythm| [0, 5000].map(|j| (rhythm, j)))

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::kept::Kept;
 use super::message::{Heard, Letter, Word};
-use super::state::{Since, State};
+use super::state::{Occurrence, State};
 use super::table::{Entries, MOST};
 use crate::bus::Core;
 use crate::connection::consumer::Consumer;
@@ -144,9 +144,9 @@ impl Turn {
     }
 
     async fn read(&mut self, delivery: Delivery) -> Result<(), Lost> {
-        self.hear(delivery);
+        self.hear(&delivery);
         while let Some(delivery) = self.consumer.ready() {
-            self.hear(delivery);
+            self.hear(&delivery);
         }
         if self.mark.is_none() {
             let id = wire::new_id().to_string();
@@ -157,27 +157,15 @@ impl Turn {
         Ok(())
     }
 
-    fn hear(&mut self, delivery: Delivery) {
-        let tag = delivery.delivery_tag;
-        match Heard::of(&delivery) {
+    fn hear(&mut self, delivery: &Delivery) {
+        let (tag, size) = (delivery.delivery_tag, delivery.data.len());
+        match Heard::of(delivery) {
             Heard::Fired {
                 schedule,
                 occurrence,
                 at,
-            } => {
-                let mut state = State {
-                    seen: at,
-                    ..State::default()
-                };
-                state.fired(occurrence, at);
-                let refused = |kept: &Kept| kept.refused.contains(&occurrence);
-                match self.kept.get(&schedule).is_some_and(refused) {
-                    // Its task's queue did not take it: it is still to be fired.
-                    true => self.consumer.ack(tag, false),
-                    false => self.keep(schedule, state, tag, delivery.data.len()),
-                }
-            }
-            Heard::Said { schedule, word } => self.heed(schedule, word, tag, delivery.data.len()),
+            } => self.note(schedule, occurrence, at, tag, size),
+            Heard::Said { schedule, word } => self.heed(schedule, word, tag, size),
             Heard::Mark(id) => {
                 if self.mark.as_deref() == Some(&id) {
                     info!(
@@ -193,33 +181,53 @@ impl Turn {
         }
     }
 
-    fn heed(&mut self, schedule: String, word: Word, tag: u64, size: usize) {
-        let mut state = State::default();
-        match word {
-            Word::Here { at } => {
-                state.born = Some(at);
-                state.seen = at;
-            }
-            Word::Pause { at } => state.paused = Since { at, value: true },
-            Word::Resume { at } => state.paused = Since { at, value: false },
-            Word::Run { at } => {
-                let came = Instant::now();
-                let errand = Errand::Run { schedule, at, came };
-                return self.errands.push((errand, tag));
-            }
-            Word::Done { run, end } => state.ended(run, end),
-            Word::State { state: all } => state = *all,
+    /// An occurrence was fired, by this replica or by one before.
+    fn note(&mut self, schedule: String, run: Occurrence, at: i64, tag: u64, size: usize) {
+        let is_news = self.leads_from.is_none();
+        let Some(kept) = self.kept(schedule, tag) else {
+            return;
+        };
+        if kept.refused.contains(&run) {
+            // Its task's queue did not take it: it is still to be fired.
+            return self.consumer.ack(tag, false);
         }
-        self.keep(schedule, state, tag, size);
+        if is_news {
+            kept.doubts.fired(run);
+        }
+        let mut state = State {
+            seen: at,
+            ..State::default()
+        };
+        state.fired(run, at);
+        kept.add(state, tag, size);
     }
 
-    fn keep(&mut self, schedule: String, state: State, tag: u64, size: usize) {
-        // Anybody who may publish to the exchange can invent names.
+    fn heed(&mut self, schedule: String, word: Word, tag: u64, size: usize) {
+        if let Word::Run { at } = word {
+            let came = Instant::now();
+            let errand = Errand::Run { schedule, at, came };
+            return self.errands.push((errand, tag));
+        }
+        let is_news = self.leads_from.is_none();
+        let Some(kept) = self.kept(schedule, tag) else {
+            return;
+        };
+        match &word {
+            Word::Done { run, .. } if is_news => kept.doubts.ended(*run),
+            Word::State { state } if is_news => kept.doubts.written(state),
+            _ => {}
+        }
+        kept.add(word.into_state(), tag, size);
+    }
+
+    /// Where what is said of a schedule is kept. Anybody who may publish to the exchange can invent names: there is a bound.
+    fn kept(&mut self, schedule: String, tag: u64) -> Option<&mut Kept> {
         let known = self.entries.contains_key(&schedule) || self.kept.contains_key(&schedule);
         if !known && self.kept.len() >= 2 * MOST {
-            return self.ignore(tag, &schedule);
+            self.ignore(tag, &schedule);
+            return None;
         }
-        self.kept.entry(schedule).or_default().add(state, tag, size);
+        Some(self.kept.entry(schedule).or_default())
     }
 
     pub(super) fn ignore(&self, tag: u64, what: &str) {

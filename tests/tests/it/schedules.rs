@@ -87,6 +87,16 @@ fn now() -> i64 {
     since.as_millis().try_into().unwrap()
 }
 
+/// A broker on which a task's queue is empty: a RabbitMQ still has what earlier runs left in it.
+async fn start_with(queues: &[&str]) -> anyhow::Result<TestBroker> {
+    let broker = TestBroker::start().await?;
+    let foreign = broker.foreign().await?;
+    for queue in queues {
+        foreign.drain(queue).await?;
+    }
+    Ok(broker)
+}
+
 /// The present, in the middle of an interval of about ten minutes: nothing is due for minutes.
 fn quiet_interval() -> i64 {
     (600_000..)
@@ -112,7 +122,7 @@ async fn three_replicas_fire_each_occurrence_once_over_cuts() -> anyhow::Result<
         #[task]
         async fn tick(&self, n: u32) -> Result<(), String>;
     }
-    let broker = TestBroker::start().await?;
+    let broker = start_with(&["lb.task.schedules_cuts"]).await?;
     let mut replicas = Vec::new();
     for _ in 0..3 {
         let proxy = Proxy::start(broker.url()).await?;
@@ -164,7 +174,11 @@ async fn what_nobody_was_there_to_fire_is_fired_once_or_all() -> anyhow::Result<
         all.run(api.all()).await?;
         Ok(bus)
     }
-    let broker = TestBroker::start().await?;
+    let broker = start_with(&[
+        "lb.task.schedules_missed:once",
+        "lb.task.schedules_missed:all",
+    ])
+    .await?;
     let bus = start(&broker).await?;
     let (once, _taking) = Ticks::of(&broker, "lb.task.schedules_missed:once").await?;
     let (all, _taking_all) = Ticks::of(&broker, "lb.task.schedules_missed:all").await?;
@@ -266,7 +280,7 @@ async fn a_pause_holds_for_all_replicas_and_outlasts_them() -> anyhow::Result<()
         let scheduled = schedule.run(ApiClient::new(&bus).tick()).await?;
         Ok((bus, scheduled))
     }
-    let broker = TestBroker::start().await?;
+    let broker = start_with(&["lb.task.schedules_pause"]).await?;
     let (first, _) = start(&broker).await?;
     let (second, scheduled) = start(&broker).await?;
     let (ticks, _taking) = Ticks::of(&broker, "lb.task.schedules_pause").await?;
@@ -398,7 +412,7 @@ async fn a_schedule_that_is_in_nobodys_code_goes_after_the_time_of_grace() -> an
         #[task]
         async fn tick(&self) -> Result<(), String>;
     }
-    let broker = TestBroker::start().await?;
+    let broker = start_with(&["lb.task.schedules_removed"]).await?;
     let connect = || {
         broker
             .builder("removed")
@@ -453,7 +467,7 @@ async fn a_schedule_whose_task_changes_its_queue_leaves_the_old_one() -> anyhow:
         #[task(queue = "slow")]
         async fn after(&self) -> Result<(), String>;
     }
-    let broker = TestBroker::start().await?;
+    let broker = start_with(&["lb.task.schedules_moved", "lb.task.schedules_moved:slow"]).await?;
     let foreign = broker.foreign().await?;
     let old = broker.bus("moved").await?;
     let before = ApiClient::new(&old).before();
