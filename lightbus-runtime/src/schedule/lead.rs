@@ -1,4 +1,4 @@
-//! What the active replica does: it fires what is due, runs errands, and forgets schedules that are in nobody's code any more.
+//! What the active replica does: it fires what is due, and forgets schedules that are in nobody's code any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,9 @@ use tracing::{info, warn};
 use super::kept::Kept;
 use super::message::{self, Letter};
 use super::state::{Occurrence, Since};
-use super::status::Status;
 use super::table::Entry;
 use super::timing::Overlap;
-use super::turn::{Errand, Lost, Turn};
+use super::turn::{Lost, REST, Turn};
 use crate::connection::declare;
 use crate::error::Error;
 use crate::topology;
@@ -20,16 +19,11 @@ use crate::wire;
 
 /// So many occurrences of one schedule are fired before another one has its turn.
 const AT_ONCE: usize = 100;
-/// Before what was refused is tried again.
-const REST: Duration = Duration::from_secs(1);
 /// A queue that was there is looked at again after so long: somebody may have deleted it.
 const READY: Duration = Duration::from_secs(30);
-/// An answer that does not get through for so long is given up.
-const ANSWER: Duration = Duration::from_secs(5);
-
 /// What came of firing.
 #[derive(PartialEq, Eq)]
-enum Fired {
+pub(super) enum Fired {
     Yes,
     /// To be tried again.
     NotYet,
@@ -131,7 +125,7 @@ impl Turn {
     }
 
     /// One publish, to the task's queue and to the state queue.
-    async fn fire(&mut self, entry: &Arc<Entry>, run: Occurrence) -> Result<Fired, Lost> {
+    pub(super) async fn fire(&mut self, entry: &Entry, run: Occurrence) -> Result<Fired, Lost> {
         let rests = self.kept.get(&entry.name).is_some_and(Kept::rests);
         if rests || !self.is_ready(entry).await? {
             return Ok(Fired::NotYet);
@@ -217,56 +211,6 @@ impl Turn {
                 warn!(schedule, queue, %error, "cannot unbind the queue from the schedule")
             }
         }
-    }
-
-    async fn run_errands(&mut self) -> Result<(), Lost> {
-        for (errand, tag) in std::mem::take(&mut self.errands) {
-            let done = match errand {
-                Errand::Tell(caller) => {
-                    let answer = serde_json::to_vec(&self.tell()).unwrap_or_default();
-                    let answering = caller.answer(&self.core, None, &answer);
-                    if tokio::time::timeout(ANSWER, answering).await.is_err() {
-                        self.core.counters.replies_dropped.add();
-                    }
-                    true
-                }
-                Errand::Run {
-                    ref schedule,
-                    at,
-                    came,
-                } => match self.entries.get(schedule).map(Arc::clone) {
-                    Some(entry) => {
-                        self.kept.entry(schedule.clone()).or_default();
-                        let run = Occurrence { at, manual: true };
-                        let fired = self.fire(&entry, run).await? == Fired::Yes;
-                        if !fired {
-                            self.errands.push((errand, tag));
-                        }
-                        fired
-                    }
-                    // A replica of another version may have it, and may take over.
-                    None if came.elapsed() < self.core.config.schedule_grace => {
-                        self.errands.push((errand, tag));
-                        false
-                    }
-                    None => {
-                        self.ignore(tag, schedule);
-                        false
-                    }
-                },
-            };
-            if done {
-                self.consumer.ack(tag, false);
-            }
-        }
-        Ok(())
-    }
-
-    fn tell(&self) -> Vec<Status> {
-        let tell = |(name, kept): (&String, &Kept)| {
-            Status::of(name, self.entries.get(name).map(AsRef::as_ref), &kept.state)
-        };
-        self.kept.iter().map(tell).collect()
     }
 
     /// Lets go of what no process has told to have for the time of grace, nor has since this one reads the queue.

@@ -6,6 +6,7 @@
 mod ask;
 mod builder;
 mod cron;
+mod errands;
 mod kept;
 mod lead;
 mod message;

@@ -15,13 +15,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::errands::{Errand, RunNow};
 use super::kept::Kept;
 use super::message::{Heard, Letter, Word};
 use super::state::{Occurrence, State};
 use super::table::{Entries, MOST};
 use crate::bus::Core;
 use crate::connection::consumer::Consumer;
-use crate::rpc::caller::Caller;
 use crate::wire;
 
 /// How long the state queue may take to store something: without a majority of its replicas it never does.
@@ -30,21 +30,13 @@ const LONGEST: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_millis(100);
 /// So often the clock is looked at, whatever it said before.
 const LOOK: Duration = Duration::from_secs(10);
+/// Before what was refused is tried again.
+pub(super) const REST: Duration = Duration::from_secs(1);
 /// So often it is asked whether an alarm is over.
 const BLOCKED: Duration = Duration::from_millis(50);
 
 /// The consumer is lost.
 pub(super) struct Lost;
-
-/// What somebody asked for, to be done by the one who fires.
-pub(super) enum Errand {
-    Run {
-        schedule: String,
-        at: i64,
-        came: Instant,
-    },
-    Tell(Caller),
-}
 
 pub(super) struct Turn {
     pub(super) core: Arc<Core>,
@@ -55,8 +47,12 @@ pub(super) struct Turn {
     pub(super) errands: Vec<(Errand, u64)>,
     announced: HashSet<String>,
     announce_again: Instant,
-    /// Set when the first delivery came, which only the active consumer gets. When it comes back, the state is complete.
+    /// A delivery came, which only the active consumer gets.
+    is_active: bool,
+    /// The id of what was then published last of all: when it comes back, the state is complete.
     mark: Option<String>,
+    /// Before that, nothing that was refused is written again.
+    rests_until: Instant,
     /// From when on this one fires.
     pub(super) leads_from: Option<Instant>,
 }
@@ -71,7 +67,9 @@ impl Turn {
             errands: Vec::new(),
             announced: HashSet::new(),
             announce_again: Instant::now(),
+            is_active: false,
             mark: None,
+            rests_until: Instant::now(),
             leads_from: None,
         }
     }
@@ -95,7 +93,7 @@ impl Turn {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                delivery = self.consumer.next() => self.read(delivery.ok_or(Lost)?).await?,
+                delivery = self.consumer.next() => self.read(&delivery.ok_or(Lost)?),
                 changed = changes.changed() => {
                     changed.map_err(|_| Lost)?;
                     self.entries = self.core.schedules.entries();
@@ -114,17 +112,23 @@ impl Turn {
             return Ok(BLOCKED);
         }
         self.announce().await?;
-        if self.mark.is_none() {
-            return Ok(LOOK.min(self.core.config.schedule_grace / 3));
-        }
         let now = Instant::now();
-        let wake = match self.leads_from {
+        let mut wake = LOOK.min(self.core.config.schedule_grace / 3);
+        if self.is_active && self.mark.is_none() && self.rests_until <= now {
+            self.set_mark().await?;
+        }
+        wake = wake.min(match self.leads_from {
             Some(from) if from <= now => self.lead().await?,
             Some(from) => from - now,
             None => LOOK,
-        };
-        self.compact().await?;
-        Ok(wake.min(LOOK).min(self.core.config.schedule_grace / 3))
+        });
+        if self.is_active && self.rests_until <= now {
+            self.compact().await?;
+        }
+        Ok(match self.rests_until.checked_duration_since(now) {
+            Some(rest) => wake.min(rest.max(BLOCKED)),
+            None => wake,
+        })
     }
 
     /// Tells the state queue which schedules this process has, so that they are fired from now on, and not forgotten.
@@ -143,16 +147,22 @@ impl Turn {
         Ok(())
     }
 
-    async fn read(&mut self, delivery: Delivery) -> Result<(), Lost> {
-        self.hear(&delivery);
+    fn read(&mut self, delivery: &Delivery) {
+        self.hear(delivery);
         while let Some(delivery) = self.consumer.ready() {
             self.hear(&delivery);
         }
-        if self.mark.is_none() {
-            let id = wire::new_id().to_string();
-            self.mark = Some(id.clone());
-            let letter = Letter::mark(&self.core.sender, &self.core.config.app, &id);
-            self.publish(&letter).await?;
+        self.is_active = true;
+    }
+
+    /// Sets the mark, behind everything that the queue has.
+    async fn set_mark(&mut self) -> Result<(), Lost> {
+        let id = wire::new_id().to_string();
+        let letter = Letter::mark(&self.core.sender, &self.core.config.app, &id);
+        self.mark = Some(id);
+        if !self.publish(&letter).await? {
+            self.mark = None;
+            self.rests_until = Instant::now() + REST;
         }
         Ok(())
     }
@@ -205,8 +215,8 @@ impl Turn {
     fn heed(&mut self, schedule: String, word: Word, tag: u64, size: usize) {
         if let Word::Run { at } = word {
             let came = Instant::now();
-            let errand = Errand::Run { schedule, at, came };
-            return self.errands.push((errand, tag));
+            let asked = RunNow { schedule, at, came };
+            return self.errands.push((Errand::Run(asked), tag));
         }
         let is_news = self.leads_from.is_none();
         let Some(kept) = self.kept(schedule, tag) else {
@@ -254,7 +264,12 @@ impl Turn {
             };
             let state = Box::new(kept.state.clone());
             if !self.say(&name, &Word::State { state }).await? {
-                continue;
+                warn!(
+                    schedule = name,
+                    "the schedules' queue refuses to store what was fired; trying again"
+                );
+                self.rests_until = Instant::now() + REST;
+                return Ok(());
             }
             if let Some(kept) = self.kept.get_mut(&name) {
                 for tag in kept.compacted() {

@@ -158,6 +158,72 @@ async fn three_replicas_fire_each_occurrence_once_over_cuts() -> anyhow::Result<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_full_queue_refuses_is_fired_again() -> anyhow::Result<()> {
+    #[lightbus::api(name = "schedules_refused")]
+    trait Api {
+        #[task]
+        async fn tick(&self) -> Result<(), String>;
+    }
+    let broker = start_with(&["lb.task.schedules_refused"]).await?;
+    let bus = broker.bus("refused").await?;
+    let tick = ApiClient::new(&bus).tick();
+    let schedule = bus.schedule("poll").every(TICK).missed(Missed::All);
+    schedule.run(tick).await?;
+    let (ticks, _taking) = Ticks::of(&broker, "lb.task.schedules_refused").await?;
+    ticks.until(2).await?;
+    let foreign = broker.foreign().await?;
+    let (full, exchange) = (
+        format!("full.{}", bus.app()),
+        format!("lb.cron.{}", bus.app()),
+    );
+    foreign.declare_full_queue(&full, &exchange).await?;
+    let refused = async || bus.counts().schedules_refused >= 2;
+    eventually("it is refused more than once", refused).await?;
+    foreign.delete_queue(&full).await?;
+    let before = ticks.len().await;
+    ticks.until(before + 5).await?;
+    ticks.assert_complete().await;
+    bus.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_is_waited_out() -> anyhow::Result<()> {
+    #[lightbus::api(name = "schedules_alarm")]
+    trait Api {
+        #[task]
+        async fn tick(&self) -> Result<(), String>;
+    }
+    let broker = TestBroker::start().await?;
+    let Some(embedded) = broker.embedded() else {
+        return Ok(());
+    };
+    let bus = broker.bus("alarm").await?;
+    let tick = ApiClient::new(&bus).tick();
+    let schedule = bus.schedule("poll").every(TICK).missed(Missed::All);
+    schedule.run(tick).await?;
+    let (ticks, _taking) = Ticks::of(&broker, "lb.task.schedules_alarm").await?;
+    ticks.until(2).await?;
+    embedded.block_publishers("low on memory");
+    let publish = lightbus::health::Part::Connection("publish");
+    eventually("it is blocked", async || {
+        let parts = bus.health().parts;
+        let blocked = lightbus::health::State::Blocked;
+        parts
+            .iter()
+            .any(|part| part.part == publish && part.state == blocked)
+    })
+    .await?;
+    tokio::time::sleep(4 * TICK).await;
+    let before = ticks.len().await;
+    embedded.unblock_publishers();
+    ticks.until(before + 5).await?;
+    ticks.assert_complete().await;
+    bus.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_was_there_to_fire_is_fired_once_or_all() -> anyhow::Result<()> {
     #[lightbus::api(name = "schedules_missed")]
     trait Api {
