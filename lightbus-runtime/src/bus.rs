@@ -28,6 +28,7 @@ use crate::remains::Unwritten;
 use crate::rpc::cancel::Cancels;
 use crate::rpc::failure::Failure;
 use crate::rpc::pending::Pending;
+use crate::schedule::{Schedule, Schedules, Table};
 use crate::serve::Serve;
 use crate::service::Service;
 use crate::{signal, topology, wire};
@@ -89,6 +90,7 @@ pub(crate) struct Core {
     pub(crate) upkeep: Upkeep,
     pub(crate) life: Life,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) schedules: Table,
     /// The runtime that handlers run on: the one that `connect` was called in.
     pub(crate) handle: Handle,
     listeners: Mutex<HashSet<String>>,
@@ -137,6 +139,7 @@ impl Bus {
             unwritten: Arc::default(),
             upkeep: Upkeep::default(),
             counters: Arc::clone(&life.counters),
+            schedules: Table::default(),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),
             listeners: Mutex::default(),
@@ -221,6 +224,17 @@ impl Bus {
     pub fn dead_tasks(&self, queue: &str) -> Result<DeadLetters, Error> {
         check_task_queue(queue)?;
         Ok(DeadLetters::new(self, topology::named_lane(queue)))
+    }
+
+    /// A schedule of this app: `bus.schedule("nightly-cleanup").cron("0 3 * * *").run(auth.clean_up()).await?`. All replicas say the same, and each
+    /// occurrence is fired by one of them.
+    pub fn schedule(&self, name: &str) -> Schedule {
+        Schedule::new(self, name)
+    }
+
+    /// The app's schedules, whichever process has them in its code.
+    pub fn schedules(&self) -> Schedules {
+        Schedules::new(self)
     }
 
     /// Waits for SIGINT, SIGTERM or [`shutdown`](Self::shutdown), then closes the bus: no new calls and events are taken, those in

@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) concurrency: u16,
     pub(crate) payload_limit: usize,
     pub(crate) grace: Duration,
+    pub(crate) schedule_grace: Duration,
     pub(crate) lazy: bool,
     pub(crate) hold: HoldTimes,
     pub(crate) retry: Retry,
@@ -76,6 +77,7 @@ impl BusBuilder {
             concurrency: 64,
             payload_limit: 1024 * 1024,
             grace: Duration::from_secs(20),
+            schedule_grace: Duration::from_secs(600),
             lazy: false,
             hold: HoldTimes::default(),
             retry: Retry::default(),
@@ -142,6 +144,13 @@ impl BusBuilder {
     /// How long handlers may go on when the bus is closed. Default: 20 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace.min(LONGEST_WAIT);
+        self
+    }
+
+    /// How long a schedule outlives the last process that has it in its code: then it goes from the bus, with its pause and its history. Long enough for a
+    /// deployment, in which processes of two versions run side by side. Default: 10 min; at least 1 s.
+    pub fn schedule_grace(mut self, grace: Duration) -> Self {
+        self.config.schedule_grace = grace.clamp(Duration::from_secs(1), LONGEST_WAIT);
         self
     }
 

@@ -11,6 +11,11 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn add_many(&self, many: usize) {
+        let many = u64::try_from(many).unwrap_or(u64::MAX);
+        self.0.fetch_add(many, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -48,6 +53,11 @@ pub(crate) struct Counters {
     pub(crate) replies_ignored: Counter,
     pub(crate) replies_dropped: Counter,
     pub(crate) messages_unreadable: Counter,
+    pub(crate) schedules_fired: Counter,
+    pub(crate) schedules_missed: Counter,
+    pub(crate) schedules_overlapped: Counter,
+    pub(crate) schedules_refused: Counter,
+    pub(crate) schedule_reports_lost: Counter,
 }
 
 /// How many messages ended, or went on, in another way than they were meant to, since this bus was connected.
@@ -108,6 +118,16 @@ pub struct Counts {
     /// Messages with headers that are nested too deep, or with properties that are not UTF-8: events went to the dead letters, calls were
     /// refused, replies failed their call.
     pub messages_unreadable: u64,
+    /// Occurrences of schedules that this process fired.
+    pub schedules_fired: u64,
+    /// Occurrences that were missed, and left out as the schedule says. Of very many in a row not all are counted.
+    pub schedules_missed: u64,
+    /// Occurrences that were left out because an earlier one's task still waited or ran.
+    pub schedules_overlapped: u64,
+    /// Attempts to fire that failed because the task's queue was full, or could not be set up: they are repeated.
+    pub schedules_refused: u64,
+    /// Ends of scheduled tasks that the schedule's app could not be told of.
+    pub schedule_reports_lost: u64,
 }
 
 impl Counters {
@@ -137,6 +157,11 @@ impl Counters {
             replies_ignored: self.replies_ignored.get(),
             replies_dropped: self.replies_dropped.get(),
             messages_unreadable: self.messages_unreadable.get(),
+            schedules_fired: self.schedules_fired.get(),
+            schedules_missed: self.schedules_missed.get(),
+            schedules_overlapped: self.schedules_overlapped.get(),
+            schedules_refused: self.schedules_refused.get(),
+            schedule_reports_lost: self.schedule_reports_lost.get(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! # Map
 //! - `bus`, `config`, `signal`: the handle, its settings, its end.
 //! - `rpc`, `service`: calls, from both sides. `event`: publishing and listening. `context`: what a handler knows of its message.
+//! - `task`: background work. `schedule`: tasks that recur.
 //! - `topology`: every name on the broker. `wire`: every property and header. `codec`, `args`, `msgpack`: payloads.
 //! - `idempotence`: messages that are handled once. `outbox`: events published by the app's own transaction. `sql`: what both of them keep in its database.
 //! - `connection`: two supervised connections on a thread of their own. `delivery`: handlers and acknowledgements.
@@ -40,6 +41,7 @@ mod publishing;
 mod remains;
 mod retry;
 mod rpc;
+mod schedule;
 mod serve;
 mod service;
 mod signal;
@@ -64,6 +66,10 @@ pub use idempotence::{Begun, Claim, DedupStore, MemoryStore, StoreError, StoreFu
 pub use outbox::{Outbox, OutboxCounts, OutboxError, OutboxPublish, Refused, Relay};
 pub use retry::{HandlerError, Retry};
 pub use rpc::Call;
+pub use schedule::{
+    Missed, Overlap, RunOutcome, Schedule, ScheduleStatus, Scheduled, ScheduledRun, Schedules,
+    SetUp,
+};
 pub use serve::{Serve, Serving};
 pub use service::Service;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -1,11 +1,16 @@
 //! Every exchange, queue and routing key of the bus: the only place where such a name is made.
 
 mod delay;
+mod schedule;
 mod task;
 
 use std::borrow::Cow;
 
 pub(crate) use delay::{LONGEST as LONGEST_DELAY, delayed, ladder_plan, out_plan, undelayed};
+pub(crate) use schedule::{
+    CRON, CRON_ASK, CRON_MARK, cron_binding, cron_exchange, cron_exchange_plan, cron_key,
+    cron_plan, cron_queue, cron_unbinding,
+};
 pub use task::Priority;
 pub(crate) use task::{
     Lane, UNIQUE_HOLDER_ARGUMENT, UNIQUE_LEASE_ARGUMENT, hold_exchange, hold_key, hold_plan,

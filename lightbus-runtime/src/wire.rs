@@ -11,7 +11,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use uuid::Uuid;
 
-use crate::codec::MSGPACK;
+use crate::codec::{JSON, MSGPACK};
 use crate::grammar::{is_instance, is_name};
 
 pub(crate) const REQUEST: &str = "lb1.req";
@@ -29,6 +29,14 @@ pub(crate) const ERROR: &str = "lb-err-msg";
 pub(crate) const UNIQUE: &str = "lb-unique";
 /// For how long a task's result is kept, in milliseconds.
 pub(crate) const RESULT_TTL: &str = "lb-result-ttl";
+/// The schedule that a task is an occurrence of, `<app>/<schedule>`.
+pub(crate) const SCHEDULE: &str = "lb-cron";
+/// The time that it is for, in milliseconds since 1970.
+pub(crate) const SCHEDULED_AT: &str = "lb-cron-at";
+/// It was fired because somebody asked for it.
+pub(crate) const SCHEDULED_MANUALLY: &str = "lb-cron-manual";
+/// When a message was published, in milliseconds since 1970.
+pub(crate) const SENT_AT: &str = "lb-ts";
 /// What an application adds itself.
 pub(crate) const META: &str = "lb-meta";
 
@@ -172,6 +180,15 @@ impl Sender {
             .with_correlation_id(id_text(id))
             .with_expiration(short(&left.to_string()));
         with_headers(request, meta(headers))
+    }
+
+    /// Word to those who keep an app's schedules: stored, and as JSON for people to read.
+    pub(crate) fn word(&self, id: &str) -> BasicProperties {
+        self.control
+            .clone()
+            .with_delivery_mode(PERSISTENT)
+            .with_content_type(short(JSON))
+            .with_message_id(short(id))
     }
 
     /// Word to the providers that a call of this instance is given up.

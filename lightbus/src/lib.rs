@@ -3,7 +3,7 @@
 //! # Where things are
 //! [`Bus`] connects, serves and closes. [`Call`] and [`CallError`] are what a client's methods give. [`Subscription`] listens, [`EventPublisher`]
 //! publishes. [`Task`] puts work on a queue, for a provider to do in the background. [`Context`] tells a handler about its message. [`Retry`] says what becomes of an event
-//! that fails, [`DeadLetters`] what became of it. [`DedupStore`] keeps a listener from handling a message twice. [`health`] tells how a bus is. [`api`] documents the macro.
+//! that fails, [`DeadLetters`] what became of it. [`Schedule`] has a [`Task`] recur. [`DedupStore`] keeps a listener from handling a message twice. [`health`] tells how a bus is. [`api`] documents the macro.
 //!
 //! # Features
 //! Both halves are on by default. A contract crate depends on lightbus with `default-features = false`; an app that only calls may do with
@@ -21,7 +21,8 @@ pub use lightbus_runtime::{
     Begun, Bus, BusBuilder, Call, CallError, CallFailure, Claim, Context, Counts, DeadLetter,
     DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, Enqueueing, Error, Event, EventKey,
     EventPublisher, EventStream, HandlerError, HandlerResult, KeyFilter, Listener, MemoryStore,
-    Priority, Publish, PublishError, Received, Retry, Serve, Service, Serving, StoreError,
+    Missed, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome, Schedule,
+    ScheduleStatus, Scheduled, ScheduledRun, Schedules, Serve, Service, Serving, SetUp, StoreError,
     StoreFuture, Subscription, Task, TaskHandle, enqueue_many, health,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use futures_util::stream::Fuse;
 use futures_util::{FutureExt, StreamExt};
-use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
+    ConfirmSelectOptions,
 };
 use lapin::types::FieldTable;
+use lapin::{Channel, Confirmation};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::caution::Caution;
+use super::publisher::{Outgoing, publish};
 use super::{Link, Session, declare};
 use crate::Error;
 use crate::health::{Monitor, Owner, Part, State};
@@ -144,6 +146,20 @@ impl Consumer {
             .now_or_never();
     }
 
+    /// Has the broker confirm what is published on this consumer's channel.
+    pub(crate) async fn confirming(&mut self) -> Result<(), lapin::Error> {
+        let select = self.channel.confirm_select(ConfirmSelectOptions::default());
+        within_a_step(select).await
+    }
+
+    /// Publishes on this consumer's channel: it gets through only as long as the consumer has not been replaced. One at a time.
+    pub(crate) async fn publish(
+        &mut self,
+        message: Outgoing<'_>,
+    ) -> Result<Confirmation, lapin::Error> {
+        publish(&self.channel, message).await?.await
+    }
+
     /// Gives the message to the queue's dead letters.
     pub(crate) fn reject(&self, tag: u64) {
         let _ = self
@@ -169,6 +185,13 @@ impl Consumer {
             let _ = tokio::time::timeout(super::STEP, self.channel.close(200, "done".into())).await;
         }
     }
+}
+
+async fn within_a_step<T>(
+    doing: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, lapin::Error> {
+    let done = tokio::time::timeout(super::STEP, doing).await;
+    done.unwrap_or_else(|elapsed| Err(std::io::Error::from(elapsed).into()))
 }
 
 /// Consumers of one source, one after the other: the next one is opened when the last one was lost.

@@ -120,6 +120,12 @@ async fn begin(
     handle: Handle,
 ) -> Result<Listener, Error> {
     check_name("listener", name)?;
+    if name == topology::CRON {
+        return Err(Error::Config(
+            "no listener can be called `cron`: that is where the app's schedules are kept"
+                .to_owned(),
+        ));
+    }
     let name_taken = core.take_listener(name)?;
     let source = source(core, name, &options);
     let (queue, keeping) = (source.queue.clone(), upkeep::keep(core, &source));

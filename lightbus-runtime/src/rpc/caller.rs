@@ -12,7 +12,7 @@ use crate::topology;
 use crate::wire::{self, Status};
 
 /// Where the answer of one call goes.
-pub(super) struct Caller {
+pub(crate) struct Caller {
     exchange: String,
     instance: String,
     pub(super) id: ShortString,
@@ -20,7 +20,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Who sent this call; `None` if it is no call, or says no legal address.
-    pub(super) fn of(properties: &BasicProperties) -> Option<Self> {
+    pub(crate) fn of(properties: &BasicProperties) -> Option<Self> {
         let (app, instance) =
             wire::reply_to(properties).filter(|_| wire::is_kind(properties, wire::REQUEST))?;
         Some(Self {
@@ -30,7 +30,7 @@ impl Caller {
         })
     }
 
-    pub(super) async fn answer(self, core: &Core, status: Option<(Status, &str)>, payload: &[u8]) {
+    pub(crate) async fn answer(self, core: &Core, status: Option<(Status, &str)>, payload: &[u8]) {
         loop {
             if !core.direct.is_ready(&self.exchange) {
                 match self.find(core).await {

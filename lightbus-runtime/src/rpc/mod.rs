@@ -1,14 +1,14 @@
 //! Calls: the caller's side and the provider's side.
 
 mod call;
-mod caller;
+pub(crate) mod caller;
 pub(crate) mod cancel;
 mod clocks;
 pub(crate) mod failure;
 mod in_progress;
 mod own_queue;
 pub(crate) mod pending;
-mod replies;
+pub(crate) mod replies;
 mod request;
 mod server;
 

@@ -28,11 +28,11 @@ pub(crate) struct Reply {
     pub(super) status: Option<Status>,
     pub(super) detail: String,
     pub(super) format: Format,
-    pub(super) payload: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// Declares the reply queue and starts the task that reads it.
-pub(super) async fn start(core: &Arc<Core>) -> Result<(), Error> {
+pub(crate) async fn start(core: &Arc<Core>) -> Result<(), Error> {
     let (app, instance) = (&core.config.app, &core.instance);
     let source = Source {
         queue: topology::reply_queue(app, instance),

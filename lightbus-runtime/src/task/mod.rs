@@ -12,6 +12,6 @@ mod worker;
 
 pub use enqueue::{Enqueue, EnqueueError, Enqueueing};
 pub use handle::TaskHandle;
-pub(crate) use message::lane;
+pub(crate) use message::{Due, TaskMessage, lane};
 pub use task::{Task, enqueue_many};
 pub(crate) use worker::{Tasks, work};

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::ShortString;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use crate::counters::Tally;
 use crate::delivery::{Work, catch_panic_now};
 use crate::idempotence::Deduplicate;
 use crate::retry::{HandlerError, Retry};
+use crate::schedule::{RunOutcome, is_scheduled, report_end};
 use crate::service::{Answer, Dispatch, HandlerFuture};
 use crate::topology;
 use crate::wire;
@@ -222,16 +224,54 @@ impl Job for TaskQueue {
             .map_err(|error| unreadable(error.0))?;
         let limit = self.dispatch.spec(row).and_then(|spec| spec.timeout);
         let handling = run(handler, limit);
-        match self.lock(context) {
-            None => Ok(Box::pin(handling)),
-            Some(lock) => Ok(Box::pin(locked(Arc::clone(&self.core), lock, handling))),
-        }
+        let handling: Handling = match self.lock(context) {
+            None => Box::pin(handling),
+            Some(lock) => Box::pin(locked(Arc::clone(&self.core), lock, handling)),
+        };
+        Ok(match scheduled(context) {
+            None => handling,
+            Some(properties) => Box::pin(reported(Arc::clone(&self.core), properties, handling)),
+        })
     }
 
-    fn died(&self, context: &Context, _: &str, _: &[String]) -> Option<Boxed<()>> {
-        let (lock, core) = (self.lock(context)?, Arc::clone(&self.core));
-        Some(Box::pin(async move { lock.release(&core).await }))
+    fn died(&self, context: &Context, reason: &str, _: &[String]) -> Option<Boxed<()>> {
+        let (lock, scheduled) = (self.lock(context), scheduled(context));
+        if lock.is_none() && scheduled.is_none() {
+            return None;
+        }
+        let outcome = match reason {
+            "expired" => RunOutcome::Expired,
+            _ => RunOutcome::Failed,
+        };
+        let core = Arc::clone(&self.core);
+        Some(Box::pin(async move {
+            if let Some(lock) = lock {
+                lock.release(&core).await;
+            }
+            if let Some(properties) = scheduled {
+                report_end(&core, &properties, outcome).await;
+            }
+        }))
     }
+}
+
+/// What a schedule is told by that this occurrence of it has ended.
+fn scheduled(context: &Context) -> Option<BasicProperties> {
+    let properties = context.properties();
+    is_scheduled(properties).then(|| properties.clone())
+}
+
+/// Runs an occurrence of a schedule, and tells the schedule's app when it is done.
+async fn reported(
+    core: Arc<Core>,
+    properties: BasicProperties,
+    handling: Handling,
+) -> Result<Handled, HandlerError> {
+    let ended = handling.await;
+    if ended.is_ok() {
+        report_end(&core, &properties, RunOutcome::Done).await;
+    }
+    ended
 }
 
 /// Runs a unique task. Its key is its own until it is done, or dead.

@@ -116,6 +116,11 @@ impl<T, E> Task<T, E> {
     pub fn enqueue(self) -> Enqueue<T, E> {
         Enqueue::new(self.draft)
     }
+
+    /// For a schedule: its message, checked; or why it cannot be sent.
+    pub(crate) fn into_message(self) -> Result<TaskMessage, String> {
+        self.draft.into_message()
+    }
 }
 
 /// Enqueues many tasks, a thousand at a time on their way to the broker: much faster than one after the other. What became of each is told in their order; a

@@ -39,6 +39,7 @@ pub mod outcome;
 pub mod process;
 pub mod report;
 pub mod resources;
+mod schedules;
 mod slow;
 pub mod soak;
 pub mod stage;
@@ -122,6 +123,7 @@ pub fn rows() -> Vec<Row> {
         row!(24, quick, "hostile messages", hostile::messages),
         row!(25, quick, "queue full", hostile::full_queue),
         row!(26, quick, "some calls unroutable", calls::unroutable_mix),
+        row!(27, quick, "schedule, all faults", schedules::replicas),
         row!(28, slow, "handlers block threads", slow::blocked_threads),
         row!(29, quick, "queue mismatch", operator::mismatch),
         row!(30, quick, "permission taken", operator::permissions),

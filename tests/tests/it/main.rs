@@ -18,4 +18,5 @@ mod publishing;
 mod reconnecting;
 mod restarting;
 mod retrying;
+mod schedules;
 mod tasks;
