@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -31,6 +32,7 @@ use crate::rpc::pending::Pending;
 use crate::schedule::{Schedule, Schedules, Table};
 use crate::serve::Serve;
 use crate::service::Service;
+use crate::task::{Followed, TaskHandle, TaskId};
 use crate::{signal, topology, wire};
 
 /// A connection to the bus, under an app's name. Cheap to clone; the bus is closed when the last clone is dropped, clients included.
@@ -91,6 +93,8 @@ pub(crate) struct Core {
     pub(crate) life: Life,
     pub(crate) counters: Arc<Counters>,
     pub(crate) schedules: Table,
+    /// What is known of tasks that somebody waits for.
+    pub(crate) followed: Followed,
     /// The runtime that handlers run on: the one that `connect` was called in.
     pub(crate) handle: Handle,
     listeners: Mutex<HashSet<String>>,
@@ -140,6 +144,7 @@ impl Bus {
             upkeep: Upkeep::default(),
             counters: Arc::clone(&life.counters),
             schedules: Table::default(),
+            followed: Followed::default(),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),
             listeners: Mutex::default(),
@@ -235,6 +240,19 @@ impl Bus {
     /// The app's schedules, whichever process has them in its code.
     pub fn schedules(&self) -> Schedules {
         Schedules::new(self)
+    }
+
+    /// A task that was enqueued, here or in any other process, by its id: to ask for its status or result, or to cancel it. `T` and `E` are what the task's method returns; of one that
+    /// returns no `Result`, any `E` will do. Sends nothing.
+    ///
+    /// ```no_run
+    /// # async fn example(bus: lightbus_runtime::Bus, from_the_url: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// let task = bus.task::<u32, String>(from_the_url.parse()?);
+    /// println!("{}", task.status().await?);
+    /// # Ok(()) }
+    /// ```
+    pub fn task<T: DeserializeOwned, E: DeserializeOwned>(&self, id: TaskId) -> TaskHandle<T, E> {
+        TaskHandle::new(self, id, |payload| payload.decode())
     }
 
     /// Waits for SIGINT, SIGTERM or [`shutdown`](Self::shutdown), then closes the bus: no new calls and events are taken, those in

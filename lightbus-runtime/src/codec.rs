@@ -71,6 +71,11 @@ impl<'a> Payload<'a> {
         Ok(Self { bytes })
     }
 
+    /// The whole body, as MessagePack.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into_owned()
+    }
+
     /// Decodes the whole body as one value.
     pub fn decode<T: DeserializeOwned>(self) -> Result<T, DecodeError> {
         decode_checked(&self.bytes)

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, ShortString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::config::LONGEST_WAIT;
 use crate::idempotence::Claim;
 use crate::retry::Wish;
+use crate::task::{CheckpointError, Running, checkpoint};
 use crate::topology::LONGEST_DELAY;
 use crate::wire;
 
@@ -42,6 +45,8 @@ struct Inner {
     limit: Option<Duration>,
     attempt: u32,
     claim: Option<Claim>,
+    /// Of a task: what outlives the attempt.
+    running: Option<Arc<Running>>,
     wish: Mutex<Wish>,
 }
 
@@ -82,6 +87,7 @@ impl Context {
                 attempt: attempt.unwrap_or_default(),
                 limit: None,
                 claim: None,
+                running: None,
                 wish: Mutex::new(Wish::Policy),
             }),
         }
@@ -93,12 +99,19 @@ impl Context {
         subject: Subject,
         redelivered: bool,
         limit: Option<Duration>,
+        running: Arc<Running>,
     ) -> Self {
         let mut context = Self::of_call(properties, subject, redelivered, limit);
         if let Some(inner) = Arc::get_mut(&mut context.inner) {
             inner.limit = limit;
+            inner.running = Some(running);
         }
         context
+    }
+
+    /// For a task.
+    pub(crate) fn running(&self) -> Option<&Running> {
+        self.inner.running.as_deref()
     }
 
     /// The same message, to be handled once.
@@ -128,6 +141,7 @@ impl Context {
                     None => old.deadline,
                 },
                 limit: old.limit,
+                running: old.running.clone(),
                 attempt: old.attempt.saturating_add(1),
                 claim: old.claim.clone(),
                 wish: Mutex::new(Wish::Policy),
@@ -233,6 +247,77 @@ impl Context {
             .wish
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is this a task that somebody has [cancelled](crate::TaskHandle::cancel)? One that then returns an error is not tried again; one that returns Ok is done.
+    ///
+    /// ```
+    /// # use lightbus_runtime::Context;
+    /// async fn import(rows: Vec<u64>) -> Result<u64, String> {
+    ///     let task = Context::current().ok_or("no task")?;
+    ///     let mut imported = 0;
+    ///     for row in &rows {
+    ///         if task.is_cancelled() {
+    ///             return Err("cancelled".to_owned());
+    ///         }
+    ///         imported += row;
+    ///         task.progress(imported as f64 / rows.len() as f64, "importing");
+    ///     }
+    ///     Ok(imported)
+    /// }
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        self.running().is_some_and(Running::is_cancelled)
+    }
+
+    /// Waits until this task is cancelled: for ever, if nobody does it, and in what is no task. For `tokio::select!`.
+    pub async fn cancelled(&self) {
+        match self.running() {
+            Some(running) => running.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells how much of this task is done, from 0 to 1, and what it is at, to those who [look on](crate::TaskHandle::progress). It costs next to nothing, may be called from any thread
+    /// and as often as one likes: at most four times a second it is written down, and the last word always. Of a task whose result is kept; else nobody could ask.
+    pub fn progress(&self, part: f64, text: &str) {
+        if let Some(running) = self.running() {
+            running.progress(part, text);
+        }
+    }
+
+    /// Stores how far this task has come, for the case that it has to be tried again: after an error, or because its process was lost. [`resume`](Self::resume) gives it to the
+    /// next attempt. At most 16 KiB, and what the message's own headers leave of 28 KiB; for a week. Whether the task's result is kept does not matter.
+    ///
+    /// ```
+    /// # use lightbus_runtime::Context;
+    /// # async fn import(page: u64) -> Result<(), String> { Ok(()) }
+    /// async fn import_all(pages: u64) -> Result<(), String> {
+    ///     let task = Context::current().ok_or("no task")?;
+    ///     let begin = task.resume::<u64>().await.unwrap_or(0);
+    ///     for page in begin..pages {
+    ///         import(page).await?;
+    ///         task.checkpoint(&(page + 1)).await.map_err(|error| error.to_string())?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CheckpointError`]; the one before still counts.
+    pub async fn checkpoint<S: Serialize>(&self, state: &S) -> Result<(), CheckpointError> {
+        // Encoded now: what is awaited holds no reference to it.
+        match checkpoint::encode_state(state) {
+            Ok(state) => checkpoint::checkpoint(self.clone(), state).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the last attempt stored by [`checkpoint`](Self::checkpoint), if there was one, it did, and what it stored can be read as an `S`. After the loss of a process it is
+    /// looked for on the broker, from the time on at which the task was enqueued. A task that comes out of the dead letters goes on from it as well.
+    pub async fn resume<S: DeserializeOwned>(&self) -> Option<S> {
+        let state = checkpoint::resume(self.clone()).await?;
+        checkpoint::decode_state(self, &state)
     }
 
     /// True when the broker delivered the message before, to a process that did not acknowledge it.

@@ -39,6 +39,10 @@ pub(crate) struct Counters {
     pub(crate) events: Tally,
     pub(crate) tasks: Tally,
     pub(crate) tasks_expired: Counter,
+    pub(crate) tasks_cancelled: Counter,
+    pub(crate) results_lost: Counter,
+    pub(crate) checkpoints_lost: Counter,
+    pub(crate) task_records_ignored: Counter,
     pub(crate) outbox_repeated: Counter,
     pub(crate) outbox_refused: Counter,
     pub(crate) calls_refused: Counter,
@@ -84,6 +88,14 @@ pub struct Counts {
     pub tasks_dead: u64,
     /// Of those, the ones that had waited for longer than they may.
     pub tasks_expired: u64,
+    /// Tasks that came up here and were not run, or not tried again, because somebody had cancelled them.
+    pub tasks_cancelled: u64,
+    /// Tasks that ended here while their result could not be kept: it is too large, or the broker refused it. Who waits for it waits in vain, or hears why.
+    pub results_lost: u64,
+    /// Checkpoints that could not be read: the task went on from the one before, or from its beginning.
+    pub checkpoints_lost: u64,
+    /// What lay among the records of tasks and is none, or is none that this version understands.
+    pub task_records_ignored: u64,
     /// Events of an outbox that could not be published, or were not confirmed in time: they stay, and are published again under the same id.
     pub outbox_repeated: u64,
     /// Events of an outbox that the broker, or a limit of this bus, refused for good: they stay in the outbox, with the reason.
@@ -143,6 +155,10 @@ impl Counters {
             tasks_retried: self.tasks.retried.get(),
             tasks_dead: self.tasks.dead.get(),
             tasks_expired: self.tasks_expired.get(),
+            tasks_cancelled: self.tasks_cancelled.get(),
+            results_lost: self.results_lost.get(),
+            checkpoints_lost: self.checkpoints_lost.get(),
+            task_records_ignored: self.task_records_ignored.get(),
             outbox_repeated: self.outbox_repeated.get(),
             outbox_refused: self.outbox_refused.get(),
             calls_refused: self.calls_refused.get(),

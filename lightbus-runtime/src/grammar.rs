@@ -35,6 +35,11 @@ pub(crate) fn check_task_queue(name: &str) -> Result<(), Error> {
     )))
 }
 
+/// Can these be an API and one of its tasks?
+pub(crate) fn is_task(api: &str, task: &str) -> bool {
+    api.len() <= 60 && api.split('.').all(is_word) && is_word(task)
+}
+
 /// A word of an API's name, a method's or a queue's.
 fn is_word(word: &str) -> bool {
     word.len() <= 60

@@ -74,7 +74,10 @@ pub use serve::{Serve, Serving};
 pub use service::Service;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{SqlDatabase, SqlStore};
-pub use task::{Enqueue, EnqueueError, Enqueueing, Task, TaskHandle, enqueue_many};
+pub use task::{
+    CheckpointError, Enqueue, EnqueueError, Enqueueing, Task, TaskError, TaskFailure, TaskHandle,
+    TaskId, TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many,
+};
 pub use topology::Priority;
 
 /// What generated code stands on. Not for people: it may change in any release.

@@ -19,6 +19,8 @@ pub(crate) const REPLY: &str = "lb1.rep";
 pub(crate) const EVENT: &str = "lb1.ev";
 pub(crate) const TASK: &str = "lb1.task";
 pub(crate) const CONTROL: &str = "lb1.ctl";
+/// What became of a task.
+pub(crate) const TASK_LOG: &str = "lb1.task-log";
 
 pub(crate) const NAME: &str = "lb-name";
 pub(crate) const DEADLINE: &str = "lb-deadline";
@@ -37,6 +39,12 @@ pub(crate) const SCHEDULED_AT: &str = "lb-cron-at";
 pub(crate) const SCHEDULED_MANUALLY: &str = "lb-cron-manual";
 /// When a message was published, in milliseconds since 1970.
 pub(crate) const SENT_AT: &str = "lb-ts";
+/// What a record says of its task.
+pub(crate) const STATE: &str = "lb-state";
+/// What a task last noted of how far it has come.
+pub(crate) const CHECKPOINT: &str = "lb-checkpoint";
+/// A record's place in its stream, as the broker says; and where a reader asks to begin.
+pub(crate) const STREAM_OFFSET: &str = "x-stream-offset";
 /// What an application adds itself.
 pub(crate) const META: &str = "lb-meta";
 
@@ -119,7 +127,7 @@ pub(crate) fn truncate(text: &str, limit: usize) -> &str {
     &text[..end]
 }
 
-fn text_value(text: &str) -> AMQPValue {
+pub(crate) fn text_value(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(truncate(text, TEXT_LIMIT)))
 }
 
@@ -142,6 +150,7 @@ pub(crate) struct Sender {
     event: BasicProperties,
     task: BasicProperties,
     control: BasicProperties,
+    task_log: BasicProperties,
 }
 
 impl Sender {
@@ -158,6 +167,9 @@ impl Sender {
             control: of(CONTROL, TRANSIENT).with_reply_to(address),
             reply: of(REPLY, TRANSIENT),
             event: of(EVENT, PERSISTENT)
+                .with_content_type(short(MSGPACK))
+                .with_app_id(short(app)),
+            task_log: of(TASK_LOG, PERSISTENT)
                 .with_content_type(short(MSGPACK))
                 .with_app_id(short(app)),
             task: of(TASK, PERSISTENT)
@@ -241,6 +253,14 @@ impl Sender {
             .with_message_id(short(id))
             .with_timestamp(u64::try_from(now_ms() / 1000).unwrap_or_default())
             .with_headers(table)
+    }
+
+    /// A record of what became of a task, found by the task's id.
+    pub(crate) fn task_log(&self, task: &str, headers: FieldTable) -> BasicProperties {
+        self.task_log
+            .clone()
+            .with_correlation_id(short(task))
+            .with_headers(headers)
     }
 }
 
@@ -335,6 +355,14 @@ pub(crate) fn as_text(value: &AMQPValue) -> Option<&str> {
     match value {
         AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
         AMQPValue::ShortString(text) => Some(text.as_str()),
+        _ => None,
+    }
+}
+
+pub(crate) fn header_bytes<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a [u8]> {
+    match header(properties, name)? {
+        AMQPValue::LongString(bytes) => Some(bytes.as_bytes()),
+        AMQPValue::ByteArray(bytes) => Some(bytes.as_slice()),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # Where things are
 //! [`Bus`] connects, serves and closes. [`Call`] and [`CallError`] are what a client's methods give. [`Subscription`] listens, [`EventPublisher`]
-//! publishes. [`Task`] puts work on a queue, for a provider to do in the background. [`Context`] tells a handler about its message. [`Retry`] says what becomes of an event
+//! publishes. [`Task`] puts work on a queue, for a provider to do in the background; [`TaskHandle`] tells what became of it, and cancels it. [`Context`] tells a handler about its message. [`Retry`] says what becomes of an event
 //! that fails, [`DeadLetters`] what became of it. [`Schedule`] has a [`Task`] recur. [`DedupStore`] keeps a listener from handling a message twice. [`health`] tells how a bus is. [`api`] documents the macro.
 //!
 //! # Features
@@ -18,12 +18,13 @@ pub mod __private;
 
 pub use lightbus_macros::{api, event, key, rpc, task};
 pub use lightbus_runtime::{
-    Begun, Bus, BusBuilder, Call, CallError, CallFailure, Claim, Context, Counts, DeadLetter,
-    DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, Enqueueing, Error, Event, EventKey,
-    EventPublisher, EventStream, HandlerError, HandlerResult, KeyFilter, Listener, MemoryStore,
-    Missed, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome, Schedule,
-    ScheduleStatus, Scheduled, ScheduledRun, Schedules, Serve, Service, Serving, SetUp, StoreError,
-    StoreFuture, Subscription, Task, TaskHandle, enqueue_many, health,
+    Begun, Bus, BusBuilder, Call, CallError, CallFailure, CheckpointError, Claim, Context, Counts,
+    DeadLetter, DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, Enqueueing, Error,
+    Event, EventKey, EventPublisher, EventStream, HandlerError, HandlerResult, KeyFilter, Listener,
+    MemoryStore, Missed, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome,
+    Schedule, ScheduleStatus, Scheduled, ScheduledRun, Schedules, Serve, Service, Serving, SetUp,
+    StoreError, StoreFuture, Subscription, Task, TaskError, TaskFailure, TaskHandle, TaskId,
+    TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many, health,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use lightbus_runtime::{

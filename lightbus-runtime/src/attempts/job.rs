@@ -67,6 +67,16 @@ pub(crate) trait Job: Send + Sync + 'static {
         context: &Context,
     ) -> Result<Handling, Unreadable>;
 
+    /// Has somebody asked for the message not to be handled any more? Then what is left to do for it.
+    fn given_up(&self, _context: &Context) -> Option<Boxed<()>> {
+        None
+    }
+
+    /// What is left to do for an attempt that failed and is not the last one.
+    fn retrying(&self, _context: &Context, _error: &str) -> Option<Boxed<()>> {
+        None
+    }
+
     /// What is left to do for a message that no attempt could handle.
     fn died(&self, _context: &Context, _reason: &str, _errors: &[String]) -> Option<Boxed<()>> {
         None

@@ -177,13 +177,19 @@ impl<J: Job> Attempts<J> {
                 debug!(queue = self.job.queue(), context = ?self.context, error = failed.text(), "a handler failed, and the message comes again by itself");
                 return Outcome::Kept;
             }
+            if self.is_given_up().await {
+                return Outcome::Done;
+            }
             match self.next(&failed) {
                 Next::Never => return self.die(failed).await,
                 Next::Later(delay) => return self.later(delay, failed).await,
                 Next::Here(delay) => {
-                    self.log_retry(delay, &failed);
+                    self.retrying(delay, &failed).await;
                     if !self.wait(delay).await {
                         return self.give_back(failed).await;
+                    }
+                    if self.is_given_up().await {
+                        return Outcome::Done;
                     }
                 }
             }
@@ -298,10 +304,21 @@ impl<J: Job> Attempts<J> {
         }
     }
 
+    /// Is it not to be handled any more? Then what was left to do for it is done.
+    async fn is_given_up(&self) -> bool {
+        match self.job.given_up(&self.context) {
+            Some(last) => {
+                last.await;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Leaves the next attempt to the ladder, and to whoever takes the event from the queue then.
     async fn later(&self, delay: Duration, failed: Failed) -> Outcome {
         let delay = on_ladder(delay);
-        self.log_retry(delay, &failed);
+        self.retrying(delay, &failed).await;
         let made = self.context.attempt().saturating_add(1);
         match self.delayed(delay, made).await {
             Ok(()) => {
@@ -348,6 +365,7 @@ impl<J: Job> Attempts<J> {
     async fn delayed(&self, delay: Duration, attempt: u32) -> Result<(), Refusal> {
         let to = topology::delayed(self.job.queue(), delay);
         let properties = again::for_attempt(self.context.properties(), self.from(), attempt);
+        let properties = again::with_checkpoint(properties, self.checkpoint());
         let message = Message {
             exchange: &to.exchange,
             needs: &to.exchange,
@@ -411,6 +429,8 @@ impl<J: Job> Attempts<J> {
             host: &core.host,
         };
         let properties = again::for_the_dead(context.properties(), self.from(), &death);
+        // For a replay, which need not begin at the beginning.
+        let properties = again::with_checkpoint(properties, self.checkpoint());
         let (exchange, key) = topology::dead_letters(owner, name);
         let message = Message {
             exchange: &exchange,
@@ -438,10 +458,21 @@ impl<J: Job> Attempts<J> {
         }
     }
 
+    fn checkpoint(&self) -> Option<Vec<u8>> {
+        self.context.running()?.checkpoint()
+    }
+
     fn from(&self) -> again::From<'_> {
         again::From {
             exchange: self.received.exchange.as_str(),
             key: self.received.key.as_str(),
+        }
+    }
+
+    async fn retrying(&self, delay: Duration, failed: &Failed) {
+        self.log_retry(delay, failed);
+        if let Some(rest) = self.job.retrying(&self.context, failed.text()) {
+            rest.await;
         }
     }
 

@@ -10,7 +10,7 @@ use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
     ConfirmSelectOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Confirmation};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use super::{Link, Session, declare};
 use crate::Error;
 use crate::health::{Monitor, Owner, Part, State};
 use crate::topology::Plan;
-use crate::wire::short;
+use crate::wire::{STREAM_OFFSET, short};
 
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
@@ -63,7 +63,12 @@ impl Health {
 }
 
 impl Consumer {
-    async fn open(session: &Session, source: &Source, health: &Health) -> Result<Self, Error> {
+    async fn open(
+        session: &Session,
+        source: &Source,
+        arguments: FieldTable,
+        health: &Health,
+    ) -> Result<Self, Error> {
         declare::declare(session, &source.plan).await?;
         let explain = |error| declare::explain(format!("queue `{}`", source.queue), &error);
         let channel = session.channel().await.map_err(explain)?;
@@ -74,7 +79,7 @@ impl Consumer {
             short(&source.queue),
             short(caution.tag()),
             BasicConsumeOptions::default(),
-            FieldTable::default(),
+            arguments,
         );
         let stream = session.step(consuming).await.map_err(explain)?.fuse();
         Ok(Self {
@@ -198,6 +203,7 @@ async fn within_a_step<T>(
 pub(crate) struct Consumers {
     link: Link,
     source: Source,
+    arguments: FieldTable,
     stop: CancellationToken,
     health: Health,
     retry: Duration,
@@ -222,6 +228,7 @@ impl Consumers {
             Self {
                 link: link.clone(),
                 source,
+                arguments: FieldTable::default(),
                 stop,
                 health,
                 retry: RETRY_FIRST,
@@ -231,11 +238,17 @@ impl Consumers {
         )
     }
 
+    /// Where in a stream the next one begins.
+    pub(crate) fn start_at(&mut self, offset: AMQPValue) {
+        self.arguments.insert(short(STREAM_OFFSET), offset);
+    }
+
     /// An open consumer; `None` after the stop, or when the first attempt failed.
     pub(crate) async fn next(&mut self) -> Option<Consumer> {
         loop {
             let session = self.stop.run_until_cancelled(self.link.up()).await?.ok()?;
-            match Consumer::open(&session, &self.source, &self.health).await {
+            let arguments = self.arguments.clone();
+            match Consumer::open(&session, &self.source, arguments, &self.health).await {
                 Ok(consumer) => {
                     self.opened();
                     return Some(consumer);

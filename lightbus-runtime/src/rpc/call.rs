@@ -66,11 +66,7 @@ impl Client {
         spec: &'static CallSpec,
         args: &[(&'static str, &dyn Arg)],
     ) -> Call<T, Infallible> {
-        Call::new(Request::new(&self.bus, spec, args), |_| {
-            Err(DecodeError(
-                "this method returns no error of its own".to_owned(),
-            ))
-        })
+        Call::new(Request::new(&self.bus, spec, args), no_domain)
     }
 
     /// A task that returns a `Result`.
@@ -79,7 +75,7 @@ impl Client {
         spec: &'static TaskSpec,
         args: &[(&'static str, &dyn Arg)],
     ) -> Task<T, E> {
-        Task::new(&self.bus, spec, args)
+        Task::new(&self.bus, spec, args, |payload| payload.decode())
     }
 
     /// A task that returns a plain value.
@@ -88,13 +84,19 @@ impl Client {
         spec: &'static TaskSpec,
         args: &[(&'static str, &dyn Arg)],
     ) -> Task<T, Infallible> {
-        Task::new(&self.bus, spec, args)
+        Task::new(&self.bus, spec, args, no_domain)
     }
 
     /// A subscription to an event, or to all events of an API.
     pub fn subscribe<S: EventSet>(&self) -> Subscription<S> {
         Subscription::new(&self.bus)
     }
+}
+
+fn no_domain(_: Payload<'_>) -> Result<Infallible, DecodeError> {
+    Err(DecodeError(
+        "this method returns no error of its own".to_owned(),
+    ))
 }
 
 /// A call that is sent when it is awaited.

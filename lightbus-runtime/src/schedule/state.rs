@@ -18,6 +18,8 @@ pub enum RunOutcome {
     Failed,
     /// It was not begun in time.
     Expired,
+    /// Somebody cancelled it.
+    Cancelled,
 }
 
 /// Which run of a schedule.

@@ -7,14 +7,16 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use super::handle::TaskHandle;
+use super::id::TaskId;
 use super::message::TaskMessage;
+use super::results::DecodeDomain;
 use super::task::Draft;
 use super::unique::{Lock, Taken};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::boxed::Boxed;
-use crate::bus::Core;
+use crate::bus::{Bus, Core};
 use crate::config::LONGEST_WAIT;
 use crate::publishing::{Message, Progress, Refusal, Unsent};
 
@@ -103,14 +105,16 @@ pub enum EnqueueError {
 pub struct Enqueue<T, E> {
     draft: Draft,
     timeout: Option<Duration>,
+    decode_domain: DecodeDomain<E>,
     returns: PhantomData<fn() -> Result<T, E>>,
 }
 
 impl<T, E> Enqueue<T, E> {
-    pub(super) fn new(draft: Draft) -> Self {
+    pub(super) fn new(draft: Draft, decode_domain: DecodeDomain<E>) -> Self {
         Self {
             draft,
             timeout: None,
+            decode_domain,
             returns: PhantomData,
         }
     }
@@ -122,8 +126,10 @@ impl<T, E> Enqueue<T, E> {
     }
 }
 
-/// Gives the task's id.
-fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<String, EnqueueError>> {
+/// On which bus, and as which task.
+type Enqueued = (Bus, TaskId);
+
+fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<Enqueued, EnqueueError>> {
     Box::pin(async move {
         let (bus, task) = (draft.bus.clone(), draft.name());
         let core = bus.core();
@@ -133,7 +139,8 @@ fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<String, Enqu
         };
         let timeout = timeout.unwrap_or(core.config.publish_timeout);
         let sent = send(core, &message, timeout).await;
-        sent.map_err(|failure| match failure {
+        let enqueued = sent.map(|id| (bus.clone(), id));
+        enqueued.map_err(|failure| match failure {
             Failure::Unsent(unsent) => explain(task, &message, unsent),
             Failure::Taken(holder) => EnqueueError::Duplicate {
                 task,
@@ -151,10 +158,10 @@ fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<String, Enqu
 /// How many of a batch wait for their confirmation together.
 const TOGETHER: usize = 1024;
 
-/// Enqueues one after the other, without waiting for each. Gives their ids, in order.
+/// Enqueues one after the other, without waiting for each. Gives what became of them, in order.
 pub(super) fn enqueue_many(
     drafts: Box<dyn Iterator<Item = Draft> + Send>,
-) -> Boxed<Vec<Result<String, EnqueueError>>> {
+) -> Boxed<Vec<Result<Enqueued, EnqueueError>>> {
     Box::pin(
         futures_util::stream::iter(drafts)
             .map(|draft| enqueue(draft, None))
@@ -176,7 +183,7 @@ impl From<Unsent> for Failure {
     }
 }
 
-async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<String, Failure> {
+async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<TaskId, Failure> {
     let deadline = Instant::now() + timeout;
     let mut progress = Progress::new();
     let id = progress.id.to_string();
@@ -185,7 +192,10 @@ async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<Stri
     let lock = match lock? {
         Locked::Free => None,
         Locked::Ours(lock) => Some(lock),
-        Locked::Joined(holder) => return Ok(holder),
+        // Whether that one's result is kept, its own text tells.
+        Locked::Joined(holder) => {
+            return Ok(TaskId::new(task.spec.api, task.spec.task, &holder));
+        }
     };
     let left = deadline.saturating_duration_since(Instant::now());
     let sent = publish(core, task, &mut progress, now, left).await;
@@ -196,7 +206,7 @@ async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<Stri
         let _ = tokio::time::timeout(RELEASE, lock.release(core)).await;
     }
     sent?;
-    Ok(id)
+    Ok(task.id(&id, now))
 }
 
 async fn publish<'a>(
@@ -285,6 +295,7 @@ impl<T, E> IntoFuture for Enqueue<T, E> {
     fn into_future(self) -> Self::IntoFuture {
         Enqueueing {
             sent: enqueue(self.draft, self.timeout),
+            decode_domain: self.decode_domain,
             returns: PhantomData,
         }
     }
@@ -293,7 +304,8 @@ impl<T, E> IntoFuture for Enqueue<T, E> {
 /// A task on its way. Dropping this does not take it back.
 #[must_use = "futures do nothing unless polled"]
 pub struct Enqueueing<T, E> {
-    sent: Boxed<Result<String, EnqueueError>>,
+    sent: Boxed<Result<Enqueued, EnqueueError>>,
+    decode_domain: DecodeDomain<E>,
     returns: PhantomData<fn() -> Result<T, E>>,
 }
 
@@ -301,7 +313,9 @@ impl<T, E> Future for Enqueueing<T, E> {
     type Output = Result<TaskHandle<T, E>, EnqueueError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.sent.as_mut().poll(cx).map_ok(TaskHandle::new)
+        let decode_domain = self.decode_domain;
+        let sent = self.sent.as_mut().poll(cx);
+        sent.map_ok(|(bus, id)| TaskHandle::new(&bus, id, decode_domain))
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lapin::BasicProperties;
 use uuid::Uuid;
 
+use super::id::TaskId;
+use super::results::LONGEST_KEPT;
 use super::spec::TaskSpec;
 use super::unique;
 use crate::topology::{self, Lane, Plan, Priority};
@@ -119,7 +121,7 @@ impl TaskMessage {
             name: self.spec.task,
             begins_until: until,
             unique: unique.as_deref(),
-            result_ttl: options.result_ttl.or(self.spec.result_ttl),
+            result_ttl: self.result_ttl(),
             own: &options.headers,
         };
         sender.task(id, &says)
@@ -143,6 +145,24 @@ impl TaskMessage {
         Some(unique::header(key, self.options.due.delay(now)))
     }
 
+    fn result_ttl(&self) -> Option<Duration> {
+        self.options.result_ttl.or(self.spec.result_ttl)
+    }
+
+    /// By what it is found again, enqueued `now` under this message's id.
+    pub(crate) fn id(&self, message: &str, now: SystemTime) -> TaskId {
+        let id = TaskId::new(self.spec.api, self.spec.task, message);
+        let delay = self.options.due.delay(now);
+        let id = match delay.is_zero() {
+            true => id,
+            false => id.due_at(now + delay),
+        };
+        match self.result_ttl() {
+            Some(_) => id,
+            None => id.unkept(),
+        }
+    }
+
     /// May it be sent? Else the reason.
     pub(crate) fn check(&self, payload_limit: usize) -> Result<(), String> {
         if self.payload.len() > payload_limit {
@@ -163,6 +183,13 @@ impl TaskMessage {
             let length = key.len();
             return Err(format!(
                 "its unique key takes {length} bytes, and may take 1 to {KEY_LIMIT}: use a hash of it"
+            ));
+        }
+        if self.result_ttl() > Some(LONGEST_KEPT) {
+            return Err(format!(
+                "its result is to be kept for {:?}, the limit is {} days. Have the task store it elsewhere",
+                self.result_ttl().unwrap_or_default(),
+                LONGEST_KEPT.as_secs() / 86_400
             ));
         }
         let delay = self.options.due.delay(SystemTime::now());

@@ -1,17 +1,35 @@
 //! Tasks: background work on durable queues.
 
+mod cancel;
+pub(crate) mod checkpoint;
 mod enqueue;
+mod error;
+mod follow;
 mod handle;
+mod id;
+mod journal;
 mod message;
 mod queue;
+mod record;
+mod results;
+mod running;
 pub(crate) mod spec;
+mod status;
+mod story;
 #[allow(clippy::module_inception)]
 mod task;
 mod unique;
 mod worker;
 
+pub use checkpoint::CheckpointError;
 pub use enqueue::{Enqueue, EnqueueError, Enqueueing};
+pub use error::{TaskError, TaskFailure};
+pub(crate) use follow::Followed;
 pub use handle::TaskHandle;
+pub use id::TaskId;
 pub(crate) use message::{Due, TaskMessage, lane};
+pub use results::TaskResult;
+pub(crate) use running::Running;
+pub use status::{TaskProgress, TaskStatus, TaskUpdates};
 pub use task::{Task, enqueue_many};
 pub(crate) use worker::{Tasks, work};

@@ -10,6 +10,7 @@ use lapin::types::ShortString;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::running::{Desk, Running};
 use super::spec::TaskSpec;
 use super::unique::Lock;
 use crate::args::Args;
@@ -19,11 +20,11 @@ use crate::bus::Core;
 use crate::codec::{Format, decode_checked};
 use crate::context::{Context, Subject};
 use crate::counters::Tally;
-use crate::delivery::{Work, catch_panic_now};
+use crate::delivery::{Outcome, Work, catch_panic_now};
 use crate::idempotence::Deduplicate;
 use crate::retry::{HandlerError, Retry};
 use crate::schedule::{RunOutcome, is_scheduled, report_end};
-use crate::service::{Answer, Dispatch, HandlerFuture};
+use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
 use crate::topology;
 use crate::wire;
 
@@ -35,6 +36,7 @@ pub(super) struct TaskQueue {
     /// What its dead letters lie under.
     pub(super) lane: String,
     pub(super) dispatch: Arc<dyn Dispatch>,
+    pub(super) desk: Arc<Desk>,
     /// When each is tried again, by its row.
     pub(super) policies: Arc<[Retry]>,
     pub(super) stop: CancellationToken,
@@ -50,9 +52,13 @@ struct Accepted {
 
 impl TaskQueue {
     pub(super) fn begin(self: &Arc<Self>, delivery: Delivery) -> Work {
+        let running = Running::new(&self.desk, &delivery.properties);
+        if running.is_cancelled() {
+            return self.give_up(delivery, running);
+        }
         match self.read(&delivery) {
-            Ok(accepted) => self.attempt(accepted, delivery),
-            Err(unreadable) => self.refuse(delivery, unreadable),
+            Ok(accepted) => self.attempt(accepted, delivery, running),
+            Err(unreadable) => self.refuse(delivery, unreadable, running),
         }
     }
 
@@ -115,12 +121,18 @@ impl TaskQueue {
         )
     }
 
-    fn attempt(self: &Arc<Self>, accepted: Accepted, delivery: Delivery) -> Work {
+    fn attempt(
+        self: &Arc<Self>,
+        accepted: Accepted,
+        delivery: Delivery,
+        running: Arc<Running>,
+    ) -> Work {
         let attempts = self.attempts(
             accepted.name,
             accepted.spec.timeout,
             accepted.format,
             delivery,
+            running,
         );
         match attempts.handling() {
             Ok(handling) => Work::Attached(Box::pin(attempts.run(handling))),
@@ -134,6 +146,7 @@ impl TaskQueue {
         limit: Option<Duration>,
         format: Format,
         delivery: Delivery,
+        running: Arc<Running>,
     ) -> Attempts<Self> {
         let subject = Subject {
             api: self.api,
@@ -145,12 +158,62 @@ impl TaskQueue {
             data: delivery.data,
             acker: delivery.acker,
         };
-        let context = Context::of_task(delivery.properties, subject, delivery.redelivered, limit);
+        let redelivered = delivery.redelivered;
+        let context = Context::of_task(delivery.properties, subject, redelivered, limit, running);
         Attempts::new(Arc::clone(self), format, received, context)
     }
 
-    fn refuse(self: &Arc<Self>, delivery: Delivery, unreadable: Unreadable) -> Work {
-        let attempts = self.attempts("", None, Format::Msgpack, delivery);
+    /// Somebody has cancelled it.
+    fn give_up(self: &Arc<Self>, delivery: Delivery, running: Arc<Running>) -> Work {
+        let named = wire::header_text(&delivery.properties, wire::NAME).unwrap_or_default();
+        let row = self.dispatch.task(named);
+        let name = row.map_or("", |row| self.dispatch.name(row));
+        let attempts = self.attempts(name, None, Format::Msgpack, delivery, running);
+        let last = self.last_words(attempts.context());
+        Work::Attached(Box::pin(async move {
+            last.await;
+            Outcome::Done
+        }))
+    }
+
+    /// What is left to do for a task that is cancelled.
+    fn last_words(&self, context: &Context) -> Boxed<()> {
+        let lets_go = self.lets_go(context, RunOutcome::Cancelled);
+        let context = context.clone();
+        Box::pin(async move {
+            if let Some(running) = context.running() {
+                running.given_up(&context).await;
+            }
+            if let Some(lets_go) = lets_go {
+                lets_go.await;
+            }
+        })
+    }
+
+    /// A task that is not tried again gives back its key, and its schedule hears how it ended.
+    fn lets_go(&self, context: &Context, outcome: RunOutcome) -> Option<Boxed<()>> {
+        let (lock, scheduled) = (self.lock(context), scheduled(context));
+        if lock.is_none() && scheduled.is_none() {
+            return None;
+        }
+        let core = Arc::clone(&self.core);
+        Some(Box::pin(async move {
+            if let Some(lock) = lock {
+                lock.release(&core).await;
+            }
+            if let Some(properties) = scheduled {
+                report_end(&core, &properties, outcome).await;
+            }
+        }))
+    }
+
+    fn refuse(
+        self: &Arc<Self>,
+        delivery: Delivery,
+        unreadable: Unreadable,
+        running: Arc<Running>,
+    ) -> Work {
+        let attempts = self.attempts("", None, Format::Msgpack, delivery, running);
         self.bury(attempts, unreadable)
     }
 
@@ -223,7 +286,7 @@ impl Job for TaskQueue {
             .map_err(|panic| unreadable(format!("decoding it panicked: {panic}")))?
             .map_err(|error| unreadable(error.0))?;
         let limit = self.dispatch.spec(row).and_then(|spec| spec.timeout);
-        let handling = run(handler, limit);
+        let handling = run(handler, limit, context.clone());
         let handling: Handling = match self.lock(context) {
             None => Box::pin(handling),
             Some(lock) => Box::pin(locked(Arc::clone(&self.core), lock, handling)),
@@ -234,25 +297,50 @@ impl Job for TaskQueue {
         })
     }
 
-    fn died(&self, context: &Context, reason: &str, _: &[String]) -> Option<Boxed<()>> {
-        let (lock, scheduled) = (self.lock(context), scheduled(context));
-        if lock.is_none() && scheduled.is_none() {
-            return None;
-        }
-        let outcome = match reason {
-            "expired" => RunOutcome::Expired,
-            _ => RunOutcome::Failed,
-        };
-        let core = Arc::clone(&self.core);
+    fn given_up(&self, context: &Context) -> Option<Boxed<()>> {
+        let is_cancelled = context.is_cancelled();
+        is_cancelled.then(|| self.last_words(context))
+    }
+
+    fn retrying(&self, context: &Context, error: &str) -> Option<Boxed<()>> {
+        let (context, error) = (kept(context)?, error.to_owned());
         Some(Box::pin(async move {
-            if let Some(lock) = lock {
-                lock.release(&core).await;
-            }
-            if let Some(properties) = scheduled {
-                report_end(&core, &properties, outcome).await;
+            if let Some(running) = context.running() {
+                running.retrying(&context, &error).await;
             }
         }))
     }
+
+    fn died(&self, context: &Context, reason: &str, errors: &[String]) -> Option<Boxed<()>> {
+        let (kept, lets_go) = (kept(context), self.lets_go(context, outcome(reason)));
+        if kept.is_none() && lets_go.is_none() {
+            return None;
+        }
+        let (reason, errors) = (reason.to_owned(), errors.to_vec());
+        Some(Box::pin(async move {
+            if let Some(context) = &kept
+                && let Some(running) = context.running()
+            {
+                running.died(context, &reason, &errors).await;
+            }
+            if let Some(lets_go) = lets_go {
+                lets_go.await;
+            }
+        }))
+    }
+}
+
+fn outcome(reason: &str) -> RunOutcome {
+    match reason {
+        "expired" => RunOutcome::Expired,
+        _ => RunOutcome::Failed,
+    }
+}
+
+/// The context of a task of which something is written down.
+fn kept(context: &Context) -> Option<Context> {
+    let running = context.running().filter(|running| running.is_kept());
+    running.map(|_| context.clone())
 }
 
 /// What a schedule is told by that this occurrence of it has ended.
@@ -294,16 +382,36 @@ async fn locked(
     ended
 }
 
-async fn run(handler: HandlerFuture, limit: Option<Duration>) -> Result<Handled, HandlerError> {
-    let reply = match limit {
-        None => handler.await,
-        Some(limit) => match tokio::time::timeout(limit, handler).await {
-            Ok(reply) => reply,
-            Err(_) => return Err(format!("it took longer than its timeout, {limit:?}").into()),
-        },
+async fn run(
+    handler: HandlerFuture,
+    limit: Option<Duration>,
+    context: Context,
+) -> Result<Handled, HandlerError> {
+    let Some(running) = context.running().filter(|running| running.is_kept()) else {
+        return judge(within(handler, limit).await?).map(|_| Handled::Done);
     };
+    let reply = running.told(&context, within(handler, limit)).await?;
+    if let Answer::Domain(error) = &reply.0 {
+        running.failed_with(error);
+    }
+    match running.done(&context, judge(reply)?).await {
+        true => Ok(Handled::Done),
+        false => Ok(Handled::Kept),
+    }
+}
+
+async fn within(handler: HandlerFuture, limit: Option<Duration>) -> Result<Reply, HandlerError> {
+    let Some(limit) = limit else {
+        return Ok(handler.await);
+    };
+    let reply = tokio::time::timeout(limit, handler).await;
+    reply.map_err(|_| format!("it took longer than its timeout, {limit:?}").into())
+}
+
+/// The value, encoded.
+fn judge(reply: Reply) -> Result<Vec<u8>, HandlerError> {
     match reply.0 {
-        Answer::Ok(_) => Ok(Handled::Done),
+        Answer::Ok(value) => Ok(value),
         Answer::Domain(error) => Err(text(&error).into()),
         Answer::Unencodable(error) => {
             let text = format!("what it returned cannot be encoded: {error}");

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use super::enqueue::{self, Enqueue, EnqueueError};
 use super::handle::TaskHandle;
 use super::message::{Due, Options, TaskMessage};
+use super::results::DecodeDomain;
 use super::spec::TaskSpec;
 use crate::bus::Bus;
 use crate::codec::{Arg, EncodeError, encode_args};
@@ -26,8 +28,12 @@ use crate::topology::Priority;
 #[must_use = "a task is enqueued by `.enqueue().await`"]
 pub struct Task<T, E> {
     draft: Draft,
+    decode_domain: DecodeDomain<E>,
     returns: PhantomData<fn() -> Result<T, E>>,
 }
+
+/// For how long a result is kept when nothing else is said.
+const RESULT_TTL: Duration = Duration::from_secs(3600);
 
 /// A task without its types: what is done with it is compiled once.
 pub(crate) struct Draft {
@@ -42,6 +48,7 @@ impl<T, E> Task<T, E> {
         bus: &Bus,
         spec: &'static TaskSpec,
         args: &[(&'static str, &dyn Arg)],
+        decode_domain: DecodeDomain<E>,
     ) -> Self {
         Self {
             draft: Draft {
@@ -50,6 +57,7 @@ impl<T, E> Task<T, E> {
                 payload: encode_args(args),
                 options: Options::default(),
             },
+            decode_domain,
             returns: PhantomData,
         }
     }
@@ -106,6 +114,18 @@ impl<T, E> Task<T, E> {
         self
     }
 
+    /// Keeps what becomes of it, so that [`TaskHandle`] can tell: its status, its progress, and its result until an hour after its end.
+    pub fn keep_result(self) -> Self {
+        let ttl = self.draft.spec.result_ttl.unwrap_or(RESULT_TTL);
+        self.result_ttl(ttl)
+    }
+
+    /// The same, for so long after its end; at most seven days. Default: the task's `#[task(result_ttl)]`, else nothing is kept.
+    pub fn result_ttl(mut self, ttl: Duration) -> Self {
+        self.draft.options.result_ttl = Some(ttl);
+        self
+    }
+
     /// Adds a header that the worker reads by [`Context::header`](crate::Context::header). All headers together may take 32 KiB.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.draft.options.headers.push((name.into(), value.into()));
@@ -114,7 +134,7 @@ impl<T, E> Task<T, E> {
 
     /// Enqueues the task when it is awaited.
     pub fn enqueue(self) -> Enqueue<T, E> {
-        Enqueue::new(self.draft)
+        Enqueue::new(self.draft, self.decode_domain)
     }
 
     /// For a schedule: its message, checked; or why it cannot be sent.
@@ -138,11 +158,21 @@ pub async fn enqueue_many<T, E, I>(tasks: I) -> Vec<Result<TaskHandle<T, E>, Enq
 where
     I: IntoIterator<Item = Task<T, E>>,
     I::IntoIter: Send + 'static,
+    E: 'static,
 {
-    let drafts = Box::new(tasks.into_iter().map(|task| task.draft));
-    let sent = enqueue::enqueue_many(drafts).await;
+    // The same for all: it comes of the type.
+    let decode_domain = Arc::<OnceLock<DecodeDomain<E>>>::default();
+    let noted = Arc::clone(&decode_domain);
+    let drafts = tasks.into_iter().map(move |task| {
+        noted.get_or_init(|| task.decode_domain);
+        task.draft
+    });
+    let sent = enqueue::enqueue_many(Box::new(drafts)).await;
+    let Some(&decode_domain) = decode_domain.get() else {
+        return Vec::new();
+    };
     sent.into_iter()
-        .map(|sent| sent.map(TaskHandle::new))
+        .map(|sent| sent.map(|(bus, id)| TaskHandle::new(&bus, id, decode_domain)))
         .collect()
 }
 

@@ -7,7 +7,9 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::cancel::Cancels;
 use super::queue::TaskQueue;
+use super::running::Desk;
 use super::spec::Rate;
 use crate::bus::Core;
 use crate::connection::consumer::{Consumers, Source};
@@ -35,6 +37,11 @@ pub(crate) async fn work(
 ) -> Result<Vec<JoinHandle<()>>, Error> {
     let usual = core.config.retry_of(tasks.api);
     let policies = policies(&*tasks.dispatch, &usual);
+    let desk = Arc::new(Desk {
+        core: Arc::clone(core),
+        api: tasks.api,
+        cancels: Cancels::follow(core, tasks.api).await?,
+    });
     let mut begun: Vec<(JoinHandle<()>, Started)> = Vec::new();
     for (&lane, &concurrency) in &tasks.lanes {
         for (priority, worker) in workers(core, &tasks, lane, concurrency) {
@@ -44,6 +51,7 @@ pub(crate) async fn work(
                 name: topology::task_queue(tasks.api, lane, priority),
                 lane: topology::task_lane(tasks.api, lane),
                 dispatch: Arc::clone(&tasks.dispatch),
+                desk: Arc::clone(&desk),
                 policies: Arc::clone(&policies),
                 stop: stop.clone(),
             };
@@ -82,6 +90,8 @@ fn begin(
     let stop = stop.clone();
     let ended = core.spawn(async move {
         while let Some(consumer) = consumers.next().await {
+            // Nothing begins that was cancelled while nobody here could hear of it.
+            queue.desk.cancels.caught_up(&stop).await;
             worker
                 .work(consumer, &stop, |delivery| queue.begin(delivery))
                 .await;

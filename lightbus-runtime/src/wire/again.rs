@@ -4,11 +4,11 @@
 //! publisher, and drop the message as going round in circles; `CC` and `BCC` would route it once more.
 
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
 use super::{
-    ATTEMPT, ERROR, PERSISTENT, header, header_number, header_text, now_ms, short, text_value,
-    truncate,
+    ATTEMPT, CHECKPOINT, ERROR, PERSISTENT, header, header_number, header_text, now_ms, short,
+    text_value, truncate,
 };
 
 /// The exchange and the routing key that it was first published with.
@@ -105,6 +105,17 @@ pub(crate) fn for_replay(old: &BasicProperties, from: From<'_>) -> BasicProperti
         AMQPValue::LongLongInt(before.saturating_add(1)),
     );
     copy(old).with_headers(table)
+}
+
+/// With what the attempt before it has noted for it.
+pub(crate) fn with_checkpoint(new: BasicProperties, state: Option<Vec<u8>>) -> BasicProperties {
+    let Some(state) = state else {
+        return new;
+    };
+    let mut table = new.headers().clone().unwrap_or_default();
+    let state = AMQPValue::LongString(LongString::from(state));
+    table.insert(short(CHECKPOINT), state);
+    new.with_headers(table)
 }
 
 /// Where the message was first published to.

@@ -19,4 +19,5 @@ mod reconnecting;
 mod restarting;
 mod retrying;
 mod schedules;
+mod task_results;
 mod tasks;

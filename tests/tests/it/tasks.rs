@@ -60,7 +60,7 @@ async fn a_task_waits_for_its_worker_and_is_run_there() -> anyhow::Result<()> {
     let expected = (
         7,
         vec![16, 32],
-        handle.id().to_owned(),
+        handle.id().message_id().to_owned(),
         Some("acme".to_owned()),
     );
     assert_eq!(all, [expected]);
@@ -160,7 +160,7 @@ async fn a_failing_task_is_tried_again_and_then_dead_and_replayed() -> anyhow::R
         .iter()
         .map(|letter| {
             (
-                letter.id == story.id(),
+                letter.id == story.id().message_id(),
                 letter.attempts,
                 letter.error.as_deref(),
                 &letter.reason,
@@ -184,7 +184,11 @@ async fn a_failing_task_is_tried_again_and_then_dead_and_replayed() -> anyhow::R
         (2, 2)
     );
     works.store(1, Ordering::SeqCst);
-    assert_eq!(dead.replay(|letter| letter.id == story.id()).await?, 1);
+    assert_eq!(
+        dead.replay(|letter| letter.id == story.id().message_id())
+            .await?,
+        1
+    );
     let again = reports(&mut reported, 1).await?;
     assert_eq!((again[0].0, again[0].1), (1, 0));
     assert_eq!(dead.discard(|_| true).await?, 1);
@@ -543,7 +547,7 @@ async fn a_unique_task_is_there_once_until_it_is_done_or_dead() -> anyhow::Resul
     else {
         anyhow::bail!("{later:?}");
     };
-    assert_eq!((holder.as_str(), &told), (one.id(), &key));
+    assert_eq!((holder.as_str(), &told), (one.id().message_id(), &key));
     let joined = other.sync(2).unique(&key).or_join().enqueue().await?;
     assert_eq!(joined.id(), one.id());
     // Another key, another task.
