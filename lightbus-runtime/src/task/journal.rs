@@ -57,6 +57,7 @@ pub(crate) struct Reading {
     consumer: Option<Consumer>,
     /// The place of the next record.
     next: Option<u64>,
+    stop: CancellationToken,
 }
 
 /// What is found at one place of a stream.
@@ -80,7 +81,7 @@ impl Reading {
             plan: topology::log_plan(api, log),
             prefetch: PREFETCH,
         };
-        let (mut consumers, started) = Consumers::new(&core.io.consume, source, stop);
+        let (mut consumers, started) = Consumers::new(&core.io.consume, source, stop.clone());
         consumers.start_at(match since {
             Since::First => AMQPValue::LongString(LongString::from("first")),
             Since::Time(at) => {
@@ -93,6 +94,7 @@ impl Reading {
             consumers,
             consumer: None,
             next: None,
+            stop,
         };
         (reading, started)
     }
@@ -110,7 +112,8 @@ impl Reading {
                     none.insert(self.consumers.next().await?)
                 }
             };
-            let Some(delivery) = consumer.next().await else {
+            let next = self.stop.run_until_cancelled(consumer.next());
+            let Some(delivery) = next.await? else {
                 if let Some(lost) = self.consumer.take() {
                     lost.close().await;
                 }

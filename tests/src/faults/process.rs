@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lightbus::Bus;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinHandle;
 
 use super::api::{Faults, FaultsClient, FaultsServer, FaultsTasks, FaultsTasksServer, Happened};
@@ -143,6 +143,8 @@ impl FaultsTasks for Working {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    /// It ends with this. Not left to the child, which closes it when it is waited for.
+    input: Option<ChildStdin>,
     listening: JoinHandle<()>,
 }
 
@@ -171,7 +173,12 @@ impl Process {
         });
         // It may abort before it says so.
         let _ = tokio::time::timeout(START, is_ready).await?;
-        Ok(Self { child, listening })
+        let input = child.stdin.take();
+        Ok(Self {
+            child,
+            input,
+            listening,
+        })
     }
 
     /// Waits until it has ended by itself, and all that it said has been counted.
@@ -189,7 +196,7 @@ impl Process {
 
     /// Lets it end.
     pub async fn end(mut self) -> anyhow::Result<()> {
-        drop(self.child.stdin.take());
+        drop(self.input.take());
         tokio::time::timeout(START, self.ended()).await?
     }
 }

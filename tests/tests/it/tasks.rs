@@ -751,3 +751,28 @@ async fn a_task_that_takes_too_long_to_stop_is_handed_back() -> anyhow::Result<(
     second.close().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_bus_that_works_on_tasks_closes_at_once() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_close")]
+    trait Api {
+        #[task]
+        async fn work(&self);
+    }
+    struct Worker;
+    impl Api for Worker {
+        async fn work(&self) {}
+    }
+    let broker = TestBroker::start().await?;
+    let mut shortest = LONG;
+    for _ in 0..5 {
+        let bus = broker.bus("close").await?;
+        bus.serve(ApiServer::new(Worker)).await?;
+        let began = Instant::now();
+        bus.close().await;
+        shortest = shortest.min(began.elapsed());
+    }
+    // What does not end by itself is left behind after a second.
+    assert!(shortest < Duration::from_millis(900), "{shortest:?}");
+    Ok(())
+}
