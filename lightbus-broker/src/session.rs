@@ -194,6 +194,8 @@ impl Reader {
                 self.link.gate.passed().await;
                 return Ok(true);
             }
+            // Blocked while it had nothing to say: from then on many clients say nothing at all, heartbeats neither.
+            None if self.is_paused() => return Ok(true),
             None => {
                 tracing::info!(conn = self.id.0, "the client was silent for too long");
                 0
@@ -201,6 +203,11 @@ impl Reader {
         };
         self.end += count;
         Ok(count > 0)
+    }
+
+    fn is_paused(&self) -> bool {
+        let directive = self.shared.with(|core, _| core.directive(self.id));
+        directive == Directive::Pause
     }
 
     fn make_room(&mut self) {

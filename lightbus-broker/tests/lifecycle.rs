@@ -4,6 +4,7 @@
 mod support;
 
 use futures_util::StreamExt;
+use lapin::options::ConfirmSelectOptions;
 use lapin::{Connection, ConnectionProperties, Event};
 use lightbus_broker::Broker;
 use std::time::Duration;
@@ -101,6 +102,27 @@ async fn publishers_wait_while_blocked() {
     broker.unblock_publishers();
     assert!(pending.await.is_ack());
     assert_eq!(broker.snapshot().queue("q").unwrap().ready, 2);
+}
+
+#[tokio::test]
+async fn a_blocked_publisher_that_says_nothing_is_not_taken_for_dead() {
+    let broker = Broker::start().await.unwrap();
+    let url = format!("{}?heartbeat=1", broker.url());
+    let connection = Connection::connect(&url, ConnectionProperties::default());
+    let connection = connection.await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await
+        .unwrap();
+    declare(&channel, "q", &[]).await;
+    publish(&channel, "", "q", b"1").await;
+    broker.block_publishers("testing");
+    // Longer than a client may be silent: lapin sends no heartbeats while it is blocked.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(connection.status().connected());
+    broker.unblock_publishers();
+    assert!(publish(&channel, "", "q", b"2").await.is_ack());
 }
 
 #[tokio::test]
