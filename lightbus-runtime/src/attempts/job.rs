@@ -3,8 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use lapin::message::Delivery;
-use lapin::types::ShortString;
 use tokio_util::sync::CancellationToken;
 
 use crate::boxed::Boxed;
@@ -14,7 +12,6 @@ use crate::context::Context;
 use crate::counters::Tally;
 use crate::idempotence::Deduplicate;
 use crate::retry::{HandlerError, Retry};
-use crate::wire;
 
 /// A handler's future, without its types.
 pub(crate) type Handling = Pin<Box<dyn Future<Output = Result<Handled, HandlerError>> + Send>>;
@@ -31,44 +28,6 @@ pub enum Handled {
 pub(crate) struct Unreadable {
     pub(crate) reason: &'static str,
     pub(crate) detail: String,
-}
-
-impl Unreadable {
-    pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-        }
-    }
-}
-
-/// What is checked of every message before anything in it is looked up: its kind and its size.
-pub(crate) fn check(
-    delivery: &Delivery,
-    kind: &str,
-    payload_limit: usize,
-) -> Result<(), Unreadable> {
-    let (properties, limit) = (&delivery.properties, wire::HEADERS_LIMIT);
-    if !wire::is_kind(properties, kind) {
-        let detail = format!("its type is {:?}, not `{kind}`", properties.kind());
-        return Err(Unreadable::new("kind", detail));
-    }
-    if delivery.data.len() > payload_limit {
-        let detail = format!("it takes more than the limit of {payload_limit} bytes");
-        return Err(Unreadable::new("size", detail));
-    }
-    if wire::headers_size(properties) > limit {
-        let detail = format!("its headers take more than the limit of {limit} bytes");
-        return Err(Unreadable::new("size", detail));
-    }
-    Ok(())
-}
-
-/// How a message's payload is written.
-pub(crate) fn format_of(delivery: &Delivery) -> Result<Format, Unreadable> {
-    let content_type = delivery.properties.content_type().as_ref();
-    Format::of(content_type.map(ShortString::as_str))
-        .map_err(|error| Unreadable::new("undecodable", error.0))
 }
 
 /// A queue's handler: of a listener, or of tasks.

@@ -13,7 +13,7 @@ use lapin::types::ShortString;
 use tracing::{debug, error, warn};
 
 pub(crate) use hold::{Hold, HoldTimes};
-pub(crate) use job::{Handled, Handling, Job, Unreadable, check, format_of};
+pub(crate) use job::{Handled, Handling, Job, Unreadable};
 
 use hold::Held;
 

@@ -11,7 +11,7 @@ use crate::codec::{Format, Payload};
 use crate::wire::again::{self, From as Origin};
 use crate::wire::{self, as_text, header, header_number, header_text};
 
-/// An event or a task that no attempt could handle, as it lies in the dead letters.
+/// An event that no attempt could handle, as it lies in the dead letters.
 ///
 /// `Display` tells its story in one line; the fields are what is known, whoever moved it there: the listener (with the error), or the broker (without).
 #[derive(Clone, Debug, PartialEq)]
@@ -56,9 +56,9 @@ pub enum DeadReason {
     Panicked,
     /// It could not be decoded.
     Undecodable,
-    /// It names an event or a task that is not known here.
+    /// It names an event that the listener does not know.
     Unknown,
-    /// It is no event, or no task, at all.
+    /// It is no event at all.
     WrongKind,
     /// The listener refused it unread: it is larger than its limit, or its headers are, or they cannot be read. The broker moved it, as it is.
     Rejected,
@@ -92,8 +92,8 @@ impl fmt::Display for DeadReason {
             Self::Failed => "failed",
             Self::Panicked => "panicked",
             Self::Undecodable => "undecodable",
-            Self::Unknown => "unknown name",
-            Self::WrongKind => "wrong kind of message",
+            Self::Unknown => "unknown event",
+            Self::WrongKind => "no event",
             Self::Rejected => "refused unread",
             Self::Expired => "expired",
             Self::DeliveryLimit => "its handlers' processes were lost, one after the other",

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::topology;
 use scan::{Scan, Verdict};
 
-/// The dead letters of one listener of this app, or of a task queue; made by [`Bus::dead_letters`] and [`Bus::dead_tasks`].
+/// The dead letters of one listener of this app; made by [`Bus::dead_letters`].
 ///
 /// Letters are looked at one by one where they lie: what is not replayed or dropped stays, in its place. While one program looks at them, another one does not
 /// see those that the first has in hand.

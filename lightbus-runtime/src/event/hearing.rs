@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use lapin::message::Delivery;
+use lapin::types::ShortString;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::listen::{Options, Reach};
 use super::pause::Pause;
-use crate::attempts::{Attempts, Handling, Job, Received, Unreadable, check, format_of};
+use crate::attempts::{Attempts, Handling, Job, Received, Unreadable};
 use crate::bus::Core;
 use crate::codec::{DecodeError, Format, Payload};
 use crate::context::{Context, Subject};
@@ -80,10 +81,30 @@ impl Hearing {
         delivery: &Delivery,
         by_key: Option<&'static str>,
     ) -> Result<(&'static str, Format), Unreadable> {
-        check(delivery, wire::EVENT, self.core.config.payload_limit)?;
-        let name = self.name_of(delivery, by_key);
-        let name = name.map_err(|error| Unreadable::new("unknown", error.0))?;
-        Ok((name, format_of(delivery)?))
+        let unreadable = |reason, detail| Unreadable { reason, detail };
+        let properties = &delivery.properties;
+        let kind = properties.kind().as_ref().map(ShortString::as_str);
+        if kind != Some(wire::EVENT) {
+            let detail = format!("its type is {kind:?}, not `{}`", wire::EVENT);
+            return Err(unreadable("kind", detail));
+        }
+        let limit = self.core.config.payload_limit;
+        if delivery.data.len() > limit {
+            let detail = format!("it takes more than the limit of {limit} bytes");
+            return Err(unreadable("size", detail));
+        }
+        if wire::headers_size(properties) > wire::HEADERS_LIMIT {
+            let limit = wire::HEADERS_LIMIT;
+            let detail = format!("its headers take more than the limit of {limit} bytes");
+            return Err(unreadable("size", detail));
+        }
+        let name = self
+            .name_of(delivery, by_key)
+            .map_err(|error| unreadable("unknown", error.0))?;
+        let content_type = properties.content_type().as_ref().map(ShortString::as_str);
+        let format =
+            Format::of(content_type).map_err(|error| unreadable("undecodable", error.0))?;
+        Ok((name, format))
     }
 
     fn name_of(

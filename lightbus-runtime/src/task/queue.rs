@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::BasicProperties;
 use lapin::message::Delivery;
+use lapin::types::ShortString;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -13,7 +14,7 @@ use super::running::{Desk, Running};
 use super::spec::TaskSpec;
 use super::unique::Lock;
 use crate::args::Args;
-use crate::attempts::{Attempts, Handled, Handling, Job, Received, Unreadable, check, format_of};
+use crate::attempts::{Attempts, Handled, Handling, Job, Received, Unreadable};
 use crate::boxed::Boxed;
 use crate::bus::Core;
 use crate::codec::{Format, decode_checked};
@@ -63,31 +64,48 @@ impl TaskQueue {
 
     /// Everything that is checked before the arguments are decoded.
     fn read(&self, delivery: &Delivery) -> Result<Accepted, Unreadable> {
-        check(delivery, wire::TASK, self.core.config.payload_limit)?;
+        let unreadable = |reason, detail| Unreadable { reason, detail };
         let properties = &delivery.properties;
+        if !wire::is_kind(properties, wire::TASK) {
+            let detail = format!("its type is {:?}, not `{}`", properties.kind(), wire::TASK);
+            return Err(unreadable("kind", detail));
+        }
+        let limit = self.core.config.payload_limit;
+        if delivery.data.len() > limit {
+            let detail = format!("it takes more than the limit of {limit} bytes");
+            return Err(unreadable("size", detail));
+        }
+        if wire::headers_size(properties) > wire::HEADERS_LIMIT {
+            let limit = wire::HEADERS_LIMIT;
+            let detail = format!("its headers take more than the limit of {limit} bytes");
+            return Err(unreadable("size", detail));
+        }
         let named = wire::header_text(properties, wire::NAME).unwrap_or_default();
         let row = self.dispatch.task(named);
         let spec = row.and_then(|row| self.dispatch.spec(row));
         let (Some(row), Some(spec)) = (row, spec) else {
             let detail = format!("this version of the API has no task `{named}`");
-            return Err(Unreadable::new("unknown", detail));
+            return Err(unreadable("unknown", detail));
         };
         let lost = wire::again::losses(properties);
         if lost > topology::DELIVERY_LIMIT {
             let detail = format!("{lost} processes were lost while they had it");
-            return Err(Unreadable::new("delivery_limit", detail));
+            return Err(unreadable("delivery_limit", detail));
         }
         if let Some(late) = late(wire::header_number(properties, wire::DEADLINE)) {
             self.core.counters.tasks_expired.add();
-            return Err(Unreadable::new(
+            return Err(unreadable(
                 "expired",
                 format!("it should have begun {late:.1?} ago at the latest"),
             ));
         }
+        let content_type = properties.content_type().as_ref().map(ShortString::as_str);
+        let format =
+            Format::of(content_type).map_err(|error| unreadable("undecodable", error.0))?;
         Ok(Accepted {
             name: self.dispatch.name(row),
             spec,
-            format: format_of(delivery)?,
+            format,
         })
     }
 
