@@ -42,6 +42,8 @@ pub(crate) struct Counters {
     pub(crate) tasks_cancelled: Counter,
     pub(crate) results_lost: Counter,
     pub(crate) checkpoints_lost: Counter,
+    pub(crate) flows_stuck: Counter,
+    pub(crate) groups_given_up: Counter,
     pub(crate) task_records_ignored: Counter,
     pub(crate) outbox_repeated: Counter,
     pub(crate) outbox_refused: Counter,
@@ -94,6 +96,10 @@ pub struct Counts {
     pub results_lost: u64,
     /// Checkpoints that could not be read: the task went on from the one before, or from its beginning.
     pub checkpoints_lost: u64,
+    /// Ends of flows that could not be told to those who wait for them: the broker refused it, or what should have run then cannot be enqueued.
+    pub flows_stuck: u64,
+    /// Groups of tasks that were not complete a week after the last of their members was heard of.
+    pub groups_given_up: u64,
     /// What lay among the records of tasks and is none, or is none that this version understands.
     pub task_records_ignored: u64,
     /// Events of an outbox that could not be published, or were not confirmed in time: they stay, and are published again under the same id.
@@ -158,6 +164,8 @@ impl Counters {
             tasks_cancelled: self.tasks_cancelled.get(),
             results_lost: self.results_lost.get(),
             checkpoints_lost: self.checkpoints_lost.get(),
+            flows_stuck: self.flows_stuck.get(),
+            groups_given_up: self.groups_given_up.get(),
             task_records_ignored: self.task_records_ignored.get(),
             outbox_repeated: self.outbox_repeated.get(),
             outbox_refused: self.outbox_refused.get(),

@@ -75,8 +75,9 @@ pub use service::Service;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{SqlDatabase, SqlStore};
 pub use task::{
-    CheckpointError, Enqueue, EnqueueError, Enqueueing, Task, TaskError, TaskFailure, TaskHandle,
-    TaskId, TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many,
+    CheckpointError, Enqueue, EnqueueError, EnqueueFlow, Enqueueing, EnqueueingFlow, FailedStep,
+    Flow, Input, IntoFlow, Output, Task, TaskError, TaskFailure, TaskHandle, TaskId, TaskProgress,
+    TaskResult, TaskStatus, TaskUpdates, enqueue_many, group,
 };
 pub use topology::Priority;
 
@@ -89,4 +90,5 @@ pub mod __private {
     pub use crate::rpc::{CallSpec, Client};
     pub use crate::service::{HandlerFuture, Method, Reply, reply, reply_plain, run};
     pub use crate::task::spec::{Backoff, Rate, TaskSpec};
+    pub use crate::task::{Given, given};
 }

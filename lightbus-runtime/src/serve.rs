@@ -128,7 +128,7 @@ impl Serve {
     }
 
     /// The task queues, and how much is done of each at a time.
-    fn lanes(&self) -> Result<BTreeMap<Lane, u16>, Error> {
+    fn lanes(&self) -> Result<BTreeMap<Lane<'static>, u16>, Error> {
         let of = |spec: &TaskSpec| match spec.queue {
             _ if spec.is_limited() => spec.concurrency.unwrap_or(self.task_concurrency),
             Some(queue) => self

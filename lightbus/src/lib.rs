@@ -19,12 +19,13 @@ pub mod __private;
 pub use lightbus_macros::{api, event, key, rpc, task};
 pub use lightbus_runtime::{
     Begun, Bus, BusBuilder, Call, CallError, CallFailure, CheckpointError, Claim, Context, Counts,
-    DeadLetter, DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, Enqueueing, Error,
-    Event, EventKey, EventPublisher, EventStream, HandlerError, HandlerResult, KeyFilter, Listener,
-    MemoryStore, Missed, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome,
-    Schedule, ScheduleStatus, Scheduled, ScheduledRun, Schedules, Serve, Service, Serving, SetUp,
-    StoreError, StoreFuture, Subscription, Task, TaskError, TaskFailure, TaskHandle, TaskId,
-    TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many, health,
+    DeadLetter, DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, EnqueueFlow,
+    Enqueueing, EnqueueingFlow, Error, Event, EventKey, EventPublisher, EventStream, FailedStep,
+    Flow, HandlerError, HandlerResult, Input, IntoFlow, KeyFilter, Listener, MemoryStore, Missed,
+    Output, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome, Schedule,
+    ScheduleStatus, Scheduled, ScheduledRun, Schedules, Serve, Service, Serving, SetUp, StoreError,
+    StoreFuture, Subscription, Task, TaskError, TaskFailure, TaskHandle, TaskId, TaskProgress,
+    TaskResult, TaskStatus, TaskUpdates, enqueue_many, group, health,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use lightbus_runtime::{

@@ -133,7 +133,7 @@ fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<Enqueued, En
     Box::pin(async move {
         let (bus, task) = (draft.bus.clone(), draft.name());
         let core = bus.core();
-        let message = match draft.into_message() {
+        let message = match draft.into_message(core.config.payload_limit) {
             Ok(message) => message,
             Err(reason) => return Err(EnqueueError::Rejected { task, reason }),
         };
@@ -141,7 +141,7 @@ fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<Enqueued, En
         let sent = send(core, &message, timeout).await;
         let enqueued = sent.map(|id| (bus.clone(), id));
         enqueued.map_err(|failure| match failure {
-            Failure::Unsent(unsent) => explain(task, &message, unsent),
+            Failure::Unsent(unsent) => explain(task, message.queue(), unsent),
             Failure::Taken(holder) => EnqueueError::Duplicate {
                 task,
                 key: message
@@ -216,13 +216,14 @@ async fn publish<'a>(
     now: SystemTime,
     timeout: Duration,
 ) -> Result<(), Unsent> {
-    let route = task.route(now);
+    let address = task.address();
+    let route = address.route(task.options.due, now);
     let properties = task.properties(&core.sender, &progress.id.to_string(), now);
     let message = Message {
         exchange: &route.exchange,
         key: &route.key,
         needs: &route.needs,
-        plan: &|| task.plan_of(&route),
+        plan: &|| address.plan_of(&route),
         properties: &|| properties.clone(),
         payload: &task.payload,
         // A level of the ladder may be deleted under it, to be rid of what is put off.
@@ -266,7 +267,7 @@ async fn lock(
     }
 }
 
-fn explain(task: String, message: &TaskMessage, unsent: Unsent) -> EnqueueError {
+pub(super) fn explain(task: String, queue: String, unsent: Unsent) -> EnqueueError {
     match unsent {
         Unsent::Blocked => EnqueueError::Blocked { task },
         Unsent::NotSent(reason) => EnqueueError::Connection { task, reason },
@@ -276,10 +277,7 @@ fn explain(task: String, message: &TaskMessage, unsent: Unsent) -> EnqueueError 
             waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
             reason,
         },
-        Unsent::Refused(Refusal::Full) => EnqueueError::Refused {
-            task,
-            queue: message.queue(),
-        },
+        Unsent::Refused(Refusal::Full) => EnqueueError::Refused { task, queue },
         Unsent::Refused(Refusal::Denied(reason)) => EnqueueError::Denied { task, reason },
         Unsent::Refused(Refusal::Failed(error)) => EnqueueError::Connection {
             task,

@@ -8,10 +8,10 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::ShortString;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
-use super::running::{Desk, Running};
-use super::spec::TaskSpec;
+use super::flow::{self, Stuck};
+use super::running::{Desk, Running, told_error};
 use super::unique::Lock;
 use crate::args::Args;
 use crate::attempts::{Attempts, Handled, Handling, Job, Received, Unreadable};
@@ -22,6 +22,7 @@ use crate::context::{Context, Subject};
 use crate::counters::Tally;
 use crate::delivery::{Outcome, Work, catch_panic_now};
 use crate::idempotence::Deduplicate;
+use crate::publishing::Refusal;
 use crate::retry::{HandlerError, Retry};
 use crate::schedule::{RunOutcome, is_scheduled, report_end};
 use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
@@ -46,7 +47,7 @@ pub(super) struct TaskQueue {
 #[derive(Clone, Copy)]
 struct Accepted {
     name: &'static str,
-    spec: &'static TaskSpec,
+    timeout: Option<Duration>,
     format: Format,
 }
 
@@ -81,9 +82,7 @@ impl TaskQueue {
             return Err(unreadable("size", detail));
         }
         let named = wire::header_text(properties, wire::NAME).unwrap_or_default();
-        let row = self.dispatch.task(named);
-        let spec = row.and_then(|row| self.dispatch.spec(row));
-        let (Some(row), Some(spec)) = (row, spec) else {
+        let Some((name, timeout)) = self.known(named) else {
             let detail = format!("this version of the API has no task `{named}`");
             return Err(unreadable("unknown", detail));
         };
@@ -103,10 +102,20 @@ impl TaskQueue {
         let format =
             Format::of(content_type).map_err(|error| unreadable("undecodable", error.0))?;
         Ok(Accepted {
-            name: self.dispatch.name(row),
-            spec,
+            name,
+            timeout,
             format,
         })
+    }
+
+    /// A task of this API, and how long each attempt may take.
+    fn known(&self, named: &str) -> Option<(&'static str, Option<Duration>)> {
+        if named == flow::BEGIN {
+            return Some((flow::BEGIN, None));
+        }
+        let row = self.dispatch.task(named)?;
+        let spec = self.dispatch.spec(row)?;
+        Some((self.dispatch.name(row), spec.timeout))
     }
 
     /// A unique task's hold on its key.
@@ -129,7 +138,7 @@ impl TaskQueue {
     ) -> Work {
         let attempts = self.attempts(
             accepted.name,
-            accepted.spec.timeout,
+            accepted.timeout,
             accepted.format,
             delivery,
             running,
@@ -166,8 +175,7 @@ impl TaskQueue {
     /// Somebody has cancelled it.
     fn give_up(self: &Arc<Self>, delivery: Delivery, running: Arc<Running>) -> Work {
         let named = wire::header_text(&delivery.properties, wire::NAME).unwrap_or_default();
-        let row = self.dispatch.task(named);
-        let name = row.map_or("", |row| self.dispatch.name(row));
+        let name = self.known(named).map_or("", |(name, _)| name);
         let attempts = self.attempts(name, None, Format::Msgpack, delivery, running);
         let last = self.last_words(attempts.context());
         Work::Attached(Box::pin(async move {
@@ -179,15 +187,33 @@ impl TaskQueue {
     /// What is left to do for a task that is cancelled.
     fn last_words(&self, context: &Context) -> Boxed<()> {
         let lets_go = self.lets_go(context, RunOutcome::Cancelled);
+        let flow_ends = self.flow_ends(context, flow::CANCELLED, "somebody cancelled it");
         let context = context.clone();
         Box::pin(async move {
             if let Some(running) = context.running() {
                 running.given_up(&context).await;
             }
-            if let Some(lets_go) = lets_go {
-                lets_go.await;
+            for last in [lets_go, flow_ends].into_iter().flatten() {
+                last.await;
             }
         })
+    }
+
+    /// What follows a task that is not tried again hears of it.
+    fn flow_ends(&self, context: &Context, reason: &str, error: &str) -> Option<Boxed<()>> {
+        let domain = context.running().and_then(|it| it.domain_error(reason));
+        let lost = flow::lost(&self.core, context, reason, error, domain)?;
+        let (core, context) = (Arc::clone(&self.core), context.clone());
+        Some(Box::pin(async move {
+            if let Err(stuck) = lost.await {
+                core.counters.flows_stuck.add();
+                error!(
+                    ?context,
+                    ?stuck,
+                    "those who wait for what follows a task cannot be told that it is dead"
+                );
+            }
+        }))
     }
 
     /// A task that is not tried again gives back its key, and its schedule hears how it ended.
@@ -276,6 +302,10 @@ impl Job for TaskQueue {
             reason: "undecodable",
             detail,
         };
+        if context.name() == flow::BEGIN {
+            let begun = begin(Arc::clone(&self.core), context.clone(), data.to_vec());
+            return Ok(Box::pin(begun));
+        }
         let Some(row) = self.dispatch.task(context.name()) else {
             return Err(unreadable(format!("there is no task `{}`", context.name())));
         };
@@ -313,7 +343,8 @@ impl Job for TaskQueue {
 
     fn died(&self, context: &Context, reason: &str, errors: &[String]) -> Option<Boxed<()>> {
         let (kept, lets_go) = (kept(context), self.lets_go(context, outcome(reason)));
-        if kept.is_none() && lets_go.is_none() {
+        let flow_ends = self.flow_ends(context, reason, told_error(reason, errors));
+        if kept.is_none() && lets_go.is_none() && flow_ends.is_none() {
             return None;
         }
         let (reason, errors) = (reason.to_owned(), errors.to_vec());
@@ -323,8 +354,8 @@ impl Job for TaskQueue {
             {
                 running.died(context, &reason, &errors).await;
             }
-            if let Some(lets_go) = lets_go {
-                lets_go.await;
+            for last in [lets_go, flow_ends].into_iter().flatten() {
+                last.await;
             }
         }))
     }
@@ -387,16 +418,44 @@ async fn run(
     limit: Option<Duration>,
     context: Context,
 ) -> Result<Handled, HandlerError> {
-    let Some(running) = context.running().filter(|running| running.is_kept()) else {
+    let Some(running) = context.running().filter(|running| running.is_awaited()) else {
         return judge(within(handler, limit).await?).map(|_| Handled::Done);
     };
     let reply = running.told(&context, within(handler, limit)).await?;
     if let Answer::Domain(error) = &reply.0 {
         running.failed_with(error);
     }
-    match running.done(&context, judge(reply)?).await {
-        true => Ok(Handled::Done),
-        false => Ok(Handled::Kept),
+    let value = judge(reply)?;
+    let core = &running.desk.core;
+    if let Some(followed) = flow::succeeded(core, &context, &value) {
+        let followed = go_on(core, followed.await)?;
+        if followed == Handled::Kept {
+            return Ok(Handled::Kept);
+        }
+    }
+    if running.is_kept() && !running.done(&context, value).await {
+        return Ok(Handled::Kept);
+    }
+    Ok(Handled::Done)
+}
+
+/// Begins a flow.
+async fn begin(core: Arc<Core>, context: Context, data: Vec<u8>) -> Result<Handled, HandlerError> {
+    let begun = flow::begin(&core, context.properties(), &data).await;
+    go_on(&core, begun)
+}
+
+/// Whether what follows is stored. While the bus is closing, it is left for another process to do again.
+fn go_on(core: &Core, followed: Result<(), Stuck>) -> Result<Handled, HandlerError> {
+    match followed {
+        Ok(()) => Ok(Handled::Done),
+        Err(Stuck::Refused(Refusal::Failed(_))) if core.life.stop.is_cancelled() => {
+            Ok(Handled::Kept)
+        }
+        Err(Stuck::Refused(refusal)) => {
+            Err(format!("what follows it is not stored: {refusal:?}").into())
+        }
+        Err(Stuck::Cannot(why)) => Err(HandlerError::permanent(why)),
     }
 }
 

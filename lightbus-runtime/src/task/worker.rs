@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::cancel::Cancels;
+use super::flow;
 use super::queue::TaskQueue;
 use super::running::Desk;
 use super::spec::Rate;
@@ -24,7 +25,7 @@ pub(crate) struct Tasks {
     pub(crate) api: &'static str,
     pub(crate) dispatch: Arc<dyn Dispatch>,
     /// Each with how much is done of it at a time.
-    pub(crate) lanes: BTreeMap<Lane, u16>,
+    pub(crate) lanes: BTreeMap<Lane<'static>, u16>,
 }
 
 type Started = oneshot::Receiver<Result<(), Error>>;
@@ -63,7 +64,7 @@ pub(crate) async fn work(
             begun.push(begin(core, source, worker, Arc::new(queue), stop));
         }
     }
-    let mut ended = Vec::new();
+    let mut ended = vec![flow::gather(core, tasks.api, stop).await?];
     for (task, started) in begun {
         core.first_start(&core.io.consume, started).await?;
         ended.push(task);
@@ -72,7 +73,7 @@ pub(crate) async fn work(
 }
 
 /// How many the broker may send: those that run, and for each priority something to choose from. Not many more: another worker might begin them meanwhile.
-fn ahead(lane: Lane, concurrency: u16) -> u16 {
+fn ahead(lane: Lane<'_>, concurrency: u16) -> u16 {
     match lane {
         Lane::Limited(_) => concurrency,
         Lane::Api | Lane::Named(_) => concurrency.saturating_add(concurrency / 4 + 1),
@@ -101,7 +102,12 @@ fn begin(
 }
 
 /// A worker for each queue of a lane. They share its slots.
-fn workers(core: &Core, tasks: &Tasks, lane: Lane, concurrency: u16) -> Vec<(Priority, Worker)> {
+fn workers(
+    core: &Core,
+    tasks: &Tasks,
+    lane: Lane<'_>,
+    concurrency: u16,
+) -> Vec<(Priority, Worker)> {
     let worker = |gate, at_stop| Worker {
         gate,
         ..core.worker(concurrency, at_stop)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lightbus::{DeadLetters, DeadReason};
+use lightbus::{Bus, DeadLetters, DeadReason};
 
 use super::api::FaultsTasksClient;
 use super::calls::Executions;
@@ -18,12 +18,21 @@ const FATAL: u64 = 1;
 const WORKERS: usize = 3;
 const BETWEEN_KILLS: Duration = Duration::from_millis(400);
 
-fn role(stage: &Stage, fatal: u64) -> Role {
+pub(super) fn role(stage: &Stage, fatal: u64) -> Role {
     Role::Work {
         app: stage.app_name("worker"),
         url: stage.url(),
         fatal,
     }
+}
+
+/// An app that enqueues.
+pub(super) async fn peer(stage: &Stage) -> anyhow::Result<Bus> {
+    for priority in ["", "+high", "+low", ".dead"] {
+        stage.leaves(format!("lb.task.{QUEUE}{priority}"));
+    }
+    stage.leaves(format!("lb.join.{QUEUE}"));
+    Ok(stage.app("peer", stage.url()).connect().await?)
 }
 
 /// Enqueues tasks, and gives the dead letters of their queue.
@@ -32,10 +41,7 @@ async fn enqueue(
     numbers: impl Iterator<Item = u64>,
     takes_ms: u64,
 ) -> anyhow::Result<DeadLetters> {
-    let peer = stage.app("peer", stage.url()).connect().await?;
-    for priority in ["", "+high", "+low", ".dead"] {
-        stage.leaves(format!("lb.task.{QUEUE}{priority}"));
-    }
+    let peer = peer(stage).await?;
     let api = FaultsTasksClient::new(&peer);
     for n in numbers {
         api.work(n, takes_ms).enqueue().await?;

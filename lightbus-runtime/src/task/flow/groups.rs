@@ -1,0 +1,327 @@
+//! The groups that are being put together, and in which messages what is known of them lies.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::failed::{Cause, FailedStep};
+use super::next::Bytes;
+use super::output::list;
+use super::word::{Part, Word};
+use crate::wire;
+
+/// A group that nobody has told anything of for so long is given up.
+pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+/// For so long it is remembered that a group is over: a member that comes twice reports twice.
+const REMEMBERED: Duration = Duration::from_secs(600);
+const MOST_REMEMBERED: usize = 100_000;
+/// What the values of all groups may take together.
+const MOST_BYTES: usize = 256 << 20;
+
+/// One group.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) part: Part,
+    values: BTreeMap<u32, Bytes>,
+    bytes: usize,
+    /// The messages that it is known from.
+    tags: Vec<u64>,
+    /// Something is being done about it.
+    pub(super) is_busy: bool,
+}
+
+/// What is to be done about a group.
+#[derive(Debug, PartialEq)]
+pub(super) enum Todo {
+    /// All values are there: what follows gets them.
+    GoOn(Vec<u8>),
+    /// What follows hears that a member failed.
+    Tell(Cause),
+    /// Nothing comes of it any more.
+    Forget,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    open: HashMap<u128, Group>,
+    over: HashMap<u128, i64>,
+    /// The same, oldest first.
+    over_order: VecDeque<u128>,
+    /// The messages in hand, each with how many open groups are known from it, and since when.
+    held: BTreeMap<u64, Held>,
+    bytes: usize,
+    payload_limit: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    groups: usize,
+    /// It says which groups are over: kept for as long as that matters.
+    remembers: bool,
+    since: Instant,
+}
+
+impl Groups {
+    pub(super) fn new(payload_limit: usize) -> Self {
+        Self {
+            payload_limit,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in what a message says. Gives the groups that it says something of, and the messages that nobody needs any more.
+    pub(super) fn hear(&mut self, tag: u64, word: Word) -> (Vec<u128>, Vec<u64>) {
+        let mut held = Held {
+            groups: 0,
+            remembers: false,
+            since: Instant::now(),
+        };
+        let (mut touched, mut spent) = (Vec::new(), Vec::new());
+        for (id, at) in word.over {
+            held.remembers |= self.remember(id, at);
+            spent.extend(self.end(id));
+        }
+        for part in word.parts {
+            let id = part.id;
+            if !self.over.contains_key(&id) {
+                self.merge(part, tag);
+                held.groups += 1;
+                touched.push(id);
+            }
+        }
+        match held.is_spent() {
+            true => spent.push(tag),
+            false => drop(self.held.insert(tag, held)),
+        }
+        (touched, spent)
+    }
+
+    fn merge(&mut self, part: Part, tag: u64) {
+        let group = self.open.entry(part.id).or_insert_with(|| Group {
+            part: Part {
+                values: Vec::new(),
+                failed: Vec::new(),
+                ..part.clone()
+            },
+            values: BTreeMap::new(),
+            bytes: 0,
+            tags: Vec::new(),
+            is_busy: false,
+        });
+        let before = group.bytes;
+        group.add(part);
+        group.tags.push(tag);
+        let others = self.bytes - before;
+        let limit = self.payload_limit;
+        if group.bytes > limit {
+            group.lose_hope(format!(
+                "the values of its members take more than {limit} bytes together. Return references, or raise `payload_limit` everywhere"
+            ));
+        } else if others + group.bytes > MOST_BYTES {
+            group.lose_hope(format!(
+                "the groups that are being put together take more than {MOST_BYTES} bytes"
+            ));
+        }
+        self.bytes = others + group.bytes;
+    }
+
+    /// What there is to do about a group, once; it is busy until then.
+    pub(super) fn todo(&mut self, id: u128) -> Option<(Part, Todo)> {
+        let group = self.open.get_mut(&id).filter(|group| !group.is_busy)?;
+        let todo = group.todo()?;
+        group.is_busy = true;
+        Some((group.part.clone(), todo))
+    }
+
+    pub(super) fn ids(&self) -> Vec<u128> {
+        self.open.keys().copied().collect()
+    }
+
+    pub(super) fn get_mut(&mut self, id: u128) -> Option<&mut Group> {
+        self.open.get_mut(&id)
+    }
+
+    /// A group is over. Gives the messages that nobody needs any more.
+    pub(super) fn end(&mut self, id: u128) -> Vec<u64> {
+        let Some(group) = self.open.remove(&id) else {
+            return Vec::new();
+        };
+        self.bytes -= group.bytes;
+        self.remember(id, wire::now_ms());
+        let mut done = Vec::new();
+        for tag in group.tags {
+            if let Some(held) = self.held.get_mut(&tag) {
+                held.groups = held.groups.saturating_sub(1);
+                if held.is_spent() {
+                    done.push(tag);
+                }
+            }
+        }
+        done.iter().for_each(|tag| drop(self.held.remove(tag)));
+        done
+    }
+
+    /// False if that is so long ago that it does not matter.
+    fn remember(&mut self, id: u128, at: i64) -> bool {
+        if age(at) > REMEMBERED {
+            return false;
+        }
+        if self.over.insert(id, at).is_none() {
+            self.over_order.push_back(id);
+        }
+        if self.over_order.len() > MOST_REMEMBERED
+            && let Some(oldest) = self.over_order.pop_front()
+        {
+            self.over.remove(&oldest);
+        }
+        true
+    }
+
+    /// Messages that nobody needs any more, as time has passed.
+    pub(super) fn spent(&mut self) -> Vec<u64> {
+        while let Some(oldest) = self.over_order.front()
+            && self.over.get(oldest).is_none_or(|at| age(*at) > REMEMBERED)
+        {
+            self.over.remove(oldest);
+            self.over_order.pop_front();
+        }
+        let mut spent = Vec::new();
+        for (tag, held) in &mut self.held {
+            held.remembers &= held.since.elapsed() <= REMEMBERED;
+            if held.is_spent() {
+                spent.push(*tag);
+            }
+        }
+        spent.iter().for_each(|tag| drop(self.held.remove(tag)));
+        spent
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// For how long the oldest message has been in hand.
+    pub(super) fn oldest(&self) -> Duration {
+        let oldest = self.held.first_key_value();
+        oldest.map_or(Duration::ZERO, |(_, held)| held.since.elapsed())
+    }
+
+    /// All that is known, in words of about so many bytes.
+    pub(super) fn words(&self, bytes: usize) -> Vec<Word> {
+        let mut words = vec![Word {
+            over: self.over.iter().map(|(id, at)| (*id, *at)).collect(),
+            ..Word::default()
+        }];
+        let mut size = 0;
+        for group in self.open.values() {
+            if size > bytes {
+                words.push(Word::default());
+                size = 0;
+            }
+            size += 200 + group.bytes;
+            if let Some(word) = words.last_mut() {
+                word.parts.push(group.whole());
+            }
+        }
+        words
+    }
+
+    /// All is written down anew: gives the messages in hand up to now, which nobody needs any more.
+    pub(super) fn written(&mut self) -> Vec<u64> {
+        for group in self.open.values_mut() {
+            group.tags.clear();
+        }
+        std::mem::take(&mut self.held).into_keys().collect()
+    }
+}
+
+impl Held {
+    fn is_spent(&self) -> bool {
+        self.groups == 0 && !self.remembers
+    }
+}
+
+fn age(at: i64) -> Duration {
+    let ms = wire::now_ms().saturating_sub(at);
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}
+
+impl Group {
+    fn add(&mut self, new: Part) {
+        let known = &mut self.part;
+        known.replayed = known.replayed.max(new.replayed);
+        known.at = known.at.max(new.at);
+        known.told |= new.told;
+        known.hopeless |= new.hopeless;
+        if known.cause.is_none() {
+            known.cause = new.cause;
+        }
+        for index in new.failed {
+            if !known.failed.contains(&index) {
+                known.failed.push(index);
+            }
+        }
+        if known.hopeless {
+            return self.drop_values();
+        }
+        for (index, value) in new.values {
+            let size = value.0.len();
+            if self.values.insert(index, value).is_none() {
+                self.bytes += size;
+            }
+        }
+    }
+
+    fn drop_values(&mut self) {
+        self.values.clear();
+        self.bytes = 0;
+    }
+
+    /// It cannot come to a good end any more.
+    pub(super) fn lose_hope(&mut self, why: String) {
+        self.drop_values();
+        self.part.hopeless = true;
+        self.part.told = false;
+        self.part.cause = Some(Cause {
+            failed: FailedStep {
+                task: format!("{}.{}", self.part.to.api, self.part.to.task),
+                id: uuid::Uuid::from_u128(self.part.id).to_string(),
+                attempts: 1,
+                reason: "group".to_owned(),
+                error: why,
+            },
+            domain: None,
+        });
+    }
+
+    fn todo(&self) -> Option<Todo> {
+        let of = self.part.of as usize;
+        if !self.part.hopeless && self.values.len() == of {
+            let values = self.values.values().map(|value| &value.0[..]);
+            return Some(Todo::GoOn(list(values)));
+        }
+        match &self.part.cause {
+            Some(cause) if !self.part.told => Some(Todo::Tell(cause.clone())),
+            Some(_) if self.part.hopeless => Some(Todo::Forget),
+            Some(cause) if cause.is_cancelled() && self.heard() >= of => Some(Todo::Forget),
+            _ if self.part.age() > LONGEST => Some(Todo::Forget),
+            _ => None,
+        }
+    }
+
+    /// How many members have said how they ended.
+    fn heard(&self) -> usize {
+        self.values.len() + self.part.failed.len()
+    }
+
+    fn whole(&self) -> Part {
+        let values = self.values.iter();
+        Part {
+            values: values
+                .map(|(index, value)| (*index, value.clone()))
+                .collect(),
+            ..self.part.clone()
+        }
+    }
+}
