@@ -8,13 +8,14 @@ use super::api::FaultsTasksClient;
 use super::calls::Executions;
 use super::outcome::Outcome;
 use super::process::{MEMBERS, Process};
-use super::stage::{Pace, Stage};
+use super::stage::Stage;
 use super::tasks;
 
 const WORKERS: usize = 3;
+/// On average.
 const BETWEEN_KILLS: Duration = Duration::from_millis(400);
 /// How many flows begin between two kills.
-const AT_ONCE: u64 = 5;
+const AT_ONCE: u64 = 10;
 /// How long all are given to end.
 const LONGEST: Duration = Duration::from_secs(60);
 /// The numbers of a flow's tasks are within so many.
@@ -43,12 +44,9 @@ async fn begin(
     Ok(flow.keep_result().enqueue().await?)
 }
 
-/// Row 34: workers are killed one after the other, over and over, while chains and groups are under way.
+/// Row 34: workers are killed at random, over and over, while chains and groups are under way.
 pub(super) async fn killed(stage: &Stage) -> anyhow::Result<Outcome> {
-    let kills = match stage.pace() {
-        Pace::Full => 750,
-        _ => 12,
-    };
+    let ends = Instant::now() + stage.seconds(5.0, 300.0);
     let peer = tasks::peer(stage).await?;
     let runs = Executions::default();
     let mut workers = Vec::new();
@@ -56,13 +54,18 @@ pub(super) async fn killed(stage: &Stage) -> anyhow::Result<Outcome> {
         workers.push(Process::start(stage, &tasks::role(stage, 0), &runs).await?);
     }
     let mut flows = Vec::new();
-    for kill in 0..kills {
-        let until = Instant::now() + BETWEEN_KILLS;
-        for flow in kill * AT_ONCE..(kill + 1) * AT_ONCE {
+    let mut kills = 0;
+    while Instant::now() < ends {
+        let until = Instant::now() + BETWEEN_KILLS.mul_f64(2.0 * fastrand::f64());
+        for _ in 0..AT_ONCE {
+            // From 1 on: 0 is the number of a task that ends its worker.
+            let flow = flows.len() as u64 + 1;
             flows.push((flow, begin(&peer, flow).await?));
         }
         tokio::time::sleep_until(until.into()).await;
-        workers.remove(0).kill().await?;
+        let any = fastrand::usize(..workers.len());
+        workers.swap_remove(any).kill().await?;
+        kills += 1;
         workers.push(Process::start(stage, &tasks::role(stage, 0), &runs).await?);
     }
     let outcome = judge(flows, &runs, kills).await;
@@ -75,20 +78,19 @@ pub(super) async fn killed(stage: &Stage) -> anyhow::Result<Outcome> {
 async fn judge(
     flows: Vec<(u64, TaskHandle<usize, std::convert::Infallible>)>,
     runs: &Executions,
-    kills: u64,
+    kills: usize,
 ) -> Outcome {
     let began = Instant::now();
     let mut outcome = Outcome {
         confirmed: flows.len(),
         ..Outcome::default()
     };
+    let mut wrong = Vec::new();
     for (flow, handle) in flows {
         let left = LONGEST.saturating_sub(began.elapsed());
-        match handle.result().timeout(left).await {
-            Ok(members) => {
-                outcome.check(members == MEMBERS as usize, format!("flow {flow} is whole"))
-            }
-            Err(error) => outcome.check(false, format!("flow {flow} ended: {error:?}")),
+        let result = handle.result().timeout(left).await;
+        if result != Ok(MEMBERS as usize) {
+            wrong.push(format!("flow {flow}: {result:?}"));
         }
         let missing = numbers(flow).filter(|n| runs.of(*n) == 0).count();
         outcome.lost += missing;
@@ -96,6 +98,11 @@ async fn judge(
         let again = numbers(flow).map(|n| runs.of(n).saturating_sub(1) as usize);
         outcome.duplicated += again.sum::<usize>();
     }
+    let first = wrong.first();
+    outcome.check(
+        first.is_none(),
+        format!("all flows end; {} did not, as {first:?}", wrong.len()),
+    );
     outcome.recovered(began.elapsed(), Duration::from_secs(30));
     outcome.note(format!("{kills} kills"));
     outcome

@@ -142,12 +142,12 @@ impl FaultsTasks for Working {
     }
 
     async fn split(&self, n: u64) -> Vec<u64> {
-        self.work(n, 5).await;
+        self.work(n, 20).await;
         (1..=MEMBERS).map(|member| n + member).collect()
     }
 
     async fn step(&self, n: u64, plus: u64) -> u64 {
-        self.work(n + plus, 5).await;
+        self.work(n + plus, 20).await;
         n + plus
     }
 
