@@ -1,8 +1,10 @@
 //! Chains and groups of tasks whose workers are lost.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use lightbus::{Bus, TaskHandle};
+use lightbus::{Bus, TaskError, TaskHandle};
+use tokio::task::JoinHandle;
 
 use super::api::FaultsTasksClient;
 use super::calls::Executions;
@@ -31,10 +33,9 @@ fn numbers(flow: u64) -> impl Iterator<Item = u64> {
     all.map(move |number| flow * NUMBERS + number)
 }
 
-async fn begin(
-    bus: &Bus,
-    flow: u64,
-) -> anyhow::Result<TaskHandle<usize, std::convert::Infallible>> {
+type Ended = Result<usize, TaskError<Infallible>>;
+
+async fn begin(bus: &Bus, flow: u64) -> anyhow::Result<TaskHandle<usize, Infallible>> {
     let api = FaultsTasksClient::new(bus);
     let first = flow * NUMBERS;
     let flow = api
@@ -60,7 +61,8 @@ pub(super) async fn killed(stage: &Stage) -> anyhow::Result<Outcome> {
         for _ in 0..AT_ONCE {
             // From 1 on: 0 is the number of a task that ends its worker.
             let flow = flows.len() as u64 + 1;
-            flows.push((flow, begin(&peer, flow).await?));
+            let handle = begin(&peer, flow).await?;
+            flows.push(tokio::spawn(async move { handle.result().await }));
         }
         tokio::time::sleep_until(until.into()).await;
         let any = fastrand::usize(..workers.len());
@@ -75,22 +77,18 @@ pub(super) async fn killed(stage: &Stage) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-async fn judge(
-    flows: Vec<(u64, TaskHandle<usize, std::convert::Infallible>)>,
-    runs: &Executions,
-    kills: usize,
-) -> Outcome {
+async fn judge(flows: Vec<JoinHandle<Ended>>, runs: &Executions, kills: usize) -> Outcome {
     let began = Instant::now();
     let mut outcome = Outcome {
         confirmed: flows.len(),
         ..Outcome::default()
     };
     let mut wrong = Vec::new();
-    for (flow, handle) in flows {
+    for (flow, ended) in (1..).zip(flows) {
         let left = LONGEST.saturating_sub(began.elapsed());
-        let result = handle.result().timeout(left).await;
-        if result != Ok(MEMBERS as usize) {
-            wrong.push(format!("flow {flow}: {result:?}"));
+        match tokio::time::timeout(left, ended).await {
+            Ok(Ok(Ok(members))) if members == MEMBERS as usize => {}
+            other => wrong.push(format!("flow {flow}: {other:?}")),
         }
         let missing = numbers(flow).filter(|n| runs.of(*n) == 0).count();
         outcome.lost += missing;

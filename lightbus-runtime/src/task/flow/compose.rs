@@ -82,6 +82,10 @@ pub(super) enum Node {
 }
 
 /// A [`Task`], or a [`Flow`] of them: what can follow, or be a member of a group.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can neither follow a task nor be a member of a group",
+    label = "this is neither a task nor a flow"
+)]
 pub trait IntoFlow {
     /// What comes of it.
     type Value;
