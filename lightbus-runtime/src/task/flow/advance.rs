@@ -181,3 +181,61 @@ pub(super) fn end(place: Uuid, then: &[Next]) -> Option<End<'_>> {
         ttl_ms,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::flow::next::Step;
+
+    fn task(task: &str, ttl_ms: Option<u64>) -> Step {
+        Step {
+            api: "auth".to_owned(),
+            task: task.to_owned(),
+            ttl_ms,
+            ..Step::default()
+        }
+    }
+
+    fn each(ttl_ms: Option<u64>) -> Next {
+        let to = Gather {
+            api: "auth".to_owned(),
+            task: "each".to_owned(),
+            ttl_ms,
+        };
+        Next::Each {
+            to,
+            each: vec![Next::Task(task("inside", None))],
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_row_is_known_when_it_begins() {
+        let first = crate::wire::new_id();
+        assert_eq!(end(first, &[]), None);
+        assert_eq!(end(first, &[Next::Rescue(task("rescue", None))]), None);
+        let row = [
+            each(None),
+            Next::Task(task("last", Some(5))),
+            Next::Rescue(task("rescue", Some(7))),
+        ];
+        let group = next_group(first);
+        let last = End {
+            id: next_task(group),
+            api: "auth",
+            task: "last",
+            ttl_ms: Some(5),
+        };
+        assert_eq!(end(first, &row).as_ref(), Some(&last));
+        // As a member of the group sees it.
+        let join = Next::Join(Member {
+            to: Gather::default(),
+            id: group.as_u128(),
+            index: 3,
+            of: 4,
+        });
+        let member = [&[Next::Task(task("inside", None)), join], &row[1..]].concat();
+        assert_eq!(end(following(group, "3"), &member), Some(last));
+        let alone = end(first, &row[..1]).map(|end| (end.id, end.task.to_owned()));
+        assert_eq!(alone, Some((group, "each".to_owned())));
+    }
+}

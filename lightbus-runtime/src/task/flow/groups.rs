@@ -325,3 +325,167 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::failed::CANCELLED;
+    use super::super::next::Gather;
+    use super::*;
+
+    fn part(id: u128, of: u32) -> Part {
+        Part {
+            id,
+            of,
+            to: Gather::default(),
+            then: Vec::new(),
+            flow: "auth/1".to_owned(),
+            replayed: 0,
+            at: wire::now_ms(),
+            values: Vec::new(),
+            failed: Vec::new(),
+            cause: None,
+            told: false,
+            hopeless: false,
+        }
+    }
+
+    fn value(id: u128, index: u32, of: u32, value: &[u8]) -> Word {
+        Word::of(Part {
+            values: vec![(index, Bytes(value.to_vec()))],
+            ..part(id, of)
+        })
+    }
+
+    fn failed(id: u128, index: u32, of: u32, reason: &str) -> Word {
+        let failed = FailedStep {
+            reason: reason.to_owned(),
+            ..FailedStep::default()
+        };
+        Word::of(Part {
+            failed: vec![index],
+            cause: Some(Cause {
+                failed,
+                domain: None,
+            }),
+            ..part(id, of)
+        })
+    }
+
+    fn over(id: u128, at: i64) -> Word {
+        Word {
+            over: vec![(id, at)],
+            ..Word::default()
+        }
+    }
+
+    fn groups() -> Groups {
+        Groups::new(1000)
+    }
+
+    fn todo(groups: &mut Groups, id: u128) -> Option<Todo> {
+        let todo = groups.todo(id).map(|(_, todo)| todo);
+        if let Some(group) = groups.get_mut(id) {
+            group.is_busy = false;
+        }
+        todo
+    }
+
+    #[test]
+    fn a_group_goes_on_when_each_member_has_a_value_however_often_it_is_told() {
+        let mut groups = groups();
+        for (tag, index) in [(1, 2), (2, 0), (3, 2), (4, 0)] {
+            let spent = groups.hear(tag, value(7, index, 3, &[index as u8]));
+            assert_eq!(spent, (vec![7], vec![]));
+            assert_eq!(todo(&mut groups, 7), None);
+        }
+        groups.hear(5, value(7, 1, 3, &[1]));
+        let list = vec![0x93, 0, 1, 2];
+        assert_eq!(todo(&mut groups, 7), Some(Todo::GoOn(list)));
+        assert_eq!(groups.end(7), [1, 2, 3, 4, 5]);
+        assert_eq!(groups.bytes, 0);
+    }
+
+    #[test]
+    fn what_is_told_of_a_group_that_is_over_is_not_needed() {
+        let mut groups = groups();
+        groups.hear(1, value(7, 0, 2, &[0]));
+        // By the one before, which went on with it.
+        assert_eq!(groups.hear(2, over(7, wire::now_ms())), (vec![], vec![1]));
+        assert_eq!(groups.hear(3, value(7, 1, 2, &[0])), (vec![], vec![3]));
+        assert!(groups.spent().is_empty() && groups.held() == 1);
+        // Long ago: nobody can come with it any more.
+        assert_eq!(groups.hear(4, over(8, 0)), (vec![], vec![4]));
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_all_values_heal_it() {
+        let mut groups = groups();
+        groups.hear(1, failed(7, 0, 2, "failed"));
+        groups.hear(2, value(7, 1, 2, &[1]));
+        assert!(matches!(todo(&mut groups, 7), Some(Todo::Tell(_))));
+        // The next one hears from the queue that it is told.
+        let told = Part {
+            told: true,
+            ..part(7, 2)
+        };
+        groups.hear(3, Word::of(told));
+        assert_eq!(todo(&mut groups, 7), None);
+        groups.hear(4, value(7, 0, 2, &[0]));
+        assert_eq!(todo(&mut groups, 7), Some(Todo::GoOn(vec![0x92, 0, 1])));
+    }
+
+    #[test]
+    fn a_cancelled_group_is_forgotten_when_all_have_been_heard() {
+        let mut groups = groups();
+        groups.hear(1, failed(7, 0, 2, CANCELLED));
+        let told = |groups: &mut Groups| {
+            if let Some(group) = groups.get_mut(7) {
+                group.part.told = true;
+            }
+        };
+        told(&mut groups);
+        assert_eq!(todo(&mut groups, 7), None);
+        groups.hear(2, failed(7, 1, 2, CANCELLED));
+        assert_eq!(todo(&mut groups, 7), Some(Todo::Forget));
+    }
+
+    #[test]
+    fn what_is_too_large_together_has_no_hope() {
+        let mut groups = groups();
+        groups.hear(1, value(7, 0, 3, &[0; 600]));
+        groups.hear(2, value(7, 1, 3, &[0; 600]));
+        let Some(Todo::Tell(cause)) = todo(&mut groups, 7) else {
+            unreachable!("its values are lost");
+        };
+        assert!(cause.failed.error.contains("1000 bytes"));
+        assert_eq!(groups.bytes, 0);
+        groups.hear(3, value(7, 2, 3, &[0; 600]));
+        assert_eq!(groups.bytes, 0);
+        if let Some(group) = groups.get_mut(7) {
+            group.part.told = true;
+        }
+        assert_eq!(todo(&mut groups, 7), Some(Todo::Forget));
+    }
+
+    #[test]
+    fn what_is_written_down_says_the_same_as_what_it_replaces() {
+        let mut groups = groups();
+        groups.hear(1, value(7, 0, 2, &[0]));
+        groups.hear(2, value(8, 1, 2, &[1]));
+        groups.hear(3, over(9, wire::now_ms()));
+        let words = groups.words(1000);
+        assert_eq!(groups.written(), [1, 2, 3]);
+        let mut next = super::tests::groups();
+        for (tag, word) in (11..).zip(words.clone()) {
+            assert!(next.hear(tag, word.clone()).1.is_empty());
+            assert!(groups.hear(tag, word).1.is_empty());
+        }
+        for groups in [&mut groups, &mut next] {
+            groups.hear(20, value(7, 1, 2, &[1]));
+            assert_eq!(todo(groups, 7), Some(Todo::GoOn(vec![0x92, 0, 1])));
+            // The first message says something of the other group, too.
+            assert_eq!(groups.end(7), [20]);
+            assert_eq!(groups.hear(21, value(9, 0, 2, &[0])).1, [21]);
+        }
+    }
+}
