@@ -1,0 +1,94 @@
+//! One task for a key.
+
+use super::*;
+
+#[tokio::test]
+async fn a_unique_task_is_there_once_until_it_is_done_or_dead() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_unique")]
+    trait Api {
+        #[task(retries = 0)]
+        async fn sync(&self, user: u32) -> Result<(), String>;
+        #[task(unique)]
+        async fn once(&self, user: u32);
+    }
+    struct Worker(mpsc::UnboundedSender<u32>, Arc<Semaphore>);
+    impl Api for Worker {
+        async fn sync(&self, user: u32) -> Result<(), String> {
+            self.1.acquire().await.expect("open").forget();
+            let _ = self.0.send(user);
+            match user {
+                0 => Err("nobody".to_owned()),
+                _ => Ok(()),
+            }
+        }
+        async fn once(&self, user: u32) {
+            self.1.acquire().await.expect("open").forget();
+            let _ = self.0.send(user);
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let (bus, peer) = (
+        broker.bus("unique").await?,
+        broker.bus("unique-peer").await?,
+    );
+    let dead = bus.dead_tasks("task_unique")?;
+    let (api, other) = (ApiClient::new(&bus), ApiClient::new(&peer));
+    let key = format!("user {}", std::process::id());
+    let one = api.sync(1).unique(&key).enqueue().await?;
+    // Another lease, as it is due later.
+    let later = other
+        .sync(2)
+        .unique(&key)
+        .after(10 * SECOND)
+        .enqueue()
+        .await;
+    let Err(EnqueueError::Duplicate {
+        holder, key: told, ..
+    }) = later
+    else {
+        anyhow::bail!("{later:?}");
+    };
+    assert_eq!((holder.as_str(), &told), (one.id().message_id(), &key));
+    let joined = other.sync(2).unique(&key).or_join().enqueue().await?;
+    assert_eq!(joined.id(), one.id());
+    // Another key, another task.
+    other.sync(3).unique(format!("{key}!")).enqueue().await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    let leave = Arc::new(Semaphore::new(0));
+    bus.serve(ApiServer::new(Worker(sender, Arc::clone(&leave))))
+        .await?;
+    // It runs, and still has its key.
+    assert!(matches!(
+        api.sync(1).unique(&key).enqueue().await,
+        Err(EnqueueError::Duplicate { .. })
+    ));
+    leave.add_permits(2);
+    let mut done = reports(&mut reported, 2).await?;
+    done.sort_unstable();
+    assert_eq!(done, [1, 3]);
+    // Done, and dead, set it free.
+    let free = async || api.sync(0).unique(&key).enqueue().await.is_ok();
+    eventually("the key is free", free).await?;
+    leave.add_permits(1);
+    reports(&mut reported, 1).await?;
+    eventually("the key is free again", async || {
+        api.sync(5).unique(&key).enqueue().await.is_ok()
+    })
+    .await?;
+    leave.add_permits(1);
+    reports(&mut reported, 1).await?;
+    // By its arguments.
+    let first = api.once(7).enqueue().await?;
+    assert!(matches!(
+        api.once(7).enqueue().await,
+        Err(EnqueueError::Duplicate { .. })
+    ));
+    assert_eq!(api.once(7).or_join().enqueue().await?.id(), first.id());
+    api.once(8).enqueue().await?;
+    leave.add_permits(2);
+    reports(&mut reported, 2).await?;
+    let long = api.once(1).unique("x".repeat(101)).enqueue().await;
+    assert!(matches!(long, Err(EnqueueError::Rejected { .. })));
+    dead.discard(|_| true).await?;
+    Ok(())
+}
