@@ -113,8 +113,7 @@ impl Schedule {
         self
     }
 
-    /// After how long an occurrence of which no worker has told the end no longer counts as running for [`Overlap::Skip`]: its queue was deleted, say, or its worker's process was
-    /// lost over it again and again. Default: 24 h.
+    /// After how long an occurrence of which no worker has told the end no longer counts as running for [`Overlap::Skip`]: its queue was deleted, say. Default: 24 h.
     pub fn lost_after(mut self, time: Duration) -> Self {
         self.lost_after = time.min(LONGEST_WAIT);
         self

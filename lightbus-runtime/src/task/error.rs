@@ -23,8 +23,8 @@ use super::id::TaskId;
 pub enum TaskError<E> {
     /// The task returned this error at its last attempt.
     Domain(E),
-    /// It failed otherwise at its last attempt: it panicked, took longer than its timeout, or could not be read. Its dead letter has the details. (A task whose process is
-    /// lost again and again is moved there by the broker, without a word.)
+    /// It failed otherwise at its last attempt: it panicked, took longer than its timeout, or could not be read; or process after process was lost while it had it, twenty of
+    /// them. Its dead letter has the details.
     Failed(Box<TaskFailure>),
     /// It was cancelled.
     Cancelled(Box<TaskFailure>),

@@ -88,8 +88,11 @@ impl TaskQueue {
             return Err(unreadable("unknown", detail));
         };
         let lost = wire::again::losses(properties);
-        if lost > topology::DELIVERY_LIMIT {
-            let detail = format!("{lost} processes were lost while they had it");
+        // Before the broker does it, of which nobody who waits for the task would hear.
+        if lost >= topology::DELIVERY_LIMIT {
+            let detail = format!(
+                "it was lost {lost} times with the process or the connection of the worker that had it"
+            );
             return Err(unreadable("delivery_limit", detail));
         }
         if let Some(late) = late(wire::header_number(properties, wire::DEADLINE)) {
@@ -113,12 +116,9 @@ impl TaskQueue {
     fn lock(&self, context: &Context) -> Option<Lock> {
         let properties = context.properties();
         let header = wire::header_text(properties, wire::UNIQUE)?;
-        Lock::of(
-            self.api,
-            context.name(),
-            header,
-            wire::message_id(properties),
-        )
+        // By its own word: one that is refused need not be one of ours.
+        let name = wire::header_text(properties, wire::NAME)?;
+        Lock::of(self.api, name, header, wire::message_id(properties))
     }
 
     fn attempt(

@@ -63,10 +63,9 @@ async fn what_waited_too_long_is_not_begun_any_more() -> anyhow::Result<()> {
     let broker = TestBroker::start().await?;
     let bus = broker.bus("expires").await?;
     let api = ApiClient::new(&bus);
-    api.soon(1)
-        .expires(Duration::from_millis(1))
-        .enqueue()
-        .await?;
+    let key = format!("key {}", std::process::id());
+    let late = api.soon(1).expires(Duration::from_millis(1)).unique(&key);
+    late.enqueue().await?;
     api.soon(2).enqueue().await?;
     tokio::time::sleep(Duration::from_millis(20)).await;
     let dead = bus.dead_tasks("task_expires")?;
@@ -81,6 +80,10 @@ async fn what_waited_too_long_is_not_begun_any_more() -> anyhow::Result<()> {
     let letters = dead.list(1).await?;
     assert_eq!(letters[0].reason, DeadReason::Expired);
     assert_eq!(bus.counts().tasks_expired, 1);
+    eventually("its key is free", async || {
+        api.soon(3).unique(&key).enqueue().await.is_ok()
+    })
+    .await?;
     dead.discard(|_| true).await?;
     Ok(())
 }

@@ -132,3 +132,63 @@ async fn an_attempt_ends_at_its_timeout() -> anyhow::Result<()> {
     dead.discard(|_| true).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn what_every_worker_is_lost_over_is_dead_and_all_who_wait_hear_of_it() -> anyhow::Result<()>
+{
+    #[lightbus::api(name = "task_deadly")]
+    trait Api {
+        #[task(result_ttl = "1h")]
+        async fn deadly(&self) -> u32;
+        #[task(queue = "cron")]
+        async fn scheduled(&self);
+    }
+    struct Worker(Arc<AtomicUsize>);
+    impl Api for Worker {
+        async fn deadly(&self) -> u32 {
+            u32::try_from(self.0.fetch_add(1, Ordering::SeqCst)).unwrap()
+        }
+        async fn scheduled(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let foreign = broker.foreign().await?;
+    for queue in ["lb.task.task_deadly", "lb.task.task_deadly:cron"] {
+        foreign.drain(queue).await?;
+    }
+    let bus = broker.bus("deadly").await?;
+    let api = ApiClient::new(&bus);
+    let key = format!("key {}", std::process::id());
+    let once = || api.deadly().unique(&key).enqueue();
+    let lost = once().await?;
+    let schedule = bus.schedule("yearly").cron("@yearly");
+    let schedule = schedule.run(api.scheduled()).await?;
+    schedule.run_now().await?;
+    foreign.until("lb.task.task_deadly:cron", 1, 0).await?;
+    for queue in ["lb.task.task_deadly", "lb.task.task_deadly:cron"] {
+        foreign.give_back(queue, 20).await?;
+    }
+    let dead = bus.dead_tasks("task_deadly")?;
+    dead.discard(|_| true).await?;
+    let runs = Arc::<AtomicUsize>::default();
+    bus.serve(ApiServer::new(Worker(Arc::clone(&runs)))).await?;
+    let Err(TaskError::Failed(failure)) = lost.result().timeout(LONG).await else {
+        anyhow::bail!("it is not dead");
+    };
+    assert!(failure.detail.contains("lost 20 times"), "{failure}");
+    eventually("its schedule knows", async || {
+        let history = schedule.history().await.unwrap_or_default();
+        let ended = history.first().and_then(|run| run.ended);
+        ended.is_some_and(|(_, outcome)| outcome == RunOutcome::Failed)
+    })
+    .await?;
+    assert_eq!(runs.load(Ordering::SeqCst), 0, "neither was run");
+    let letters = dead.list(2).await?;
+    assert_eq!(letters[0].reason, DeadReason::DeliveryLimit);
+    let free = async || once().await.is_ok_and(|it| it.id() != lost.id());
+    eventually("its key is free", free).await?;
+    dead.discard(|_| true).await?;
+    bus.close().await;
+    Ok(())
+}

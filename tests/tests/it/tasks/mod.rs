@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use lightbus::{Context, DeadReason, EnqueueError, Error, Priority};
+use lightbus::{Context, DeadReason, EnqueueError, Error, Priority, RunOutcome, TaskError};
 use lightbus_tests::{TestBroker, eventually};
 use tokio::sync::{Semaphore, mpsc};
 
