@@ -118,7 +118,8 @@ impl TaskQueue {
         let header = wire::header_text(properties, wire::UNIQUE)?;
         // By its own word: one that is refused need not be one of ours.
         let name = wire::header_text(properties, wire::NAME)?;
-        Lock::of(self.api, name, header, wire::message_id(properties))
+        let vhost = &self.core.config.uri.vhost;
+        Lock::of(vhost, self.api, name, header, wire::message_id(properties))
     }
 
     fn attempt(

@@ -99,7 +99,7 @@ impl<T, E> Task<T, E> {
         self
     }
 
-    /// Of a unique task: if there is one already, that one is meant, and no error.
+    /// Of a unique task: if there is one already, that one is meant, and no error. Whether its result is kept, and for how long, is for the one who enqueued it to say.
     ///
     /// ```no_run
     /// # use lightbus_runtime::{EnqueueError, Task};
