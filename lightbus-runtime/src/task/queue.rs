@@ -21,12 +21,16 @@ use crate::codec::{Format, decode_checked};
 use crate::context::{Context, Subject};
 use crate::counters::Tally;
 use crate::delivery::{Outcome, Work, catch_panic_now};
+use crate::grammar::is_task;
 use crate::idempotence::Deduplicate;
 use crate::retry::{HandlerError, Retry};
 use crate::schedule::{RunOutcome, is_scheduled, report_end};
 use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
 use crate::topology;
 use crate::wire;
+
+/// The reason for a task that this version has not, while another one may have it.
+const UNKNOWN: &str = "unknown";
 
 /// One task queue being worked on.
 pub(super) struct TaskQueue {
@@ -80,13 +84,6 @@ impl TaskQueue {
             let detail = format!("its headers take more than the limit of {limit} bytes");
             return Err(unreadable("size", detail));
         }
-        let named = wire::header_text(properties, wire::NAME).unwrap_or_default();
-        let row = self.dispatch.task(named);
-        let spec = row.and_then(|row| self.dispatch.spec(row));
-        let (Some(row), Some(spec)) = (row, spec) else {
-            let detail = format!("this version of the API has no task `{named}`");
-            return Err(unreadable("unknown", detail));
-        };
         let lost = wire::again::losses(properties);
         // Before the broker does it, of which nobody who waits for the task would hear.
         if lost >= topology::DELIVERY_LIMIT {
@@ -105,10 +102,26 @@ impl TaskQueue {
         let content_type = properties.content_type().as_ref().map(ShortString::as_str);
         let format =
             Format::of(content_type).map_err(|error| unreadable("undecodable", error.0))?;
-        Ok(Accepted {
-            name: self.dispatch.name(row),
-            spec,
-            format,
+        let (name, spec) = self.find(properties)?;
+        Ok(Accepted { name, spec, format })
+    }
+
+    /// The task that a message names.
+    fn find(
+        &self,
+        properties: &BasicProperties,
+    ) -> Result<(&'static str, &'static TaskSpec), Unreadable> {
+        let unreadable = |reason, detail| Unreadable { reason, detail };
+        let named = wire::header_text(properties, wire::NAME).unwrap_or_default();
+        if !is_task(self.api, named) {
+            let detail = "it does not say which task it is".to_owned();
+            return Err(unreadable("undecodable", detail));
+        }
+        let row = self.dispatch.task(named);
+        let found = row.and_then(|row| Some((self.dispatch.name(row), self.dispatch.spec(row)?)));
+        found.ok_or_else(|| {
+            let detail = format!("this version of the API has no task `{named}`");
+            unreadable(UNKNOWN, detail)
         })
     }
 
@@ -215,7 +228,10 @@ impl TaskQueue {
         running: Arc<Running>,
     ) -> Work {
         let attempts = self.attempts("", None, Format::Msgpack, delivery, running);
-        self.bury(attempts, unreadable)
+        match unreadable.reason {
+            UNKNOWN => Work::Attached(Box::pin(attempts.unknown(unreadable))),
+            _ => self.bury(attempts, unreadable),
+        }
     }
 
     fn bury(&self, attempts: Attempts<Self>, unreadable: Unreadable) -> Work {
