@@ -22,9 +22,9 @@ pub use lightbus_runtime::{
     DeadLetter, DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, Enqueueing, Error,
     Event, EventKey, EventPublisher, EventStream, HandlerError, HandlerResult, KeyFilter, Listener,
     MemoryStore, Missed, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome,
-    Schedule, ScheduleStatus, Scheduled, ScheduledRun, Schedules, Serve, Service, Serving, SetUp,
-    StoreError, StoreFuture, Subscription, Task, TaskError, TaskFailure, TaskHandle, TaskId,
-    TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many, health,
+    Schedule, ScheduleStatus, Scheduled, ScheduledOccurrence, ScheduledRun, Schedules, Serve,
+    Service, Serving, SetUp, StoreError, StoreFuture, Subscription, Task, TaskError, TaskFailure,
+    TaskHandle, TaskId, TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many, health,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use lightbus_runtime::{

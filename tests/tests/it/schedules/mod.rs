@@ -15,7 +15,10 @@ use futures_util::StreamExt;
 use lapin::BasicProperties;
 use lapin::options::BasicConsumeOptions;
 use lapin::types::FieldTable;
-use lightbus::{Bus, Error, Missed, Overlap, RunOutcome, ScheduleStatus, Scheduled};
+use lightbus::{
+    Bus, Context, Error, Missed, Overlap, RunOutcome, ScheduleStatus, Scheduled,
+    ScheduledOccurrence,
+};
 use lightbus_tests::proxy::Proxy;
 use lightbus_tests::{TestBroker, eventually, queue_of};
 use tokio::sync::{Mutex, mpsc};

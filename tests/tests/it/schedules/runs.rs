@@ -88,3 +88,55 @@ async fn an_occurrence_waits_for_no_earlier_one_but_may_be_left_out_for_it() -> 
     provider.close().await;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_knows_which_occurrence_of_which_schedule_it_is() -> anyhow::Result<()> {
+    #[lightbus::api(name = "schedules_context")]
+    trait Api {
+        #[task(backoff = "1s fixed")]
+        async fn tell(&self) -> Result<(), String>;
+    }
+    struct Provider(mpsc::UnboundedSender<(u32, Option<ScheduledOccurrence>)>);
+    impl Api for Provider {
+        async fn tell(&self) -> Result<(), String> {
+            let context = Context::current().unwrap();
+            let told = (context.attempt(), context.scheduled());
+            self.0.send(told).map_err(|error| error.to_string())?;
+            match context.attempt() {
+                0 => Err("once more".to_owned()),
+                _ => Ok(()),
+            }
+        }
+    }
+    let broker = start_with(&["lb.task.schedules_context"]).await?;
+    let (bus, provider) = (broker.bus("knows").await?, broker.bus("known").await?);
+    let (sender, mut told) = mpsc::unbounded_channel();
+    provider.serve(ApiServer::new(Provider(sender))).await?;
+    let api = ApiClient::new(&bus);
+    api.tell().enqueue().await?;
+    assert_eq!(told.recv().await, Some((0, None)));
+    assert_eq!(told.recv().await, Some((1, None)));
+
+    let before = SystemTime::now() - Duration::from_millis(1);
+    let yearly = bus.schedule("yearly").cron("@yearly").run(api.tell());
+    yearly.await?.run_now().await?;
+    let (attempt, asked) = told.recv().await.unwrap();
+    let asked = asked.unwrap();
+    assert_eq!((asked.schedule.as_str(), asked.manual), ("yearly", true));
+    assert!((before..=SystemTime::now()).contains(&asked.time));
+    assert_eq!(told.recv().await, Some((attempt + 1, Some(asked))));
+
+    let often = bus.schedule("often").every(TICK).run(api.tell()).await?;
+    let (_, due) = told.recv().await.unwrap();
+    often.stop();
+    let due = due.unwrap();
+    let at = due.time.duration_since(UNIX_EPOCH)?.as_millis();
+    assert_eq!((due.manual, at % TICK.as_millis()), (false, 0));
+    assert_eq!(
+        (due.app.as_str(), due.schedule.as_str()),
+        (bus.app(), "often")
+    );
+    bus.close().await;
+    provider.close().await;
+    Ok(())
+}
