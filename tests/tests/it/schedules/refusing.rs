@@ -8,6 +8,8 @@ async fn what_cannot_be_a_schedule_is_told() -> anyhow::Result<()> {
     trait Api {
         #[task]
         async fn tick(&self) -> Result<(), String>;
+        #[task(unique)]
+        async fn once(&self);
     }
     let broker = TestBroker::start().await?;
     let bus = broker.bus("wrong").await?;
@@ -39,6 +41,14 @@ async fn what_cannot_be_a_schedule_is_told() -> anyhow::Result<()> {
         (
             schedule("a").every(minute).run(tick().after(minute)),
             "leave out `after`",
+        ),
+        (
+            schedule("a").every(minute).run(tick().unique("key")),
+            "use `.overlap(Overlap::Skip)`",
+        ),
+        (
+            schedule("a").every(minute).run(ApiClient::new(&bus).once()),
+            "schedule a task that enqueues it",
         ),
     ] {
         let error = wrong.await.map_err(|error| error.to_string());
