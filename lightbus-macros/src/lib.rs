@@ -82,7 +82,7 @@ pub fn rpc(_attr: TokenStream, item: TokenStream) -> TokenStream {
 /// - `timeout = "30s"`, how long one attempt may take;
 /// - `expires = "1h"`, how long after it is due it may still begin;
 /// - `result_ttl = "1h"`, how long its result is kept;
-/// - `unique`: while one waits or runs, there is no second one with the same arguments;
+/// - `unique`: while one waits or runs, there is no second one with the same arguments (no schedule can fire such a task);
 /// - `queue = "slow"`, a queue beside the API's, which tasks of that key share, so that they hold up no other;
 /// - `rate = "10/s"`, how many may begin in a second (`/s`), a minute (`/m`) or an hour (`/h`), across all workers;
 /// - `concurrency = 3`, how many may run at the same time, across all workers, 1 to 1000;

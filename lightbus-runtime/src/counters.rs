@@ -86,6 +86,8 @@ pub struct Counts {
     pub events_not_noted: u64,
     /// Tasks that failed here and were put off for another attempt.
     pub tasks_retried: u64,
+    /// Tasks put off without an attempt, because this version of the program does not know them: each time is counted. After ten minutes they are dead.
+    pub tasks_put_off: u64,
     /// Tasks that this process moved to the dead letters: no attempt was left, they could not be read, or they had expired.
     pub tasks_dead: u64,
     /// Of those, the ones that had waited for longer than they may.
@@ -159,6 +161,7 @@ impl Counters {
             events_put_off: self.events.put_off.get(),
             events_not_noted: self.events.not_noted.get(),
             tasks_retried: self.tasks.retried.get(),
+            tasks_put_off: self.tasks.put_off.get(),
             tasks_dead: self.tasks.dead.get(),
             tasks_expired: self.tasks_expired.get(),
             tasks_cancelled: self.tasks_cancelled.get(),

@@ -67,8 +67,8 @@ pub use outbox::{Outbox, OutboxCounts, OutboxError, OutboxPublish, Refused, Rela
 pub use retry::{HandlerError, Retry};
 pub use rpc::Call;
 pub use schedule::{
-    Missed, Overlap, RunOutcome, Schedule, ScheduleStatus, Scheduled, ScheduledRun, Schedules,
-    SetUp,
+    Missed, Overlap, RunOutcome, Schedule, ScheduleStatus, Scheduled, ScheduledOccurrence,
+    ScheduledRun, Schedules, SetUp,
 };
 pub use serve::{Serve, Serving};
 pub use service::Service;

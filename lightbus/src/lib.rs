@@ -23,9 +23,10 @@ pub use lightbus_runtime::{
     Enqueueing, EnqueueingFlow, Error, Event, EventKey, EventPublisher, EventStream, FailedStep,
     Flow, HandlerError, HandlerResult, Input, IntoFlow, KeyFilter, Listener, MemoryStore, Missed,
     Output, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome, Schedule,
-    ScheduleStatus, Scheduled, ScheduledRun, Schedules, Serve, Service, Serving, SetUp, StoreError,
-    StoreFuture, Subscription, Task, TaskError, TaskFailure, TaskHandle, TaskId, TaskProgress,
-    TaskResult, TaskStatus, TaskUpdates, enqueue_many, group, health,
+    ScheduleStatus, Scheduled, ScheduledOccurrence, ScheduledRun, Schedules, Serve, Service,
+    Serving, SetUp, StoreError, StoreFuture, Subscription, Task, TaskError, TaskFailure,
+    TaskHandle, TaskId, TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many, group,
+    health,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use lightbus_runtime::{

@@ -3,13 +3,14 @@
 mod hold;
 mod job;
 mod once;
+mod unknown;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::Acker;
 use lapin::types::ShortString;
+use lapin::{Acker, BasicProperties};
 use tracing::{debug, error, warn};
 
 pub(crate) use hold::{Hold, HoldTimes};
@@ -320,7 +321,7 @@ impl<J: Job> Attempts<J> {
         let delay = on_ladder(delay);
         self.retrying(delay, &failed).await;
         let made = self.context.attempt().saturating_add(1);
-        match self.delayed(delay, made).await {
+        match self.delayed(delay, self.copy_for(made)).await {
             Ok(()) => {
                 self.job.tally().retried.add();
                 Outcome::Done
@@ -336,15 +337,18 @@ impl<J: Job> Attempts<J> {
         }
         let delay = on_ladder(delay);
         debug!(queue = self.job.queue(), context = ?self.context, ?delay, "another process is handling this message; it is put off");
-        match self.delayed(delay, self.context.attempt()).await {
+        let copy = self.copy_for(self.context.attempt());
+        let error = HandlerError::from("another process was handling it");
+        self.put_off_as(copy, delay, error.into()).await
+    }
+
+    async fn put_off_as(&self, copy: BasicProperties, delay: Duration, failed: Failed) -> Outcome {
+        match self.delayed(delay, copy).await {
             Ok(()) => {
                 self.job.tally().put_off.add();
                 Outcome::Done
             }
-            Err(refusal) => {
-                let error = HandlerError::from("another process was handling it");
-                self.not_delayed(refusal, error.into()).await
-            }
+            Err(refusal) => self.not_delayed(refusal, failed).await,
         }
     }
 
@@ -361,11 +365,15 @@ impl<J: Job> Attempts<J> {
         }
     }
 
-    /// Stores a copy on the ladder, for attempt number `attempt`.
-    async fn delayed(&self, delay: Duration, attempt: u32) -> Result<(), Refusal> {
+    /// The properties of a copy for attempt number `attempt`.
+    fn copy_for(&self, attempt: u32) -> BasicProperties {
+        let copy = again::for_attempt(self.context.properties(), self.from(), attempt);
+        again::with_checkpoint(copy, self.checkpoint())
+    }
+
+    /// Stores a copy on the ladder.
+    async fn delayed(&self, delay: Duration, properties: BasicProperties) -> Result<(), Refusal> {
         let to = topology::delayed(self.job.queue(), delay);
-        let properties = again::for_attempt(self.context.properties(), self.from(), attempt);
-        let properties = again::with_checkpoint(properties, self.checkpoint());
         let message = Message {
             exchange: &to.exchange,
             needs: &to.exchange,

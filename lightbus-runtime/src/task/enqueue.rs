@@ -192,10 +192,7 @@ async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<Task
     let lock = match lock? {
         Locked::Free => None,
         Locked::Ours(lock) => Some(lock),
-        // Whether that one's result is kept, its own text tells.
-        Locked::Joined(holder) => {
-            return Ok(TaskId::new(task.spec.api, task.spec.task, &holder));
-        }
+        Locked::Joined(holder) => return Ok(holder),
     };
     let left = deadline.saturating_duration_since(Instant::now());
     let sent = publish(core, task, &mut progress, now, left).await;
@@ -237,7 +234,7 @@ enum Locked {
     Free,
     Ours(Lock),
     /// It is another one's, which is meant as well.
-    Joined(String),
+    Joined(TaskId),
 }
 
 async fn lock(
@@ -250,15 +247,16 @@ async fn lock(
     let (Some(header), Some((_, join))) = (task.unique_header(now), &task.options.unique) else {
         return Ok(Locked::Free);
     };
-    let Some(lock) = Lock::of(task.spec.api, task.spec.task, &header, id) else {
+    let (vhost, api, name) = (&core.config.uri.vhost, task.spec.api, task.spec.task);
+    let Some(lock) = Lock::of(vhost, api, name, &header, id) else {
         return Ok(Locked::Free);
     };
     let refused = |error| Failure::Unsent(Unsent::Refused(Refusal::Failed(error)));
     let taken = tokio::time::timeout_at(deadline, lock.take(core)).await;
     match taken {
         Ok(Ok(Taken::Ours)) => Ok(Locked::Ours(lock)),
-        Ok(Ok(Taken::Theirs(holder))) if *join => Ok(Locked::Joined(holder)),
-        Ok(Ok(Taken::Theirs(holder))) => Err(Failure::Taken(holder)),
+        Ok(Ok(Taken::Theirs(holder))) if *join => Ok(Locked::Joined(holder.task(api, name))),
+        Ok(Ok(Taken::Theirs(holder))) => Err(Failure::Taken(holder.into_message())),
         Ok(Err(error)) => Err(refused(error)),
         Err(_) => {
             let why = core.io.publish.trouble().unwrap_or("the broker is slow");

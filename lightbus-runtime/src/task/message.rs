@@ -115,7 +115,8 @@ impl TaskMessage {
     /// What it says of its key.
     pub(crate) fn unique_header(&self, now: SystemTime) -> Option<String> {
         let (key, _) = self.options.unique.as_ref()?;
-        Some(unique::header(key, self.options.due.delay(now)))
+        let is_kept = self.result_ttl().is_some();
+        Some(unique::header(key, self.options.due.delay(now), is_kept))
     }
 
     fn result_ttl(&self) -> Option<Duration> {

@@ -21,6 +21,7 @@ use crate::codec::{Format, decode_checked};
 use crate::context::{Context, Subject};
 use crate::counters::Tally;
 use crate::delivery::{Outcome, Work, catch_panic_now};
+use crate::grammar::is_task;
 use crate::idempotence::Deduplicate;
 use crate::publishing::Refusal;
 use crate::retry::{HandlerError, Retry};
@@ -28,6 +29,9 @@ use crate::schedule::{RunOutcome, is_scheduled, report_end};
 use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
 use crate::topology;
 use crate::wire;
+
+/// The reason for a task that this version has not, while another one may have it.
+const UNKNOWN: &str = "unknown";
 
 /// One task queue being worked on.
 pub(super) struct TaskQueue {
@@ -81,14 +85,12 @@ impl TaskQueue {
             let detail = format!("its headers take more than the limit of {limit} bytes");
             return Err(unreadable("size", detail));
         }
-        let named = wire::header_text(properties, wire::NAME).unwrap_or_default();
-        let Some((name, timeout)) = self.known(named) else {
-            let detail = format!("this version of the API has no task `{named}`");
-            return Err(unreadable("unknown", detail));
-        };
         let lost = wire::again::losses(properties);
-        if lost > topology::DELIVERY_LIMIT {
-            let detail = format!("{lost} processes were lost while they had it");
+        // Before the broker does it, of which nobody who waits for the task would hear.
+        if lost >= topology::DELIVERY_LIMIT {
+            let detail = format!(
+                "it was lost {lost} times with the process or the connection of the worker that had it"
+            );
             return Err(unreadable("delivery_limit", detail));
         }
         if let Some(late) = late(wire::header_number(properties, wire::DEADLINE)) {
@@ -101,10 +103,28 @@ impl TaskQueue {
         let content_type = properties.content_type().as_ref().map(ShortString::as_str);
         let format =
             Format::of(content_type).map_err(|error| unreadable("undecodable", error.0))?;
+        let (name, timeout) = self.find(properties)?;
         Ok(Accepted {
             name,
             timeout,
             format,
+        })
+    }
+
+    /// The task that a message names, and how long each attempt may take.
+    fn find(
+        &self,
+        properties: &BasicProperties,
+    ) -> Result<(&'static str, Option<Duration>), Unreadable> {
+        let unreadable = |reason, detail| Unreadable { reason, detail };
+        let named = wire::header_text(properties, wire::NAME).unwrap_or_default();
+        if named != flow::BEGIN && !is_task(self.api, named) {
+            let detail = "it does not say which task it is".to_owned();
+            return Err(unreadable("undecodable", detail));
+        }
+        self.known(named).ok_or_else(|| {
+            let detail = format!("this version of the API has no task `{named}`");
+            unreadable(UNKNOWN, detail)
         })
     }
 
@@ -122,12 +142,10 @@ impl TaskQueue {
     fn lock(&self, context: &Context) -> Option<Lock> {
         let properties = context.properties();
         let header = wire::header_text(properties, wire::UNIQUE)?;
-        Lock::of(
-            self.api,
-            context.name(),
-            header,
-            wire::message_id(properties),
-        )
+        // By its own word: one that is refused need not be one of ours.
+        let name = wire::header_text(properties, wire::NAME)?;
+        let vhost = &self.core.config.uri.vhost;
+        Lock::of(vhost, self.api, name, header, wire::message_id(properties))
     }
 
     fn attempt(
@@ -240,7 +258,10 @@ impl TaskQueue {
         running: Arc<Running>,
     ) -> Work {
         let attempts = self.attempts("", None, Format::Msgpack, delivery, running);
-        self.bury(attempts, unreadable)
+        match unreadable.reason {
+            UNKNOWN => Work::Attached(Box::pin(attempts.unknown(unreadable))),
+            _ => self.bury(attempts, unreadable),
+        }
     }
 
     fn bury(&self, attempts: Attempts<Self>, unreadable: Unreadable) -> Work {

@@ -96,7 +96,7 @@ impl<T, E> Task<T, E> {
     }
 
     /// Refuses a second one while a task of the same kind with this key waits or runs: [`EnqueueError::Duplicate`](crate::EnqueueError::Duplicate) tells which. The
-    /// key takes up to 100 bytes. It is free again when the task is done or dead. Should that go unnoticed (a worker's process killed over and over, an
+    /// key takes up to 100 bytes. It is free again when the task is done or dead. Should that go unnoticed (an
     /// operator who purges the queue), it is free a day after the task was due, or last ran. Default: none, or, with `#[task(unique)]`, one made of the
     /// arguments.
     pub fn unique(mut self, key: impl Into<String>) -> Self {
@@ -105,7 +105,7 @@ impl<T, E> Task<T, E> {
         self
     }
 
-    /// Of a unique task: if there is one already, that one is meant, and no error.
+    /// Of a unique task: if there is one already, that one is meant, and no error. Whether its result is kept, and for how long, is for the one who enqueued it to say.
     ///
     /// ```no_run
     /// # use lightbus_runtime::{EnqueueError, Task};

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::grammar::is_word;
 
 use super::{
@@ -155,9 +157,16 @@ pub(crate) fn hold_plan(app: &str, instance: &str, back: Duration) -> Plan {
 pub(crate) const UNIQUE_HOLDER_ARGUMENT: &str = "x-dead-letter-routing-key";
 pub(crate) const UNIQUE_LEASE_ARGUMENT: &str = "x-expires";
 
-/// A queue that stands for a key of a task while somebody holds it.
-pub(crate) fn unique_queue(api: &str, task: &str, key: &str) -> String {
-    format!("lb.unique.{api}.{task}.{key}")
+/// A queue that stands for a key of a task while somebody holds it. A name that takes more than `room` is told by a hash.
+pub(crate) fn unique_queue(api: &str, task: &str, key: &str, room: usize) -> String {
+    let name = format!("lb.unique.{api}.{task}.{key}");
+    match name.len() <= room {
+        true => name,
+        false => {
+            let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
+            format!("lb.unique.{}", hash.simple())
+        }
+    }
 }
 
 /// It is never published to: the arguments say who holds it, and until when if nobody asks after it.

@@ -79,10 +79,13 @@ pub(in crate::task) fn lost(
     error: &str,
     domain: Option<Vec<u8>>,
 ) -> Option<Boxed<Result<(), Stuck>>> {
-    let following = Following::of(context.properties())?;
+    let properties = context.properties();
+    let following = Following::of(properties)?;
+    // By its own word: one that is refused need not be known here.
+    let name = wire::header_text(properties, wire::NAME).unwrap_or_default();
     let cause = Cause {
         failed: FailedStep {
-            task: format!("{}.{}", context.api(), context.name()),
+            task: format!("{}.{name}", context.api()),
             id: context.message_id().to_owned(),
             attempts: context.attempt().saturating_add(1),
             reason: reason.to_owned(),
