@@ -13,6 +13,7 @@ mod lower;
 mod model;
 mod names;
 mod parse;
+mod test_case;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -99,4 +100,13 @@ pub fn task(_attr: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn key(_attr: TokenStream, item: TokenStream) -> TokenStream {
     expand::misplaced("key", item.into()).into_tokens().into()
+}
+
+/// Makes a test of an `async fn` that takes a `TestBus`: `#[lightbus::test] async fn it_works(bus: TestBus) { … }`. For the facade's feature `testing`.
+///
+/// Each test has a bus of its own, on a broker in the process. It may return `()`, or a `Result`. When it fails, the story of the bus is printed.
+/// Its key: `crate`, the path of lightbus where it goes by another name.
+#[proc_macro_attribute]
+pub fn test(attr: TokenStream, item: TokenStream) -> TokenStream {
+    test_case::expand(attr.into(), item.into()).into()
 }

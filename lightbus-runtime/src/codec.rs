@@ -99,6 +99,12 @@ pub(crate) fn decode_checked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Dec
 #[error("{0}")]
 pub struct EncodeError(String);
 
+impl EncodeError {
+    pub(crate) fn new(why: String) -> Self {
+        Self(why)
+    }
+}
+
 /// Anything that can travel as an argument: every `Serialize` type. Object-safe, so that a call's arguments need no type of their own.
 pub trait Arg {
     #[doc(hidden)]

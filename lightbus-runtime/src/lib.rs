@@ -81,6 +81,11 @@ pub use task::{
 };
 pub use topology::Priority;
 
+/// What the testing kit stands on. Not for people: it may change in any release.
+#[doc(hidden)]
+#[path = "testing.rs"]
+pub mod __testing;
+
 /// What generated code stands on. Not for people: it may change in any release.
 #[doc(hidden)]
 pub mod __private {

@@ -9,6 +9,8 @@
 //! Both halves are on by default. A contract crate depends on lightbus with `default-features = false`; an app that only calls may do with
 //! `client`, one that only serves with `server`, and compiles no more than that.
 //!
+//! `testing` adds a bus for each test: see `lightbus::testing`.
+//!
 //! `sqlite` and `postgres` add `SqlStore` (what listeners have handled, in the app's own database) and `Outbox` (events published by a transaction of
 //! that database), over sqlx 0.9, which needs Rust 1.94.
 
@@ -16,6 +18,11 @@
 #[path = "private.rs"]
 pub mod __private;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
+#[cfg(feature = "testing")]
+pub use lightbus_macros::test;
 pub use lightbus_macros::{api, event, key, rpc, task};
 pub use lightbus_runtime::{
     Begun, Bus, BusBuilder, Call, CallError, CallFailure, CheckpointError, Claim, Context, Counts,

@@ -143,6 +143,12 @@ impl<T, E> Task<T, E> {
         Enqueue::new(self.draft, self.decode_domain)
     }
 
+    /// What it is, and its arguments.
+    pub(crate) fn parts(&self) -> (&'static TaskSpec, Result<&[u8], String>) {
+        let payload = self.draft.payload.as_deref();
+        (self.draft.spec, payload.map_err(|error| error.to_string()))
+    }
+
     /// For a schedule: its message, checked; or why it cannot be sent.
     pub(crate) fn into_message(self) -> Result<TaskMessage, String> {
         let limit = self.draft.bus.core().config.payload_limit;
