@@ -10,12 +10,9 @@ const LEGAL: &str =
     "`#[lightbus::test]` is for `async fn name(bus: TestBus) { … }`, which may return a `Result`";
 
 pub(super) fn expand(attr: TokenStream, item: TokenStream) -> TokenStream {
-    let test = match syn::parse2::<ItemFn>(item.clone()) {
+    let test = match syn::parse2::<ItemFn>(item) {
         Ok(test) => test,
-        Err(error) => {
-            let mistake = Error::new(error.span(), LEGAL).to_compile_error();
-            return quote! { #mistake #item };
-        }
+        Err(error) => return Error::new(error.span(), LEGAL).to_compile_error(),
     };
     // What is wrong is said beside the function, which stays: nothing else breaks.
     let (krate, mistake) = match krate(attr) {
