@@ -79,7 +79,7 @@ impl<T: DeserializeOwned + 'static, E: 'static> Sendable for Call<T, E> {
             kind: Kind::Call,
             api: spec.api,
             name: spec.method,
-            content: json(&payload?, None)?,
+            content: json(payload?, None)?,
         })
     }
 
@@ -97,7 +97,7 @@ impl<T: 'static, E: 'static> Sendable for Task<T, E> {
             kind: Kind::Task,
             api: spec.api,
             name: spec.task,
-            content: json(&payload?, None)?,
+            content: json(payload?, None)?,
         })
     }
 

@@ -1,5 +1,6 @@
 //! The groups that are being put together, and in which messages what is known of them lies.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -149,17 +150,18 @@ impl Groups {
         };
         self.bytes -= group.bytes;
         self.remember(id, wire::now_ms());
-        let mut done = Vec::new();
+        let mut spent = Vec::new();
         for tag in group.tags {
-            if let Some(held) = self.held.get_mut(&tag) {
-                held.groups = held.groups.saturating_sub(1);
-                if held.is_spent() {
-                    done.push(tag);
-                }
+            let Entry::Occupied(mut held) = self.held.entry(tag) else {
+                continue;
+            };
+            held.get_mut().groups = held.get().groups.saturating_sub(1);
+            if held.get().is_spent() {
+                held.remove();
+                spent.push(tag);
             }
         }
-        done.iter().for_each(|tag| drop(self.held.remove(tag)));
-        done
+        spent
     }
 
     /// False if that is so long ago that it does not matter.
@@ -187,13 +189,13 @@ impl Groups {
             self.over_order.pop_front();
         }
         let mut spent = Vec::new();
-        for (tag, held) in &mut self.held {
+        self.held.retain(|tag, held| {
             held.remembers &= held.since.elapsed() <= REMEMBERED;
             if held.is_spent() {
                 spent.push(*tag);
             }
-        }
-        spent.iter().for_each(|tag| drop(self.held.remove(tag)));
+            !held.is_spent()
+        });
         spent
     }
 
