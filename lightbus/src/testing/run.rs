@@ -47,6 +47,6 @@ pub fn __run<F: Future<Output: TestOutcome>>(test: impl FnOnce(TestBus) -> F) ->
         });
     match ran {
         Ok(outcome) => outcome,
-        Err(why) => std::panic::panic_any(why),
+        Err(why) => panic!("{why}"),
     }
 }

@@ -247,7 +247,7 @@ impl TestBus {
 
     /// Ends the test.
     pub(super) fn fail(&self, why: &str) -> ! {
-        std::panic::panic_any(why.to_owned())
+        panic!("{why}")
     }
 
     /// What is wrong although every expectation was met.

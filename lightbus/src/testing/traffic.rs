@@ -100,11 +100,11 @@ impl Traffic {
                 connection,
                 ..
             } => self.acked(at, &message, queue(&from), app(&connection)),
-            EventKind::DeadLettered { message, why, .. } => {
-                // Levels of the ladder of delays give messages up to one another.
-                if self.of(&message).is_some() && message.exchange().starts_with("lb.dead.") {
-                    self.fate_of(&message, at, Fate::Dead(format!("{why:?}")));
-                }
+            // Levels of the ladder of delays give messages up to one another.
+            EventKind::DeadLettered { message, why, .. }
+                if message.exchange().starts_with("lb.dead.") =>
+            {
+                self.fate_of(&message, at, Fate::Dead(format!("{why:?}")));
             }
             _ => {}
         }
