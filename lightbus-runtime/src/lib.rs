@@ -49,6 +49,7 @@ mod signal;
 mod sql;
 mod task;
 mod topology;
+mod upkeep;
 mod wire;
 
 pub use bus::Bus;

@@ -12,12 +12,12 @@ mod id;
 mod journal;
 mod message;
 mod queue;
-mod record;
+pub(crate) mod record;
 mod results;
 mod running;
 pub(crate) mod spec;
 mod status;
-mod story;
+pub(crate) mod story;
 #[allow(clippy::module_inception)]
 mod task;
 mod unique;

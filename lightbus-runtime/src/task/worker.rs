@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::retry::Retry;
 use crate::service::Dispatch;
 use crate::topology::{self, Lane, Priority};
+use crate::upkeep;
 
 /// The tasks of an API that are worked on.
 pub(crate) struct Tasks {
@@ -87,9 +88,11 @@ fn begin(
     queue: Arc<TaskQueue>,
     stop: &CancellationToken,
 ) -> (JoinHandle<()>, Started) {
+    let keeping = upkeep::keep(core, &source);
     let (mut consumers, started) = Consumers::new(&core.io.consume, source, stop.clone());
     let stop = stop.clone();
     let ended = core.spawn(async move {
+        let _keeping = keeping;
         while let Some(consumer) = consumers.next().await {
             // Nothing begins that was cancelled while nobody here could hear of it.
             queue.desk.cancels.caught_up(&stop).await;
