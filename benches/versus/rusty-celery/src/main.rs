@@ -42,7 +42,7 @@ async fn main() -> Result<()> {
             for number in 0..tasks {
                 app.send_task(count::new(number)).await?;
             }
-            println!("{}", began.elapsed().as_secs_f64());
+            println!("{{\"seconds\": {}}}", began.elapsed().as_secs_f64());
             app.close().await?;
         }
         Some("work") => {
