@@ -39,7 +39,7 @@ impl Address<'_> {
             return Route {
                 exchange: topology::task_exchange(self.api),
                 // Not its name alone, which may be the exchange's as well.
-                needs: format!("{queue} at once"),
+                needs: [&queue, " at once"].concat(),
                 key: queue,
                 on_ladder: false,
             };

@@ -439,22 +439,32 @@ async fn run(
     limit: Option<Duration>,
     context: Context,
 ) -> Result<Handled, HandlerError> {
-    let Some(running) = context.running().filter(|running| running.is_awaited()) else {
-        return judge(within(handler, limit).await?).map(|_| Handled::Done);
-    };
-    let reply = running.told(&context, within(handler, limit)).await?;
+    match context.running().filter(|running| running.is_awaited()) {
+        None => judge(within(handler, limit).await?).map(|_| Handled::Done),
+        // In a box: the others need not carry its state.
+        Some(running) => Box::pin(run_awaited(handler, limit, running, &context)).await,
+    }
+}
+
+/// The same; what becomes of it is written down, and what follows it is published.
+async fn run_awaited(
+    handler: HandlerFuture,
+    limit: Option<Duration>,
+    running: &Running,
+    context: &Context,
+) -> Result<Handled, HandlerError> {
+    let reply = running.told(context, within(handler, limit)).await?;
     if let Answer::Domain(error) = &reply.0 {
         running.failed_with(error);
     }
     let value = judge(reply)?;
     let core = &running.desk.core;
-    if let Some(followed) = flow::succeeded(core, &context, &value) {
-        let followed = go_on(core, followed.await)?;
-        if followed == Handled::Kept {
-            return Ok(Handled::Kept);
-        }
+    if let Some(followed) = flow::succeeded(core, context, &value)
+        && go_on(core, followed.await)? == Handled::Kept
+    {
+        return Ok(Handled::Kept);
     }
-    if running.is_kept() && !running.done(&context, value).await {
+    if running.is_kept() && !running.done(context, value).await {
         return Ok(Handled::Kept);
     }
     Ok(Handled::Done)

@@ -86,15 +86,17 @@ impl Priority {
 }
 
 pub(crate) fn task_exchange(api: &str) -> String {
-    format!("lb.task.{api}")
+    ["lb.task.", api].concat()
 }
 
 pub(crate) fn task_queue(api: &str, lane: Lane<'_>, priority: Priority) -> String {
-    let priority = match lane {
-        Lane::Limited(_) => "",
-        Lane::Api | Lane::Named(_) => priority.suffix(),
-    };
-    format!("lb.task.{api}{}{priority}", lane.suffix())
+    let priority = priority.suffix();
+    match lane {
+        // Made for each task that is enqueued: `format!` takes five times as long.
+        Lane::Api => ["lb.task.", api, priority].concat(),
+        Lane::Named(_) => format!("lb.task.{api}{}{priority}", lane.suffix()),
+        Lane::Limited(_) => format!("lb.task.{api}{}", lane.suffix()),
+    }
 }
 
 /// The queue that a lane's dead letters are named by: those of all its priorities lie together.

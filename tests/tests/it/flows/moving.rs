@@ -43,7 +43,7 @@ maths!(cut, "flow_cut");
 async fn lost_connections_lose_no_flow() -> anyhow::Result<()> {
     let broker = TestBroker::start().await?;
     let proxy = Proxy::start(broker.url()).await?;
-    let builder = broker.builder("cut").url(&proxy.url());
+    let builder = broker.builder("cut").url(proxy.url());
     let bus = builder.connect().await?;
     bus.serve(cut::ApiServer::new(cut::Worker::new().0)).await?;
     let peer = broker.bus("peer").await?;
