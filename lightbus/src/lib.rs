@@ -69,3 +69,10 @@ macro_rules! __if_server {
 macro_rules! __if_server {
     ($($generated:tt)*) => {};
 }
+
+/// The pages of `docs/`, so that what they show compiles.
+#[cfg(doctest)]
+mod docs {
+    #[doc = include_str!("../../docs/coming-from-celery.md")]
+    mod coming_from_celery {}
+}
