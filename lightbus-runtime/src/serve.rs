@@ -148,7 +148,12 @@ impl Serve {
                 return Err(self.unknown_queue(queue));
             }
         }
-        Ok(lanes.collect())
+        let mut lanes: BTreeMap<_, _> = lanes.collect();
+        if !lanes.is_empty() {
+            // Flows begin there, whatever queues their tasks have.
+            lanes.entry(Lane::Api).or_insert(self.task_concurrency);
+        }
+        Ok(lanes)
     }
 
     fn unknown_queue(&self, queue: &str) -> Error {

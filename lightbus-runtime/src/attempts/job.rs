@@ -78,7 +78,13 @@ pub(crate) trait Job: Send + Sync + 'static {
     }
 
     /// What is left to do for a message that no attempt could handle.
-    fn died(&self, _context: &Context, _reason: &str, _errors: &[String]) -> Option<Boxed<()>> {
+    fn died(
+        &self,
+        _data: &[u8],
+        _context: &Context,
+        _reason: &str,
+        _errors: &[String],
+    ) -> Option<Boxed<()>> {
         None
     }
 }

@@ -404,7 +404,7 @@ impl<J: Job> Attempts<J> {
             job.tally().dropped.add();
             return Outcome::Failed;
         };
-        if let Some(last) = job.died(context, failed.reason, &failed.errors) {
+        if let Some(last) = job.died(&self.received.data, context, failed.reason, &failed.errors) {
             last.await;
         }
         let outcome = match self.is_whole() {

@@ -104,6 +104,9 @@ impl TaskQueue {
         let format =
             Format::of(content_type).map_err(|error| unreadable("undecodable", error.0))?;
         let (name, timeout) = self.find(properties)?;
+        if let Some(why) = flow::unreadable(properties) {
+            return Err(unreadable(UNKNOWN, why));
+        }
         Ok(Accepted {
             name,
             timeout,
@@ -205,7 +208,7 @@ impl TaskQueue {
     /// What is left to do for a task that is cancelled.
     fn last_words(&self, context: &Context) -> Boxed<()> {
         let lets_go = self.lets_go(context, RunOutcome::Cancelled);
-        let flow_ends = self.flow_ends(context, flow::CANCELLED, "somebody cancelled it");
+        let flow_ends = self.flow_ends(context, &[], flow::CANCELLED, "somebody cancelled it");
         let context = context.clone();
         Box::pin(async move {
             if let Some(running) = context.running() {
@@ -218,9 +221,15 @@ impl TaskQueue {
     }
 
     /// What follows a task that is not tried again hears of it.
-    fn flow_ends(&self, context: &Context, reason: &str, error: &str) -> Option<Boxed<()>> {
+    fn flow_ends(
+        &self,
+        context: &Context,
+        data: &[u8],
+        reason: &str,
+        error: &str,
+    ) -> Option<Boxed<()>> {
         let domain = context.running().and_then(|it| it.domain_error(reason));
-        let lost = flow::lost(&self.core, context, reason, error, domain)?;
+        let lost = flow::lost(&self.core, context, data, reason, error, domain)?;
         let (core, context) = (Arc::clone(&self.core), context.clone());
         Some(Box::pin(async move {
             if let Err(stuck) = lost.await {
@@ -362,9 +371,15 @@ impl Job for TaskQueue {
         }))
     }
 
-    fn died(&self, context: &Context, reason: &str, errors: &[String]) -> Option<Boxed<()>> {
+    fn died(
+        &self,
+        data: &[u8],
+        context: &Context,
+        reason: &str,
+        errors: &[String],
+    ) -> Option<Boxed<()>> {
         let (kept, lets_go) = (kept(context), self.lets_go(context, outcome(reason)));
-        let flow_ends = self.flow_ends(context, reason, told_error(reason, errors));
+        let flow_ends = self.flow_ends(context, data, reason, told_error(reason, errors));
         if kept.is_none() && lets_go.is_none() && flow_ends.is_none() {
             return None;
         }

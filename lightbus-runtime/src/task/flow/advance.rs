@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-use super::next::{Gather, MOST_MEMBERS, Member, Next, following};
+use super::next::{Gather, MOST_MEMBERS, Member, Next, brief, following};
 use super::output::{elements, list};
 use super::posting::{Posting, next_group, next_task};
 use super::word::{Part, Word};
@@ -38,7 +38,8 @@ pub(super) fn advance<'a>(
             }
             Next::Group { to, members } => {
                 let members = members.iter().map(|member| (&**member, value));
-                fan_out(core, place, to, members.collect(), rest).await
+                let lot = brief(place.id, value);
+                fan_out(core, place, to, lot, members.collect(), rest).await
             }
             Next::Each { to, each } => {
                 let Some(elements) = elements(value) else {
@@ -46,7 +47,8 @@ pub(super) fn advance<'a>(
                     return Err(Stuck::Cannot(why.to_owned()));
                 };
                 let members = elements.into_iter().map(|element| (&**each, element));
-                fan_out(core, place, to, members.collect(), rest).await
+                let lot = brief(place.id, value);
+                fan_out(core, place, to, lot, members.collect(), rest).await
             }
             Next::Join(member) => report(core, place, member, rest, value).await,
             Next::Rescue(_) => Ok(()),
@@ -59,6 +61,7 @@ async fn fan_out<'a>(
     core: &'a Core,
     place: Place<'a>,
     to: &'a Gather,
+    lot: u64,
     members: Vec<(&'a [Next], &'a [u8])>,
     rest: &'a [Next],
 ) -> Result<(), Stuck> {
@@ -66,7 +69,14 @@ async fn fan_out<'a>(
     match u32::try_from(members.len()) {
         Ok(0) => gathered(core, place, to, rest, &list([].into_iter())).await,
         Ok(of) if of <= MOST_MEMBERS => {
-            let rows = rows(core, place, to, members, of, rest);
+            let first = Member {
+                to: to.clone(),
+                id: place.id.as_u128(),
+                lot,
+                index: 0,
+                of,
+            };
+            let rows = rows(core, place, first, members, rest);
             let begun = stream::iter(rows).buffer_unordered(TOGETHER);
             begun.try_collect().await
         }
@@ -81,21 +91,18 @@ async fn fan_out<'a>(
 fn rows<'a>(
     core: &'a Core,
     place: Place<'a>,
-    to: &'a Gather,
+    first: Member,
     members: Vec<(&'a [Next], &'a [u8])>,
-    of: u32,
     rest: &'a [Next],
 ) -> Box<dyn Iterator<Item = BoxedFor<'a, Result<(), Stuck>>> + Send + 'a> {
-    Box::new((0..).zip(members).map(move |(index, (member, value))| {
-        let join = Next::Join(Member {
-            to: to.clone(),
-            id: place.id.as_u128(),
+    Box::new((0..).zip(members).map(move |(index, (row, value))| {
+        let member = Member {
             index,
-            of,
-        });
-        let row = [member, &[join], rest].concat();
-        let place = place.at(following(place.id, &index.to_string()));
-        begin_member(core, place, row, value)
+            ..first.clone()
+        };
+        let what = format!("{}/{index}", member.lot);
+        let row = [row, &[Next::Join(member)], rest].concat();
+        begin_member(core, place.at(following(place.id, &what)), row, value)
     }))
 }
 
@@ -135,6 +142,12 @@ async fn report(
     rest: &[Next],
     value: &[u8],
 ) -> Result<(), Stuck> {
+    let (size, limit) = (value.len(), core.config.payload_limit);
+    if size > limit {
+        return Err(Stuck::Cannot(format!(
+            "what it returned takes {size} bytes, and a member of a group may return {limit}. Return a reference, or raise `payload_limit` everywhere"
+        )));
+    }
     let part = Part {
         values: vec![(member.index, super::next::Bytes(value.to_vec()))],
         ..Part::of(member, rest, place)
@@ -230,6 +243,7 @@ mod tests {
         let join = Next::Join(Member {
             to: Gather::default(),
             id: group.as_u128(),
+            lot: 1,
             index: 3,
             of: 4,
         });

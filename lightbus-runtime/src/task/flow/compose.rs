@@ -38,8 +38,8 @@ use crate::task::task::{Draft, RESULT_TTL, Task};
 ///
 /// # How it runs
 /// Each message carries what follows it. Whoever has done a task publishes the next one, with the value in it, before its own message is settled: there is no
-/// coordinator that could be lost, and a worker that is killed at any step costs no more than that step's repetition, as for any task. What runs twice because of that
-/// has the same message id both times. Members of a group report to a queue of the API whose task follows the group (`lb.join.<api>`), where one worker of that API
+/// coordinator that could be lost. A worker that is killed between the two does that task again, as any, and publishes what follows once more: from there on the tasks up to the next group run twice, under the
+/// same message ids. So they have to be idempotent, as all tasks; a group counts each of its members once. Members of a group report to a queue of the API whose task follows the group (`lb.join.<api>`), where one worker of that API
 /// puts their values together; when it is lost, another one takes over.
 ///
 /// A task that is dead for good ends its flow: who waits for the result hears which one it was and why, and what [`on_failure`](Self::on_failure) names is run. If the
@@ -147,9 +147,15 @@ impl<T, E> Flow<T, E> {
         self
     }
 
-    /// Keeps what becomes of it, so that [`TaskHandle`](crate::TaskHandle) can tell: its result until an hour after its end.
+    /// Keeps what becomes of it, so that [`TaskHandle`](crate::TaskHandle) can tell: its result until an hour after its end, or for as long as the last task's `#[task(result_ttl)]` says.
     pub fn keep_result(self) -> Self {
-        self.result_ttl(RESULT_TTL)
+        let last = self.plan.row.iter().rev();
+        let mut last = last.filter(|node| !matches!(node, Node::Rescue(_)));
+        let ttl = match last.next() {
+            Some(Node::Task(draft)) => draft.spec.result_ttl,
+            _ => None,
+        };
+        self.result_ttl(ttl.unwrap_or(RESULT_TTL))
     }
 
     /// The same, for so long after its end; at most seven days.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::advance::{End, end};
-use super::next::{Bytes, Next, following};
+use super::next::{Bytes, Next, Step, following};
 use super::posting::{Posting, next_group, next_task};
 use super::word::{Part, Word};
 use super::{Place, Stuck, join};
@@ -42,9 +42,14 @@ impl fmt::Display for FailedStep {
             reason,
             error,
         } = self;
+        let times = if *attempts == 1 {
+            "attempt"
+        } else {
+            "attempts"
+        };
         write!(
             f,
-            "{task} ({id}) is dead ({reason}) after {attempts} attempts: {error}"
+            "{task} ({id}) is dead ({reason}) after {attempts} {times}: {error}"
         )
     }
 }
@@ -77,13 +82,13 @@ pub(super) fn fail<'a>(
     Box::pin(async move {
         let mut here = place;
         let mut domain = cause.domain.clone();
+        // Whoever waits is told, whatever becomes of a rescue.
+        let mut rescued = Ok(());
         for (at, next) in then.iter().enumerate() {
             match next {
                 Next::Rescue(step) if !cause.is_cancelled() => {
-                    let value = encode(&cause.failed).unwrap_or_default();
-                    let rescue = here.at(following(here.id, "rescue"));
-                    let posting = Posting::step(core, &rescue, step, &[], &value)?;
-                    posting.store(core).await.map_err(Stuck::Refused)?;
+                    let rescue = here.at(following(place.id, &format!("rescue {at}")));
+                    rescued = rescued.and(send_rescue(core, rescue, step, cause).await);
                 }
                 Next::Rescue(_) => {}
                 Next::Join(member) => {
@@ -96,7 +101,7 @@ pub(super) fn fail<'a>(
                         ..Part::of(member, &then[at + 1..], here)
                     };
                     let told = join::tell(core, &member.to.api, &Word::of(part)).await;
-                    return told.map_err(Stuck::Refused);
+                    return told.map_err(Stuck::Refused).and(rescued);
                 }
                 Next::Task(_) => {
                     domain = None;
@@ -109,10 +114,23 @@ pub(super) fn fail<'a>(
             }
         }
         match end(place.id, then) {
-            Some(end) => note(core, &end, place.replayed, cause, None).await,
-            None => Ok(()),
+            Some(end) => note(core, &end, place.replayed, cause, None)
+                .await
+                .and(rescued),
+            None => rescued,
         }
     })
+}
+
+async fn send_rescue(
+    core: &Core,
+    place: Place<'_>,
+    step: &Step,
+    cause: &Cause,
+) -> Result<(), Stuck> {
+    let value = encode(&cause.failed).unwrap_or_default();
+    let posting = Posting::step(core, &place, step, &[], &value)?;
+    posting.store(core).await.map_err(Stuck::Refused)
 }
 
 /// Writes down how something ended that had not begun, if anybody wants to know.

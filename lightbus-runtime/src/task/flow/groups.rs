@@ -1,54 +1,25 @@
 //! The groups that are being put together, and in which messages what is known of them lies.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::failed::{Cause, FailedStep};
-use super::next::Bytes;
-use super::output::list;
+use super::group::{Group, Key, Todo};
+use super::over::{Over, REMEMBERED};
 use super::word::{Part, Word};
 use crate::wire;
 
-/// A group that nobody has told anything of for so long is given up.
-pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
-/// For so long it is remembered that a group is over: a member that comes twice reports twice.
-const REMEMBERED: Duration = Duration::from_secs(600);
-const MOST_REMEMBERED: usize = 100_000;
-/// What the values of all groups may take together.
+/// What all groups may take together.
 const MOST_BYTES: usize = 256 << 20;
-
-/// One group.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) part: Part,
-    values: BTreeMap<u32, Bytes>,
-    bytes: usize,
-    /// The messages that it is known from.
-    tags: Vec<u64>,
-    /// Something is being done about it.
-    pub(super) is_busy: bool,
-}
-
-/// What is to be done about a group.
-#[derive(Debug, PartialEq)]
-pub(super) enum Todo {
-    /// All values are there: what follows gets them.
-    GoOn(Vec<u8>),
-    /// What follows hears that a member failed.
-    Tell(Cause),
-    /// Nothing comes of it any more.
-    Forget,
-}
+/// So many groups that are over are named in one message.
+const OVER_AT_ONCE: usize = 5000;
 
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    open: HashMap<u128, Group>,
-    over: HashMap<u128, i64>,
-    /// The same, oldest first.
-    over_order: VecDeque<u128>,
+    open: HashMap<Key, Group>,
+    over: Over,
     /// The messages in hand, each with how many open groups are known from it, and since when.
     held: BTreeMap<u64, Held>,
     bytes: usize,
@@ -72,7 +43,7 @@ impl Groups {
     }
 
     /// Takes in what a message says. Gives the groups that it says something of, and the messages that nobody needs any more.
-    pub(super) fn hear(&mut self, tag: u64, word: Word) -> (Vec<u128>, Vec<u64>) {
+    pub(super) fn hear(&mut self, tag: u64, word: Word) -> (Vec<Key>, Vec<u64>) {
         let mut held = Held {
             groups: 0,
             remembers: false,
@@ -80,15 +51,14 @@ impl Groups {
         };
         let (mut touched, mut spent) = (Vec::new(), Vec::new());
         for (id, at) in word.over {
-            held.remembers |= self.remember(id, at);
+            held.remembers |= self.over.add(id, at);
             spent.extend(self.end(id));
         }
         for part in word.parts {
-            let id = part.id;
-            if !self.over.contains_key(&id) {
-                self.merge(part, tag);
+            let key = part.key();
+            if !self.over.contains(part.id) && self.merge(part, tag) {
                 held.groups += 1;
-                touched.push(id);
+                touched.push(key);
             }
         }
         match held.is_spent() {
@@ -98,96 +68,73 @@ impl Groups {
         (touched, spent)
     }
 
-    fn merge(&mut self, part: Part, tag: u64) {
-        let group = self.open.entry(part.id).or_insert_with(|| Group {
-            part: Part {
-                values: Vec::new(),
-                failed: Vec::new(),
-                ..part.clone()
-            },
-            values: BTreeMap::new(),
-            bytes: 0,
-            tags: Vec::new(),
-            is_busy: false,
-        });
-        let before = group.bytes;
-        group.add(part);
-        group.tags.push(tag);
-        let others = self.bytes - before;
-        let limit = self.payload_limit;
-        if group.bytes > limit {
-            group.lose_hope(format!(
-                "the values of its members take more than {limit} bytes together. Return references, or raise `payload_limit` everywhere"
-            ));
-        } else if others + group.bytes > MOST_BYTES {
+    fn merge(&mut self, part: Part, tag: u64) -> bool {
+        let (key, limit, others) = (part.key(), self.payload_limit, self.bytes);
+        let is_new = !self.open.contains_key(&key);
+        let group = self.open.entry(key).or_insert_with(|| Group::new(&part));
+        let before = if is_new { 0 } else { group.weight() };
+        let is_its = group.add(part, limit);
+        if is_its {
+            group.tags.push(tag);
+        }
+        if others - before + group.weight() > MOST_BYTES {
             group.lose_hope(format!(
                 "the groups that are being put together take more than {MOST_BYTES} bytes"
             ));
         }
-        self.bytes = others + group.bytes;
+        self.bytes = others - before + group.weight();
+        is_its
+    }
+
+    /// Is so much known that some of it has to go on, even if not everything is known yet?
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes > MOST_BYTES / 2
     }
 
     /// What there is to do about a group, once; it is busy until then.
-    pub(super) fn todo(&mut self, id: u128) -> Option<(Part, Todo)> {
-        let group = self.open.get_mut(&id).filter(|group| !group.is_busy)?;
-        let todo = group.todo()?;
-        group.is_busy = true;
-        Some((group.part.clone(), todo))
+    pub(super) fn todo(&mut self, key: Key) -> Option<(Part, Todo)> {
+        self.change(key, Group::begin)?
     }
 
-    pub(super) fn ids(&self) -> Vec<u128> {
+    /// Changes what is known of a group; `None` if it is not open.
+    pub(super) fn change<R>(
+        &mut self,
+        key: Key,
+        change: impl FnOnce(&mut Group) -> R,
+    ) -> Option<R> {
+        let group = self.open.get_mut(&key)?;
+        let others = self.bytes - group.weight();
+        let changed = change(group);
+        self.bytes = others + group.weight();
+        Some(changed)
+    }
+
+    pub(super) fn keys(&self) -> Vec<Key> {
         self.open.keys().copied().collect()
     }
 
-    pub(super) fn get_mut(&mut self, id: u128) -> Option<&mut Group> {
-        self.open.get_mut(&id)
-    }
-
-    /// A group is over. Gives the messages that nobody needs any more.
+    /// A group is over, whatever was fanned out. Gives the messages that nobody needs any more.
     pub(super) fn end(&mut self, id: u128) -> Vec<u64> {
-        let Some(group) = self.open.remove(&id) else {
-            return Vec::new();
-        };
-        self.bytes -= group.bytes;
-        self.remember(id, wire::now_ms());
+        let lots: Vec<Key> = self
+            .open
+            .keys()
+            .filter(|key| key.0 == id)
+            .copied()
+            .collect();
         let mut spent = Vec::new();
-        for tag in group.tags {
-            let Entry::Occupied(mut held) = self.held.entry(tag) else {
-                continue;
-            };
-            held.get_mut().groups = held.get().groups.saturating_sub(1);
-            if held.get().is_spent() {
-                held.remove();
-                spent.push(tag);
+        for group in lots.iter().filter_map(|key| self.open.remove(key)) {
+            self.bytes -= group.weight();
+            for tag in group.tags {
+                spent.extend(release(&mut self.held, tag));
             }
         }
+        self.over.add(id, wire::now_ms());
         spent
-    }
-
-    /// False if that is so long ago that it does not matter.
-    fn remember(&mut self, id: u128, at: i64) -> bool {
-        if age(at) > REMEMBERED {
-            return false;
-        }
-        if self.over.insert(id, at).is_none() {
-            self.over_order.push_back(id);
-        }
-        if self.over_order.len() > MOST_REMEMBERED
-            && let Some(oldest) = self.over_order.pop_front()
-        {
-            self.over.remove(&oldest);
-        }
-        true
     }
 
     /// Messages that nobody needs any more, as time has passed.
     pub(super) fn spent(&mut self) -> Vec<u64> {
-        while let Some(oldest) = self.over_order.front()
-            && self.over.get(oldest).is_none_or(|at| age(*at) > REMEMBERED)
-        {
-            self.over.remove(oldest);
-            self.over_order.pop_front();
-        }
+        self.over.forget_old();
         let mut spent = Vec::new();
         self.held.retain(|tag, held| {
             held.remembers &= held.since.elapsed() <= REMEMBERED;
@@ -209,24 +156,29 @@ impl Groups {
         oldest.map_or(Duration::ZERO, |(_, held)| held.since.elapsed())
     }
 
-    /// All that is known, in words of about so many bytes.
-    pub(super) fn words(&self, bytes: usize) -> Vec<Word> {
-        let mut words = vec![Word {
-            over: self.over.iter().map(|(id, at)| (*id, *at)).collect(),
-            ..Word::default()
-        }];
-        let mut size = 0;
-        for group in self.open.values() {
-            if size > bytes {
-                words.push(Word::default());
-                size = 0;
-            }
-            size += 200 + group.bytes;
-            if let Some(word) = words.last_mut() {
+    /// All that is known, in words of about so many bytes; one holds a whole group at least.
+    pub(super) fn words(&self, bytes: usize) -> impl Iterator<Item = Word> {
+        let over: Vec<_> = self.over.all().collect();
+        let over: Vec<Word> = over
+            .chunks(OVER_AT_ONCE)
+            .map(|over| Word {
+                over: over.to_vec(),
+                ..Word::default()
+            })
+            .collect();
+        let mut open = self.open.values().peekable();
+        let parts = std::iter::from_fn(move || {
+            let mut word = Word::default();
+            let mut size = 0;
+            while let Some(group) =
+                open.next_if(|group| size == 0 || size + group.weight() <= bytes)
+            {
+                size += group.weight();
                 word.parts.push(group.whole());
             }
-        }
-        words
+            (size > 0).then_some(word)
+        });
+        over.into_iter().chain(parts)
     }
 
     /// All is written down anew: gives the messages in hand up to now, which nobody needs any more.
@@ -238,105 +190,36 @@ impl Groups {
     }
 }
 
+/// One group less is known from this message. Gives it if nobody needs it any more.
+fn release(held: &mut BTreeMap<u64, Held>, tag: u64) -> Option<u64> {
+    let Entry::Occupied(mut held) = held.entry(tag) else {
+        return None;
+    };
+    held.get_mut().groups = held.get().groups.saturating_sub(1);
+    if !held.get().is_spent() {
+        return None;
+    }
+    held.remove();
+    Some(tag)
+}
+
 impl Held {
     fn is_spent(&self) -> bool {
         self.groups == 0 && !self.remembers
     }
 }
 
-fn age(at: i64) -> Duration {
-    let ms = wire::now_ms().saturating_sub(at);
-    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
-}
-
-impl Group {
-    fn add(&mut self, new: Part) {
-        let known = &mut self.part;
-        known.replayed = known.replayed.max(new.replayed);
-        known.at = known.at.max(new.at);
-        known.told |= new.told;
-        known.hopeless |= new.hopeless;
-        if known.cause.is_none() {
-            known.cause = new.cause;
-        }
-        for index in new.failed {
-            if !known.failed.contains(&index) {
-                known.failed.push(index);
-            }
-        }
-        if known.hopeless {
-            return self.drop_values();
-        }
-        for (index, value) in new.values {
-            let size = value.0.len();
-            if self.values.insert(index, value).is_none() {
-                self.bytes += size;
-            }
-        }
-    }
-
-    fn drop_values(&mut self) {
-        self.values.clear();
-        self.bytes = 0;
-    }
-
-    /// It cannot come to a good end any more.
-    pub(super) fn lose_hope(&mut self, why: String) {
-        self.drop_values();
-        self.part.hopeless = true;
-        self.part.told = false;
-        self.part.cause = Some(Cause {
-            failed: FailedStep {
-                task: format!("{}.{}", self.part.to.api, self.part.to.task),
-                id: uuid::Uuid::from_u128(self.part.id).to_string(),
-                attempts: 1,
-                reason: "group".to_owned(),
-                error: why,
-            },
-            domain: None,
-        });
-    }
-
-    fn todo(&self) -> Option<Todo> {
-        let of = self.part.of as usize;
-        if !self.part.hopeless && self.values.len() == of {
-            let values = self.values.values().map(|value| &value.0[..]);
-            return Some(Todo::GoOn(list(values)));
-        }
-        match &self.part.cause {
-            Some(cause) if !self.part.told => Some(Todo::Tell(cause.clone())),
-            Some(_) if self.part.hopeless => Some(Todo::Forget),
-            Some(cause) if cause.is_cancelled() && self.heard() >= of => Some(Todo::Forget),
-            _ if self.part.age() > LONGEST => Some(Todo::Forget),
-            _ => None,
-        }
-    }
-
-    /// How many members have said how they ended.
-    fn heard(&self) -> usize {
-        self.values.len() + self.part.failed.len()
-    }
-
-    fn whole(&self) -> Part {
-        let values = self.values.iter();
-        Part {
-            values: values
-                .map(|(index, value)| (*index, value.clone()))
-                .collect(),
-            ..self.part.clone()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::failed::CANCELLED;
-    use super::super::next::Gather;
+    use super::super::failed::{Cause, FailedStep};
+    use super::super::next::{Bytes, Gather};
     use super::*;
 
     fn part(id: u128, of: u32) -> Part {
         Part {
             id,
+            lot: 1,
             of,
             to: Gather::default(),
             then: Vec::new(),
@@ -385,10 +268,8 @@ mod tests {
     }
 
     fn todo(groups: &mut Groups, id: u128) -> Option<Todo> {
-        let todo = groups.todo(id).map(|(_, todo)| todo);
-        if let Some(group) = groups.get_mut(id) {
-            group.is_busy = false;
-        }
+        let todo = groups.todo((id, 1)).map(|(_, todo)| todo);
+        groups.change((id, 1), |group| group.is_busy = false);
         todo
     }
 
@@ -397,7 +278,7 @@ mod tests {
         let mut groups = groups();
         for (tag, index) in [(1, 2), (2, 0), (3, 2), (4, 0)] {
             let spent = groups.hear(tag, value(7, index, 3, &[index as u8]));
-            assert_eq!(spent, (vec![7], vec![]));
+            assert_eq!(spent, (vec![(7, 1)], vec![]));
             assert_eq!(todo(&mut groups, 7), None);
         }
         groups.hear(5, value(7, 1, 3, &[1]));
@@ -440,12 +321,7 @@ mod tests {
     fn a_cancelled_group_is_forgotten_when_all_have_been_heard() {
         let mut groups = groups();
         groups.hear(1, failed(7, 0, 2, CANCELLED));
-        let told = |groups: &mut Groups| {
-            if let Some(group) = groups.get_mut(7) {
-                group.part.told = true;
-            }
-        };
-        told(&mut groups);
+        groups.change((7, 1), Group::told);
         assert_eq!(todo(&mut groups, 7), None);
         groups.hear(2, failed(7, 1, 2, CANCELLED));
         assert_eq!(todo(&mut groups, 7), Some(Todo::Forget));
@@ -460,13 +336,14 @@ mod tests {
             unreachable!("its values are lost");
         };
         assert!(cause.failed.error.contains("1000 bytes"));
-        assert_eq!(groups.bytes, 0);
+        groups.change((7, 1), Group::told);
+        // Its members go on, and what they say is not told again.
+        assert_eq!(todo(&mut groups, 7), None);
         groups.hear(3, value(7, 2, 3, &[0; 600]));
-        assert_eq!(groups.bytes, 0);
-        if let Some(group) = groups.get_mut(7) {
-            group.part.told = true;
-        }
+        assert!(groups.bytes < 3000);
         assert_eq!(todo(&mut groups, 7), Some(Todo::Forget));
+        groups.end(7);
+        assert_eq!(groups.bytes, 0);
     }
 
     #[test]
@@ -475,7 +352,8 @@ mod tests {
         groups.hear(1, value(7, 0, 2, &[0]));
         groups.hear(2, value(8, 1, 2, &[1]));
         groups.hear(3, over(9, wire::now_ms()));
-        let words = groups.words(1000);
+        let words: Vec<_> = groups.words(1000).collect();
+        assert_eq!(words.len(), 3);
         assert_eq!(groups.written(), [1, 2, 3]);
         let mut next = super::tests::groups();
         for (tag, word) in (11..).zip(words.clone()) {
@@ -485,9 +363,52 @@ mod tests {
         for groups in [&mut groups, &mut next] {
             groups.hear(20, value(7, 1, 2, &[1]));
             assert_eq!(todo(groups, 7), Some(Todo::GoOn(vec![0x92, 0, 1])));
-            // The first message says something of the other group, too.
-            assert_eq!(groups.end(7), [20]);
+            let mut spent = groups.end(7);
+            spent.sort_unstable();
+            assert!(spent.len() == 2 && spent[1] == 20, "{spent:?}");
             assert_eq!(groups.hear(21, value(9, 0, 2, &[0])).1, [21]);
         }
+    }
+
+    #[test]
+    fn lists_that_were_fanned_out_one_after_the_other_are_not_mixed() {
+        let mut groups = groups();
+        let of_lot = |lot, index, of, value: &[u8]| {
+            Word::of(Part {
+                lot,
+                values: vec![(index, Bytes(value.to_vec()))],
+                ..part(7, of)
+            })
+        };
+        groups.hear(1, of_lot(1, 0, 2, &[1]));
+        groups.hear(2, of_lot(2, 1, 3, &[2]));
+        groups.hear(3, of_lot(2, 0, 3, &[2]));
+        // Of the same list, but of another size: it is somebody else's word.
+        assert_eq!(groups.hear(4, of_lot(2, 2, 4, &[9])), (vec![], vec![4]));
+        groups.hear(5, of_lot(2, 2, 3, &[2]));
+        assert_eq!(groups.todo((7, 1)), None);
+        let todo = groups.todo((7, 2)).map(|(_, todo)| todo);
+        assert_eq!(todo, Some(Todo::GoOn(vec![0x93, 2, 2, 2])));
+        let mut spent = groups.end(7);
+        spent.sort_unstable();
+        assert_eq!(spent, [1, 2, 3, 5]);
+        assert_eq!((groups.bytes, groups.held()), (0, 0));
+    }
+
+    #[test]
+    fn no_word_is_larger_than_what_is_read() {
+        let mut groups = Groups::new(10_000);
+        for id in 0..2000 {
+            let tag = u64::try_from(id).unwrap_or_default();
+            groups.hear(tag, value(id, 0, 2, &[0; 100]));
+            groups.hear(10_000 + tag, over(100_000 + id, wire::now_ms()));
+        }
+        let mut read = Groups::new(10_000);
+        for (tag, word) in (0..).zip(groups.words(50_000)) {
+            assert!(word.write().is_ok_and(|bytes| bytes.len() < 200_000));
+            read.hear(tag, word);
+        }
+        assert_eq!(read.bytes, groups.bytes);
+        assert_eq!(read.over.all().count(), groups.over.all().count());
     }
 }

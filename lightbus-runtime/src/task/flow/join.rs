@@ -7,10 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use lapin::message::Delivery;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -18,7 +16,9 @@ use uuid::Uuid;
 
 use super::advance::{End, gathered};
 use super::failed::{Cause, fail, note};
-use super::groups::{Groups, Todo};
+use super::group::{Group, Key, Todo};
+use super::groups::Groups;
+use super::next::MOST_MEMBERS;
 use super::word::{Part, Word};
 use super::{Place, Stuck};
 use crate::boxed::Boxed;
@@ -30,9 +30,9 @@ use crate::topology;
 use crate::wire;
 
 /// What is kept unacknowledged has to fit in.
-const PREFETCH: u16 = 20_000;
+const PREFETCH: u16 = 4000;
 /// So many messages are kept before they are written down as few.
-const MESSAGES: usize = 4096;
+const MESSAGES: usize = 2000;
 /// A broker closes a channel on which something is unacknowledged for too long: by default for 30 minutes.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// About how much such a one holds.
@@ -88,7 +88,7 @@ pub(in crate::task) async fn gather(
 
 /// What was done about a group.
 struct Done {
-    id: u128,
+    key: Key,
     what: What,
 }
 
@@ -113,10 +113,12 @@ struct Turn {
     mark: Option<u128>,
     leads: bool,
     /// Groups of which there may be something to be done.
-    waiting: VecDeque<u128>,
-    doing: FuturesUnordered<Boxed<Done>>,
+    waiting: VecDeque<Key>,
+    /// Tasks of their own: what this one waits for may be in their hands.
+    doing: JoinSet<Done>,
     /// Groups that are over, which the queue does not know yet.
     over: Vec<u128>,
+    flush_at: Option<Instant>,
     rests_until: Option<Instant>,
 }
 
@@ -133,38 +135,47 @@ impl Turn {
             mark: None,
             leads: false,
             waiting: VecDeque::new(),
-            doing: FuturesUnordered::new(),
+            doing: JoinSet::new(),
             over: Vec::new(),
+            flush_at: None,
             rests_until: None,
         }
     }
 
     async fn run(mut self, stop: &CancellationToken) {
         if self.take_part(stop).await.is_ok() {
-            // What has begun ends, and is told.
-            while let Some(done) = self.doing.next().await {
-                self.note(done);
-            }
-            let _ = self.flush().await;
+            // What has begun ends, and is told; nothing else begins.
+            self.leads = false;
+            let grace = self.core.config.grace;
+            let _ = tokio::time::timeout(grace, self.end()).await;
         }
         self.consumer.close().await;
+    }
+
+    async fn end(&mut self) {
+        while let Some(done) = self.doing.join_next().await {
+            done.into_iter().for_each(|done| self.note(done));
+        }
+        let _ = self.flush().await;
     }
 
     async fn take_part(&mut self, stop: &CancellationToken) -> Result<(), Closed> {
         let mut look = tokio::time::interval(LOOK);
         loop {
-            let flush = tokio::time::sleep(FLUSH);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                Some(done) = self.doing.next() => self.note(done),
+                Some(done) = self.doing.join_next() => {
+                    // An abort at the end of the runtime is an end as well.
+                    done.into_iter().for_each(|done| self.note(done));
+                }
+                () = until(self.flush_at) => self.flush().await?,
                 delivery = self.consumer.next() => match delivery {
                     Some(delivery) => self.read(&delivery).await?,
                     None => return Ok(()),
                 },
-                () = flush, if !self.over.is_empty() => self.flush().await?,
                 _ = look.tick() => self.attend_all(),
-                () = rest(self.rests_until) => {
+                () = until(self.rests_until) => {
                     self.rests_until = None;
                     self.attend_all();
                 }
@@ -186,10 +197,12 @@ impl Turn {
                 mark: Some(mark),
                 ..Word::default()
             };
-            self.tell(&word).await?;
+            keep_telling(&self.core, self.api, &word).await?;
         }
         self.hear(delivery);
-        while let Some(delivery) = self.consumer.ready() {
+        while self.groups.held() <= MESSAGES
+            && let Some(delivery) = self.consumer.ready()
+        {
             self.hear(&delivery);
         }
         Ok(())
@@ -197,14 +210,14 @@ impl Turn {
 
     fn hear(&mut self, delivery: &Delivery) {
         let tag = delivery.delivery_tag;
-        // What was written down holds many groups' values, one of them at least.
-        let limit = 2 * self.core.config.payload_limit + BYTES;
+        // What was written down holds many groups' values, one of them at least, with what is said of each member.
+        let limit = 2 * self.core.config.payload_limit + 16 * MOST_MEMBERS as usize + 2 * BYTES;
         match Word::read(&delivery.properties, &delivery.data, limit) {
             Ok(word) => {
                 let leads = word.mark.is_some() && word.mark == self.mark;
                 let (touched, spent) = self.groups.hear(tag, word);
                 self.ack(spent);
-                if leads {
+                if leads || self.groups.is_full() && !self.leads {
                     self.leads = true;
                     self.attend_all();
                 }
@@ -226,22 +239,22 @@ impl Turn {
         let spent = self.groups.spent();
         self.ack(spent);
         self.waiting.clear();
-        self.attend(self.groups.ids());
+        self.attend(self.groups.keys());
     }
 
     /// Begins what there is to do about these groups.
-    fn attend(&mut self, groups: Vec<u128>) {
+    fn attend(&mut self, groups: Vec<Key>) {
         if !self.leads {
             return;
         }
         self.waiting.extend(groups);
         while self.rests_until.is_none() && self.doing.len() < AT_ONCE {
-            let Some(id) = self.waiting.pop_front() else {
+            let Some(key) = self.waiting.pop_front() else {
                 return;
             };
-            if let Some((part, todo)) = self.groups.todo(id) {
-                let doing = act(Arc::clone(&self.core), part, todo);
-                self.doing.push(Box::pin(doing));
+            if let Some((part, todo)) = self.groups.todo(key) {
+                let doing: Boxed<Done> = Box::pin(act(Arc::clone(&self.core), part, todo));
+                self.doing.spawn_on(doing, &self.core.handle);
             }
         }
     }
@@ -253,27 +266,26 @@ impl Turn {
     }
 
     fn note(&mut self, done: Done) {
-        let Done { id, what } = done;
-        let Some(group) = self.groups.get_mut(id) else {
-            return;
-        };
+        let Done { key, what } = done;
         match what {
-            // Busy for good.
+            // It stays busy until the queue knows.
             What::Over => {
-                self.over.push(id);
+                self.over.push(key.0);
+                self.flush_at.get_or_insert_with(|| Instant::now() + FLUSH);
                 return self.attend(Vec::new());
             }
-            What::Told => group.part.told = true,
-            What::Hopeless(why) => group.lose_hope(why),
+            What::Told => drop(self.groups.change(key, Group::told)),
+            What::Hopeless(why) => drop(self.groups.change(key, |group| group.lose_hope(why))),
             What::Refused => self.rests_until = Some(Instant::now() + REST),
         }
-        group.is_busy = false;
-        self.attend(vec![id]);
+        self.groups.change(key, |group| group.is_busy = false);
+        self.attend(vec![key]);
     }
 
     /// Has the queue know which groups are over; then what they were known from can go.
     async fn flush(&mut self) -> Result<(), Closed> {
         let over = std::mem::take(&mut self.over);
+        self.flush_at = None;
         if over.is_empty() {
             return Ok(());
         }
@@ -282,7 +294,7 @@ impl Turn {
             over: over.iter().map(|id| (*id, now)).collect(),
             ..Word::default()
         };
-        self.tell(&word).await?;
+        keep_telling(&self.core, self.api, &word).await?;
         for id in over {
             let spent = self.groups.end(id);
             self.ack(spent);
@@ -293,47 +305,44 @@ impl Turn {
     /// Writes all that is known down in a few messages.
     async fn write_down(&mut self) -> Result<(), Closed> {
         for word in self.groups.words(BYTES) {
-            self.tell(&word).await?;
+            keep_telling(&self.core, self.api, &word).await?;
         }
         let spent = self.groups.written();
         self.ack(spent);
         Ok(())
     }
+}
 
-    /// Until it is stored.
-    async fn tell(&mut self, word: &Word) -> Result<(), Closed> {
-        loop {
-            match tell(&self.core, self.api, word).await {
-                Ok(()) => return Ok(()),
-                Err(Refusal::Failed(_)) if self.core.life.stop.is_cancelled() => {
-                    return Err(Closed);
-                }
-                Err(refusal) => {
-                    warn!(
-                        api = self.api,
-                        ?refusal,
-                        "the queue of groups does not store what becomes of them; trying again"
-                    );
-                    let rest = tokio::time::sleep(REST);
-                    let rested = self.core.life.stop.run_until_cancelled(rest).await;
-                    rested.ok_or(Closed)?;
-                }
+/// Tells it until it is stored.
+async fn keep_telling(core: &Core, api: &str, word: &Word) -> Result<(), Closed> {
+    loop {
+        match tell(core, api, word).await {
+            Ok(()) => return Ok(()),
+            Err(Refusal::Failed(_)) if core.life.stop.is_cancelled() => return Err(Closed),
+            Err(refusal) => {
+                warn!(
+                    api,
+                    ?refusal,
+                    "the queue of groups does not store what becomes of them; trying again"
+                );
+                let rested = core.life.stop.run_until_cancelled(tokio::time::sleep(REST));
+                rested.await.ok_or(Closed)?;
             }
         }
     }
 }
 
-async fn rest(until: Option<Instant>) {
-    match until {
+async fn until(at: Option<Instant>) {
+    match at {
         Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,
     }
 }
 
 async fn act(core: Arc<Core>, part: Part, todo: Todo) -> Done {
-    let id = part.id;
+    let key = part.key();
     let place = Place {
-        id: Uuid::from_u128(id),
+        id: Uuid::from_u128(part.id),
         flow: &part.flow,
         replayed: part.replayed,
     };
@@ -363,7 +372,7 @@ async fn act(core: Arc<Core>, part: Part, todo: Todo) -> Done {
             What::Refused
         }
     };
-    Done { id, what }
+    Done { key, what }
 }
 
 /// Tells what follows a group that one of its members failed; then the queue, so that it is told once.

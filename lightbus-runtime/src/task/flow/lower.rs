@@ -1,10 +1,11 @@
 //! From what was composed to what a message carries.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::compose::{Node, Plan};
 use super::next::{Bytes, Gather, Next, Step, ms, urgency};
 use crate::task::message::{Due, TaskMessage};
+use crate::task::results::LONGEST_KEPT;
 use crate::task::task::Draft;
 
 /// A row of what follows one another, or why it cannot be enqueued.
@@ -22,13 +23,22 @@ pub(super) fn lower(row: Vec<Node>, payload_limit: usize) -> Result<Vec<Next>, S
 
 fn node_of(node: Node, payload_limit: usize) -> Result<Next, String> {
     let plan = |plan: Plan| lower(plan.row, payload_limit);
-    let to = |first: Option<&[Next]>, ttl: Option<std::time::Duration>| {
+    let to = |first: Option<&[Next]>, ttl: Option<Duration>| {
+        if ttl > Some(LONGEST_KEPT) {
+            let (days, limit) = (
+                ttl.unwrap_or_default().as_secs() / 86_400,
+                LONGEST_KEPT.as_secs() / 86_400,
+            );
+            return Err(format!(
+                "its result is to be kept for {days} days, the limit is {limit}"
+            ));
+        }
         let last = first.and_then(last_name).unwrap_or_default();
-        Gather {
+        Ok(Gather {
             api: last.0,
             task: last.1,
             ttl_ms: ttl.map(ms),
-        }
+        })
     };
     Ok(match node {
         Node::Task(draft) => Next::Task(step(*draft, payload_limit)?),
@@ -36,7 +46,7 @@ fn node_of(node: Node, payload_limit: usize) -> Result<Next, String> {
         Node::Each { each, ttl } => {
             let each = plan(each)?;
             Next::Each {
-                to: to(Some(&each), ttl),
+                to: to(Some(&each), ttl)?,
                 each,
             }
         }
@@ -46,7 +56,7 @@ fn node_of(node: Node, payload_limit: usize) -> Result<Next, String> {
                 .map(plan)
                 .collect::<Result<Vec<_>, _>>()?;
             Next::Group {
-                to: to(members.first().map(Vec::as_slice), ttl),
+                to: to(members.first().map(Vec::as_slice), ttl)?,
                 members,
             }
         }

@@ -1,16 +1,18 @@
 //! Tasks that follow one another: chains, groups, and what is made of their values.
 //!
 //! `compose` is how they are written; `lower` makes of it what a message can carry, `next`, and `start` publishes the beginning. From there on workers go on: `advance` after a
-//! task that is done, `failed` after one that is dead. The members of a group report by a `word` to the one who puts them together, `join`, whose memory is `groups`.
+//! task that is done, `failed` after one that is dead. The members of a group report by a `word` to the one who puts them together, `join`, whose memory is `groups` (a `group` each, and those that are `over`).
 
 mod advance;
 mod compose;
 mod failed;
+mod group;
 mod groups;
 mod join;
 mod lower;
 mod next;
 mod output;
+mod over;
 mod posting;
 mod start;
 mod word;
@@ -29,7 +31,7 @@ pub(super) use failed::CANCELLED;
 pub(super) use join::gather;
 pub(super) use output::hole;
 pub(super) use posting::BEGIN;
-pub(super) use worker::{begin, is_part_of, lost, succeeded};
+pub(super) use worker::{begin, is_part_of, lost, succeeded, unreadable};
 
 /// Where in a flow something happens.
 #[derive(Clone, Copy, Debug)]

@@ -72,11 +72,13 @@ pub(super) struct Gather {
 }
 
 /// One of a group.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Member {
     pub(super) to: Gather,
     /// The group's.
     pub(super) id: u128,
+    /// What was fanned out, in brief: done twice, it may be another list the second time.
+    pub(super) lot: u64,
     pub(super) index: u32,
     /// How many there are.
     pub(super) of: u32,
@@ -94,22 +96,41 @@ pub(super) fn write(then: &[Next]) -> Result<Vec<u8>, String> {
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Next>, String> {
     let decoded = Payload::check(bytes, Format::Msgpack).and_then(Payload::decode);
     let then: Vec<Next> = decoded.map_err(|error| error.to_string())?;
-    then.iter().try_for_each(check)?;
+    check_all(&then)?;
     Ok(then)
 }
 
-pub(super) fn check(next: &Next) -> Result<(), String> {
+/// How deep groups may be within one another: each level multiplies.
+const DEEPEST: usize = 8;
+
+pub(super) fn check_all(row: &[Next]) -> Result<(), String> {
+    row.iter().try_for_each(|next| check(next, DEEPEST))
+}
+
+fn check(next: &Next, deepest: usize) -> Result<(), String> {
     match next {
         Next::Task(step) | Next::Rescue(step) => step.check(),
         Next::Join(member) => member.check(),
         Next::Each { to, each } => {
             to.check()?;
-            each.iter().try_for_each(check)
+            check_row(each, deepest)
         }
         Next::Group { to, members } => {
             to.check()?;
-            members.iter().flatten().try_for_each(check)
+            members.iter().try_for_each(|row| check_row(row, deepest))
         }
+    }
+}
+
+/// A member's own row: something has to be done in it.
+fn check_row(row: &[Next], deepest: usize) -> Result<(), String> {
+    let deepest = deepest.checked_sub(1);
+    let deepest = deepest.ok_or_else(|| format!("groups are nested more than {DEEPEST} deep"))?;
+    match row.first() {
+        None | Some(Next::Join(_) | Next::Rescue(_)) => {
+            Err("a member of a group has nothing to do".to_owned())
+        }
+        Some(_) => row.iter().try_for_each(|next| check(next, deepest)),
     }
 }
 
@@ -152,7 +173,7 @@ impl Gather {
 }
 
 impl Member {
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         self.to.check()?;
         match self.index < self.of && self.of <= MOST_MEMBERS {
             true => Ok(()),
@@ -200,6 +221,11 @@ pub(super) fn following(base: Uuid, what: &str) -> Uuid {
     let mut id = uuid::Builder::from_bytes(bytes);
     id.set_version(uuid::Version::SortRand);
     id.into_uuid()
+}
+
+/// A value in brief, to tell it from others.
+pub(super) fn brief(base: Uuid, value: &[u8]) -> u64 {
+    Uuid::new_v5(&base, value).as_u64_pair().0
 }
 
 /// A block of bytes.
@@ -272,8 +298,17 @@ mod tests {
         Next::Join(Member {
             to: gather("auth"),
             id: 7,
+            lot: 9,
             index,
             of,
+        })
+    }
+
+    fn nested(deep: usize) -> Next {
+        let inner = Next::Task(step("auth", ""));
+        (0..deep).fold(inner, |inner, _| Next::Each {
+            to: gather("auth"),
+            each: vec![inner],
         })
     }
 
@@ -294,9 +329,10 @@ mod tests {
             },
             Next::Group {
                 to: gather("auth"),
-                members: vec![vec![Next::Task(step("auth", ""))], vec![]],
+                members: vec![vec![Next::Task(step("auth", ""))]],
             },
             Next::Rescue(step("auth", "")),
+            nested(DEEPEST),
             member(1, 2),
         ];
         assert_eq!(read(&write(&then).unwrap()), Ok(then));
@@ -309,11 +345,11 @@ mod tests {
                 vec![next.clone()],
                 vec![Next::Each {
                     to: gather("auth"),
-                    each: vec![next.clone()],
+                    each: vec![Next::Task(step("auth", "")), next.clone()],
                 }],
                 vec![Next::Group {
                     to: gather("auth"),
-                    members: vec![vec![], vec![next]],
+                    members: vec![vec![Next::Task(step("auth", "")), next]],
                 }],
             ]
         };
@@ -325,7 +361,9 @@ mod tests {
                 each: vec![],
             },
             member(2, 2),
+            member(0, 0),
             member(0, MOST_MEMBERS + 1),
+            nested(DEEPEST + 1),
         ] {
             for then in inside(bad) {
                 assert!(read(&write(&then).unwrap()).is_err(), "{then:?}");

@@ -11,10 +11,13 @@ use super::{Place, Stuck};
 use crate::bus::Core;
 use crate::publishing::{Message, Progress, Refusal, Unsent};
 use crate::task::address::{Address, Route};
-use crate::wire::{FlowHeaders, TaskHeaders};
+use crate::wire::{self, FlowHeaders, TaskHeaders};
 
 /// The name of the task that begins a flow: the worker publishes what its body says.
 pub(in crate::task) const BEGIN: &str = "+flow";
+
+/// For what is noted in the headers of a copy, for another attempt or the dead letters.
+const OTHERS: usize = 4 * 1024;
 
 /// Ready to be published.
 pub(super) struct Posting<'a> {
@@ -66,11 +69,21 @@ impl<'a> Posting<'a> {
                 replayed: place.replayed,
             }),
         };
+        let properties = core.sender.task(&place.id.to_string(), &says);
+        let (size, limit) = (
+            wire::headers_size(&properties),
+            wire::HEADERS_LIMIT - OTHERS,
+        );
+        if size > limit {
+            return Err(cannot(format!(
+                "its headers and what follows it take {size} bytes together, the limit is {limit}"
+            )));
+        }
         let address = step.address();
         Ok(Self {
             address,
             route: address.route(due, now),
-            properties: core.sender.task(&place.id.to_string(), &says),
+            properties,
             payload,
         })
     }

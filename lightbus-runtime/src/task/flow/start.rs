@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::advance::{End, end};
 use super::compose::Plan;
 use super::lower::lower;
-use super::next::{self, Next};
+use super::next::{self, MOST_MEMBERS, Member, Next};
 use super::posting::Posting;
 use super::{Place, Stuck};
 use crate::boxed::Boxed;
@@ -73,7 +73,8 @@ fn send(mut plan: Plan, timeout: Option<Duration>) -> Boxed<Result<Enqueued, Enq
         let begin = Beginning::of(&row, progress.id).map_err(rejected)?;
         let posting = begin.posting(core).map_err(|stuck| match stuck {
             Stuck::Cannot(why) => rejected(why),
-            Stuck::Refused(refusal) => rejected(format!("{refusal:?}")),
+            // Nothing is sent before it is whole.
+            Stuck::Refused(refusal) => rejected(format!("the broker refuses it: {refusal:?}")),
         })?;
         let timeout = timeout.unwrap_or(core.config.publish_timeout);
         let published = posting.publish(core, &mut progress, timeout).await;
@@ -114,7 +115,8 @@ impl<'a> Beginning<'a> {
         };
         match self.row.split_first() {
             Some((Next::Task(first), rest)) => Posting::step(core, &place, first, rest, &[]),
-            Some((Next::Group { to, .. }, _)) => {
+            Some((Next::Group { to, members }, rest)) => {
+                self.check_members(core, members, rest)?;
                 let payload = next::write(self.row).map_err(Stuck::Cannot)?;
                 let (size, limit) = (payload.len(), core.config.payload_limit);
                 if size > limit {
@@ -132,6 +134,34 @@ impl<'a> Beginning<'a> {
             }
             _ => Err(Stuck::Cannot("it begins with nothing".to_owned())),
         }
+    }
+
+    /// What would be found out only when a worker begins with them.
+    fn check_members(
+        &self,
+        core: &crate::bus::Core,
+        members: &[Vec<Next>],
+        rest: &[Next],
+    ) -> Result<(), Stuck> {
+        if members.len() > MOST_MEMBERS as usize {
+            let of = members.len();
+            return Err(Stuck::Cannot(format!(
+                "a group of {of} members is too large, the limit is {MOST_MEMBERS}"
+            )));
+        }
+        let join = Next::Join(Member::default());
+        let place = Place {
+            id: self.id,
+            flow: &self.flow,
+            replayed: 0,
+        };
+        for member in members {
+            if let Some((Next::Task(step), after)) = member.split_first() {
+                let row = [after, std::slice::from_ref(&join), rest].concat();
+                Posting::step(core, &place, step, &row, &[])?;
+            }
+        }
+        Ok(())
     }
 
     /// By what its end is known.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Place;
 use super::failed::Cause;
-use super::next::{Bytes, Gather, Member, Next};
+use super::group::Key;
+use super::next::{self, Bytes, Gather, Member, Next};
 use crate::codec::{Format, Payload, encode};
 use crate::wire;
 
@@ -29,6 +30,8 @@ pub(super) struct Word {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) id: u128,
+    /// What was fanned out, in brief.
+    pub(super) lot: u64,
     pub(super) of: u32,
     pub(super) to: Gather,
     pub(super) then: Vec<Next>,
@@ -58,6 +61,7 @@ impl Part {
     pub(super) fn of(member: &Member, then: &[Next], place: Place<'_>) -> Self {
         Self {
             id: member.id,
+            lot: member.lot,
             of: member.of,
             to: member.to.clone(),
             then: then.to_vec(),
@@ -108,21 +112,26 @@ impl Word {
 }
 
 impl Part {
+    pub(super) fn key(&self) -> Key {
+        (self.id, self.lot)
+    }
+
     fn check(&self) -> Result<(), String> {
         let member = |index| {
-            Next::Join(Member {
-                to: self.to.clone(),
-                id: self.id,
+            let (to, id, lot, of) = (self.to.clone(), self.id, self.lot, self.of);
+            let member = Member {
+                to,
+                id,
+                lot,
                 index,
-                of: self.of,
-            })
+                of,
+            };
+            member.check()
         };
         let values = self.values.iter().map(|(index, _)| *index);
         let indices = values.chain(self.failed.iter().copied());
-        indices
-            .max()
-            .map_or(Ok(()), |last| super::next::check(&member(last)))?;
-        self.then.iter().try_for_each(super::next::check)
+        member(indices.max().unwrap_or_default())?;
+        next::check_all(&self.then)
     }
 
     pub(super) fn age(&self) -> Duration {

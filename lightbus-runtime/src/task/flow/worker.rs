@@ -4,7 +4,7 @@ use lapin::BasicProperties;
 use uuid::Uuid;
 
 use super::failed::{Cause, FailedStep, fail};
-use super::next::{self, Bytes, Next};
+use super::next::{self, Bytes, LIMIT, Next};
 use super::{Place, Stuck, advance};
 use crate::boxed::Boxed;
 use crate::bus::Core;
@@ -32,7 +32,12 @@ struct Following {
 impl Following {
     fn of(properties: &BasicProperties) -> Option<Result<Self, Stuck>> {
         let then = wire::header_bytes(properties, THEN)?;
-        Some(Self::read(properties, then))
+        Some(match then.len() {
+            size if size > LIMIT => Err(Stuck::Cannot(format!(
+                "what follows it takes {size} bytes, the limit is {LIMIT}"
+            ))),
+            _ => Self::read(properties, then),
+        })
     }
 
     fn read(properties: &BasicProperties, then: &[u8]) -> Result<Self, Stuck> {
@@ -57,6 +62,14 @@ impl Following {
     }
 }
 
+/// Why what follows a task cannot be read: its worker may be too old for it.
+pub(in crate::task) fn unreadable(properties: &BasicProperties) -> Option<String> {
+    match Following::of(properties)? {
+        Err(Stuck::Cannot(why)) => Some(why),
+        _ => None,
+    }
+}
+
 /// Publishes what follows a task that is done; `None` if nothing does.
 pub(in crate::task) fn succeeded(
     core: &std::sync::Arc<Core>,
@@ -75,14 +88,21 @@ pub(in crate::task) fn succeeded(
 pub(in crate::task) fn lost(
     core: &std::sync::Arc<Core>,
     context: &Context,
+    data: &[u8],
     reason: &str,
     error: &str,
     domain: Option<Vec<u8>>,
 ) -> Option<Boxed<Result<(), Stuck>>> {
     let properties = context.properties();
-    let following = Following::of(properties)?;
     // By its own word: one that is refused need not be known here.
     let name = wire::header_text(properties, wire::NAME).unwrap_or_default();
+    let following = match name {
+        super::BEGIN => Following::read(properties, data),
+        _ => Following::of(properties)?,
+    };
+    // What is too large to go on is told in words.
+    let limit = core.config.payload_limit;
+    let domain = domain.filter(|domain| domain.len() <= limit);
     let cause = Cause {
         failed: FailedStep {
             task: format!("{}.{name}", context.api()),
@@ -107,21 +127,5 @@ pub(in crate::task) async fn begin(
     data: &[u8],
 ) -> Result<(), Stuck> {
     let begin = Following::read(properties, data)?;
-    match advance::advance(core, begin.place(), &begin.then, &[]).await {
-        Err(Stuck::Cannot(why)) => {
-            let cause = Cause {
-                failed: FailedStep {
-                    task: super::BEGIN.to_owned(),
-                    id: begin.id.to_string(),
-                    attempts: 1,
-                    reason: "failed".to_owned(),
-                    error: why.clone(),
-                },
-                domain: None,
-            };
-            fail(core, begin.place(), &begin.then, &cause).await?;
-            Err(Stuck::Cannot(why))
-        }
-        begun => begun,
-    }
+    advance::advance(core, begin.place(), &begin.then, &[]).await
 }

@@ -118,6 +118,25 @@ async fn what_is_too_large_to_go_on_fails_by_name() -> anyhow::Result<()> {
     Ok(())
 }
 
+maths!(huge, "flow_huge");
+
+#[tokio::test]
+async fn a_member_whose_value_is_too_large_fails_its_group() -> anyhow::Result<()> {
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("huge").await?;
+    bus.serve(huge::ApiServer::new(huge::Worker::new().0))
+        .await?;
+    let api = huge::ApiClient::new(&bus);
+    let flow = group([10, 3_000_000].map(|bytes| api.large(bytes))).then(|_| api.say("never"));
+    let error = flow.keep_result().enqueue().await?.result().await;
+    let text = format!("{error:?}");
+    assert!(
+        text.contains("takes 3000003 bytes") || text.contains("a member of a group may return"),
+        "{text}"
+    );
+    Ok(())
+}
+
 maths!(cancelled, "flow_cancelled");
 
 #[tokio::test]

@@ -48,6 +48,14 @@ async fn mistakes_are_told_before_anything_is_sent() -> anyhow::Result<()> {
     let long = "x".repeat(20_000);
     let long = reason(api.double(1).then(|_| api.say(&long)).enqueue().await);
     assert!(long.contains("the limit is 16384"), "{long}");
+    let text = "x".repeat(15_000);
+    let wide = api.double(1).header("note", "y".repeat(20_000));
+    let wide = reason(wide.then(|_| api.say(&text)).enqueue().await);
+    assert!(wide.contains("its headers and what follows it"), "{wide}");
+    let text = "x".repeat(20_000);
+    let behind = group([1, 2].map(|n| api.double(n))).then(|_| api.say(&text));
+    let behind = reason(behind.enqueue().await);
+    assert!(behind.contains("the limit is 16384"), "{behind}");
     let text = "x".repeat(200_000);
     let huge = reason(group((0..10).map(|_| api.say(&text))).enqueue().await);
     assert!(huge.contains("it begins with a group"), "{huge}");

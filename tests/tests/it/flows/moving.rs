@@ -1,10 +1,12 @@
 //! Flows whose workers come and go.
 
+use std::time::Duration;
+
 use lightbus::group;
 use lightbus_tests::proxy::Proxy;
 use lightbus_tests::{TestBroker, eventually};
 
-use super::{heard, maths};
+use super::{LONG, heard, maths};
 
 maths!(handed, "flow_handed_on");
 
@@ -34,6 +36,36 @@ async fn a_group_is_put_together_by_whoever_is_left() -> anyhow::Result<()> {
     leaving.await?;
     worker.may.add_permits(6);
     assert_eq!(handle.result().await?, "all: [0, 1, 2, 3, 4, 5] = 15");
+    Ok(())
+}
+
+maths!(alarm, "flow_alarm");
+
+#[tokio::test]
+async fn an_alarm_while_groups_end_holds_them_up_and_no_longer() -> anyhow::Result<()> {
+    let broker = TestBroker::start().await?;
+    let Some(embedded) = broker.embedded() else {
+        return Ok(());
+    };
+    let bus = broker.bus("alarm").await?;
+    bus.serve(alarm::ApiServer::new(alarm::Worker::new().0))
+        .await?;
+    let peer = broker.bus("peer").await?;
+    let api = alarm::ApiClient::new(&peer);
+    for _ in 0..3 {
+        let mut handles = Vec::new();
+        for n in 0..60 {
+            let flow = group([n, n + 1].map(|n| api.double(n))).then(|all| api.sum(all, "both"));
+            handles.push(flow.keep_result().enqueue().await?);
+        }
+        embedded.block_publishers("low on memory");
+        // Longer than what has ended waits to be noted together.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        embedded.unblock_publishers();
+        for handle in handles {
+            handle.result().timeout(LONG).await?;
+        }
+    }
     Ok(())
 }
 

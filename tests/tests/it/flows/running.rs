@@ -129,3 +129,25 @@ async fn a_step_may_be_put_off() -> anyhow::Result<()> {
     assert!(begun.elapsed() >= Duration::from_secs(2));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_group_begins_whatever_queues_its_tasks_have() -> anyhow::Result<()> {
+    #[lightbus::api(name = "flow_queued")]
+    trait Api {
+        #[task(queue = "slow")]
+        async fn work(&self, n: u64) -> u64;
+    }
+    struct Worker;
+    impl Api for Worker {
+        async fn work(&self, n: u64) -> u64 {
+            n
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("queued").await?;
+    bus.serve(ApiServer::new(Worker)).await?;
+    let api = ApiClient::new(&bus);
+    let flow = group([1, 2].map(|n| api.work(n))).keep_result();
+    assert_eq!(flow.enqueue().await?.result().await?, [1, 2]);
+    Ok(())
+}
