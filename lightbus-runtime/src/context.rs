@@ -339,9 +339,9 @@ impl Context {
         ScheduledOccurrence::of(self.properties())
     }
 
-    /// True when the broker delivered the message before, to a process that did not acknowledge it.
+    /// True when the message was delivered before, to a process that was lost with it, or with its connection, before it had settled it.
     pub fn is_redelivered(&self) -> bool {
-        self.inner.redelivered
+        self.inner.redelivered || wire::again::losses(&self.inner.properties) > 0
     }
 
     /// A header that the sender added with `.header(name, value)`.

@@ -40,6 +40,33 @@ pub struct Serve {
     concurrency: u16,
     task_concurrency: u16,
     queues: BTreeMap<String, u16>,
+    choice: Choice,
+}
+
+/// Which task queues are worked on here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Choice {
+    All,
+    Only(Vec<String>),
+    Except(Vec<String>),
+}
+
+impl Choice {
+    fn has(&self, lane: Lane<'_>) -> bool {
+        let is_named = |names: &[String]| matches!(lane, Lane::Named(name) if names.iter().any(|it| it == name));
+        match self {
+            Self::All => true,
+            Self::Only(names) => is_named(names),
+            Self::Except(names) => !is_named(names),
+        }
+    }
+
+    fn names(&self) -> &[String] {
+        match self {
+            Self::All => &[],
+            Self::Only(names) | Self::Except(names) => names,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +91,7 @@ impl Serve {
             concurrency,
             task_concurrency: concurrency,
             queues: BTreeMap::new(),
+            choice: Choice::All,
         }
     }
 
@@ -83,6 +111,18 @@ impl Serve {
     /// How many tasks of one queue, `#[task(queue = "slow")]`, are worked on at a time in this process, apart from all others.
     pub fn queue_concurrency(mut self, queue: &str, concurrency: u16) -> Self {
         self.queues.insert(queue.to_owned(), concurrency.max(1));
+        self
+    }
+
+    /// Works on the tasks of these queues, `#[task(queue = "slow")]`, and on no others: for machines that are there for them. Default: all tasks of the API.
+    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.choice = Choice::Only(queues.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Works on all tasks but those of these queues, which other processes see to.
+    pub fn queues_except<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.choice = Choice::Except(queues.into_iter().map(Into::into).collect());
         self
     }
 
@@ -142,7 +182,7 @@ impl Serve {
             None => self.task_concurrency,
         };
         let lanes = self.specs.iter().map(|spec| (task::lane(spec), of(spec)));
-        for queue in self.queues.keys() {
+        for queue in self.queues.keys().chain(self.choice.names()) {
             let is_known = self.specs.iter().any(|spec| spec.queue == Some(queue));
             if !is_known {
                 return Err(self.unknown_queue(queue));
@@ -153,6 +193,7 @@ impl Serve {
             // Flows begin there, whatever queues their tasks have.
             lanes.entry(Lane::Api).or_insert(self.task_concurrency);
         }
+        lanes.retain(|lane, _| self.choice.has(*lane));
         Ok(lanes)
     }
 
@@ -160,7 +201,7 @@ impl Serve {
         let mut known: Vec<_> = self.specs.iter().filter_map(|spec| spec.queue).collect();
         known.dedup();
         Error::Config(format!(
-            "the API `{}` has no task with `#[task(queue = \"{queue}\")]`, so `queue_concurrency` has nothing to limit; its queues: {known:?}",
+            "the API `{}` has no task with `#[task(queue = \"{queue}\")]`, so there is nothing to limit or to choose; its queues: {known:?}",
             self.api
         ))
     }

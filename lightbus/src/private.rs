@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel over the bus",
     label = "needs `Serialize` and `Deserialize`",
-    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to the type; it must own its data"
+    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to the type; it must own its data. Of a type of another crate, an error for instance, send its text or a type of your own"
 )]
 pub trait Wire {}
 

@@ -398,7 +398,7 @@ impl<J: Job> Attempts<J> {
             reason = failed.reason,
             error = failed.text(),
             attempts = context.attempt() + 1,
-            "a message is dead; it goes to the dead letters, or, a broadcast listener's, is dropped"
+            "a message is dead: it goes to the dead letters"
         );
         let Some(place) = job.dead_letters() else {
             job.tally().dropped.add();

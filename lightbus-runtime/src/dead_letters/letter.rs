@@ -21,6 +21,8 @@ pub struct DeadLetter {
     pub id: String,
     /// What the message was published under: `auth.user_registered`, for an event, and its key words.
     pub routing_key: String,
+    /// Of a task, its wire name: `resize_avatar`.
+    pub task: Option<String>,
     /// The exchange it was published to.
     pub exchange: String,
     /// The app that published it, if it said so.
@@ -58,7 +60,7 @@ pub enum DeadReason {
     Undecodable,
     /// It names an event that the listener does not know; or a task that none of the workers which it came to in ten minutes and more knew.
     Unknown,
-    /// It is no event at all.
+    /// It is no event, or no task, at all.
     WrongKind,
     /// The listener refused it unread: it is larger than its limit, or its headers are, or they cannot be read. The broker moved it, as it is.
     Rejected,
@@ -92,8 +94,8 @@ impl fmt::Display for DeadReason {
             Self::Failed => "failed",
             Self::Panicked => "panicked",
             Self::Undecodable => "undecodable",
-            Self::Unknown => "unknown event",
-            Self::WrongKind => "no event",
+            Self::Unknown => "unknown",
+            Self::WrongKind => "of another kind",
             Self::Rejected => "refused unread",
             Self::Expired => "expired",
             Self::DeliveryLimit => "its handlers' processes were lost, one after the other",
@@ -111,6 +113,7 @@ impl DeadLetter {
         Self {
             id: wire::message_id(properties).to_owned(),
             routing_key: origin.key.to_owned(),
+            task: text(wire::NAME).filter(|_| wire::is_kind(properties, wire::TASK)),
             exchange: origin.exchange.to_owned(),
             from: properties.app_id().as_ref().map(ToString::to_string),
             reason: reason(properties),
@@ -137,7 +140,11 @@ impl DeadLetter {
 
 impl fmt::Display for DeadLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.routing_key, self.id, self.reason)?;
+        f.write_str(&self.routing_key)?;
+        if let Some(task) = &self.task {
+            write!(f, " {task}")?;
+        }
+        write!(f, " {}: {}", self.id, self.reason)?;
         match self.attempts {
             None => {}
             Some(1) => f.write_str(" after 1 attempt")?,

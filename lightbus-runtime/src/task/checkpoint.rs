@@ -17,7 +17,6 @@ use crate::context::Context;
 use crate::publishing::Refusal;
 use crate::topology::Log;
 use crate::wire;
-use crate::wire::again::losses;
 
 /// It travels in a header, among others.
 const LIMIT: usize = 16 * 1024;
@@ -91,8 +90,7 @@ pub(crate) fn resume(context: Context) -> Boxed<Option<Vec<u8>>> {
         }
         let carried = carried(&context);
         // What the lost process noted is on the stream alone.
-        let is_lost = context.is_redelivered() || losses(context.properties()) > 0;
-        let found = match is_lost {
+        let found = match context.is_redelivered() {
             true => find(&context, running).await,
             false => None,
         };

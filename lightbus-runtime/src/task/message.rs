@@ -151,12 +151,13 @@ impl TaskMessage {
                     .to_owned(),
             );
         }
-        if let Some((key, _)) = &self.options.unique
-            && (key.is_empty() || key.len() > KEY_LIMIT)
-        {
-            let length = key.len();
+        let key = self.options.unique.as_ref().map(|(key, _)| key);
+        if key.is_some_and(String::is_empty) {
+            return Err("it has no key: say `.unique(key)`, or write `#[task(unique)]` for one that is made of the arguments".to_owned());
+        }
+        if let Some(length) = key.map(String::len).filter(|length| *length > KEY_LIMIT) {
             return Err(format!(
-                "its unique key takes {length} bytes, and may take 1 to {KEY_LIMIT}: use a hash of it"
+                "its unique key takes {length} bytes, and may take {KEY_LIMIT}: use a hash of it"
             ));
         }
         if self.result_ttl() > Some(LONGEST_KEPT) {

@@ -192,13 +192,23 @@ fn read<T: DeserializeOwned, E>(
                 .and_then(decode_domain)
                 .map_or_else(|error| misread("error", error), TaskError::Domain),
             None => TaskError::Failed(failure(format!(
-                "it is dead ({}) after {} attempts: {}",
-                failed.reason, end.attempts, failed.error
+                "it is dead ({}) after {}: {}",
+                failed.reason,
+                attempts(end.attempts),
+                failed.error
             ))),
         }),
         How::Expired => Err(TaskError::Expired(failure(
             "it waited for longer than it may, and was not begun".to_owned(),
         ))),
         How::Cancelled => Err(TaskError::Cancelled(failure("it was cancelled".to_owned()))),
+    }
+}
+
+/// So many attempts, in words.
+pub(super) fn attempts(count: u32) -> String {
+    match count {
+        1 => "1 attempt".to_owned(),
+        count => format!("{count} attempts"),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use super::cancel::Cancels;
 use super::flow;
@@ -65,6 +66,12 @@ pub(crate) async fn work(
             begun.push(begin(core, source, worker, Arc::new(queue), stop));
         }
     }
+    let queues: Vec<_> = tasks
+        .lanes
+        .keys()
+        .map(|lane| topology::task_lane(tasks.api, *lane))
+        .collect();
+    info!(api = tasks.api, ?queues, "working on tasks");
     let mut ended = vec![flow::gather(core, tasks.api, stop).await?];
     for (task, started) in begun {
         core.first_start(&core.io.consume, started).await?;

@@ -194,7 +194,12 @@ async fn what_cannot_be_read_is_dead_at_once_and_says_why() -> anyhow::Result<()
     reasons.sort_unstable();
     assert_eq!(
         reasons,
-        ["no event", "refused unread", "undecodable", "undecodable"]
+        [
+            "of another kind",
+            "refused unread",
+            "undecodable",
+            "undecodable"
+        ]
     );
     // The broker moved the one that is too large, and knows no story.
     for letter in letters {

@@ -15,6 +15,7 @@ use crate::bus::Core;
 use crate::codec::encode;
 use crate::task::journal::write;
 use crate::task::record::{Failed, Record, Says};
+use crate::task::results::attempts as attempts_in_words;
 use crate::topology::Log;
 
 /// Which task of a flow is dead for good, and why: what [`Flow::on_failure`](crate::Flow::on_failure) gives to the task that it names.
@@ -42,14 +43,10 @@ impl fmt::Display for FailedStep {
             reason,
             error,
         } = self;
-        let times = if *attempts == 1 {
-            "attempt"
-        } else {
-            "attempts"
-        };
         write!(
             f,
-            "{task} ({id}) is dead ({reason}) after {attempts} {times}: {error}"
+            "{task} ({id}) is dead ({reason}) after {}: {error}",
+            attempts_in_words(*attempts)
         )
     }
 }

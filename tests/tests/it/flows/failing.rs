@@ -82,6 +82,10 @@ async fn a_group_fails_with_the_error_of_its_member_and_is_whole_after_a_replay(
     assert!(matches!(failed, Err(TaskError::Failed(_))), "{failed:?}");
     // Two members fail, and one complaint is enough.
     assert!(heard(&mut said).await?.starts_with("flow_member.fragile ("));
+    eventually("both letters are there", async || {
+        dead.list(10).await.is_ok_and(|letters| letters.len() == 2)
+    })
+    .await?;
     worker.works.store(true, Ordering::SeqCst);
     let mut replayed = 0;
     eventually("both letters are replayed", async || {

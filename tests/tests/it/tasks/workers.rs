@@ -242,3 +242,44 @@ async fn what_no_worker_knows_for_long_is_dead_and_says_so() -> anyhow::Result<(
     handle.cancel().await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_worker_may_be_there_for_some_queues_alone() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_choice")]
+    trait Api {
+        #[task(queue = "slow")]
+        async fn slow(&self);
+        #[task]
+        async fn usual(&self);
+    }
+    struct Worker(
+        &'static str,
+        mpsc::UnboundedSender<(&'static str, &'static str)>,
+    );
+    impl Api for Worker {
+        async fn slow(&self) {
+            let _ = self.1.send((self.0, "slow"));
+        }
+        async fn usual(&self) {
+            let _ = self.1.send((self.0, "usual"));
+        }
+    }
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("choice").await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    let server = |name| ApiServer::new(Worker(name, sender.clone()));
+    bus.serve(server("large")).queues(["slow"]).await?;
+    bus.serve(server("small")).queues_except(["slow"]).await?;
+    let api = ApiClient::new(&bus);
+    for _ in 0..10 {
+        api.slow().enqueue().await?;
+        api.usual().enqueue().await?;
+    }
+    let mut all = reports(&mut reported, 20).await?;
+    all.sort_unstable();
+    let expected = [[("large", "slow"); 10], [("small", "usual"); 10]].concat();
+    assert_eq!(all, expected);
+    let wrong = bus.serve(server("none")).queues(["fast"]).await;
+    assert!(matches!(wrong, Err(Error::Config(text)) if text.contains("fast")));
+    Ok(())
+}
