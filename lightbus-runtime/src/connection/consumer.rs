@@ -253,7 +253,11 @@ impl Consumers {
                     self.opened();
                     return Some(consumer);
                 }
-                Err(error) if session.connection().status().connected() && self.is_awaited() => {
+                Err(error)
+                    if session.connection().status().connected()
+                        && self.is_awaited()
+                        && !(declare::may_pass(&error) && self.retry < RETRY_LONGEST) =>
+                {
                     drop(self.first.take()?.send(Err(error)));
                     return None;
                 }

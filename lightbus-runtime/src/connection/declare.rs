@@ -14,6 +14,14 @@ use crate::Error;
 use crate::topology::{Arguments, Binding, Exchange, Kind, Link, Plan, Queue, Value};
 use crate::wire::short;
 
+/// How RabbitMQ 3 refuses consumers of a stream that it has not started here: somebody else is just declaring it, or this node has no part in it.
+const NO_REPLICA: &str = "does not have a replica on the local node";
+
+/// May this error be gone in a moment?
+pub(super) fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Broker { detail, .. } if detail.contains(NO_REPLICA))
+}
+
 /// Makes sure that everything in the plan exists. Declaring what is there already changes nothing.
 pub(crate) async fn declare(session: &Session, plan: &Plan) -> Result<(), Error> {
     let channel = open(session).await?;
@@ -226,7 +234,29 @@ pub(crate) fn explain(object: String, error: &lapin::Error) -> Error {
     let detail = said.get_message().to_string();
     match said.get_id() {
         403 => Error::Denied { object, detail },
+        406 if detail.contains(NO_REPLICA) => Error::Broker { object, detail },
         406 => Error::TopologyMismatch { object, detail },
         _ => Error::Broker { object, detail },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPSoftError};
+
+    #[test]
+    fn a_stream_that_is_being_started_is_no_mismatch() {
+        let refused = |text: &str| {
+            let kind = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
+            let error = ErrorKind::ProtocolError(AMQPError::new(kind, text.into()));
+            explain("queue `lb.journal.auth`".to_owned(), &error.into())
+        };
+        let starting = refused(
+            "PRECONDITION_FAILED - queue 'queue 'lb.journal.auth' in vhost '/'' does not have a replica on the local node",
+        );
+        assert!(may_pass(&starting), "{starting}");
+        let mismatch = refused("PRECONDITION_FAILED - inequivalent arg 'x-max-age'");
+        assert!(matches!(mismatch, Error::TopologyMismatch { .. }) && !may_pass(&mismatch));
     }
 }
