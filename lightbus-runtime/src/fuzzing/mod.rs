@@ -1,6 +1,7 @@
 //! Whatever decodes what others wrote, fed with arbitrary bytes, for fuzzers. Only there in tests and with `--cfg fuzzing`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod flows;
 pub(crate) mod frames;
 pub(crate) mod pieces;
 mod records;
@@ -42,4 +43,9 @@ pub fn properties(bytes: &[u8]) {
 pub fn records(bytes: &[u8]) {
     records::records(bytes);
     records::id(bytes);
+}
+
+/// What follows a task, and what is told of groups of them.
+pub fn flows(bytes: &[u8]) {
+    flows::flows(bytes);
 }

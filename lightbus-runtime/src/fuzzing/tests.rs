@@ -1,6 +1,6 @@
 //! The same in every test run: seeded, bounded.
 
-use super::{args, frames, guard, payload, properties, records, tape::Tape};
+use super::{args, flows, frames, guard, payload, properties, records, tape::Tape};
 
 /// A generator of numbers; the same seed, the same numbers.
 struct Dice(u64);
@@ -126,4 +126,33 @@ fn ids_of_tasks() {
         legal += usize::from(records::id(&bytes));
     }
     assert!((1000..4500).contains(&legal), "{legal} of them were ids");
+}
+
+#[test]
+fn what_follows_a_task_and_what_is_told_of_groups() {
+    let mut dice = Dice(6);
+    let (rows, words) = (flows::rows(), flows::words());
+    let (mut good_rows, mut good_words) = (0, 0);
+    for _ in 0..3000 {
+        let mut bytes = rows[dice.below(rows.len())].clone();
+        dice.spoil(&mut bytes);
+        good_rows += usize::from(flows::row(&bytes));
+        let mut heard = Vec::new();
+        for _ in 0..6 {
+            let mut word = words[dice.below(words.len())].clone();
+            if dice.below(2) == 0 {
+                dice.spoil(&mut word);
+            }
+            heard.push(word);
+        }
+        good_words += flows::heard(heard.iter().map(Vec::as_slice));
+    }
+    assert!(
+        (100..2900).contains(&good_rows),
+        "{good_rows} of the rows were good"
+    );
+    assert!(
+        (9000..17_900).contains(&good_words),
+        "{good_words} of the words were good"
+    );
 }

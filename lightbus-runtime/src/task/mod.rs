@@ -26,6 +26,8 @@ mod worker;
 pub use checkpoint::CheckpointError;
 pub use enqueue::{Enqueue, EnqueueError, Enqueueing};
 pub use error::{TaskError, TaskFailure};
+#[cfg(any(test, fuzzing))]
+pub(crate) use flow::fuzz;
 pub use flow::{
     EnqueueFlow, EnqueueingFlow, FailedStep, Flow, Given, Input, IntoFlow, Output, given, group,
 };

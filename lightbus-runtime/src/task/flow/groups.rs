@@ -181,6 +181,15 @@ impl Groups {
         over.into_iter().chain(parts)
     }
 
+    /// What must hold after everything.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn check(&self) {
+        let weights: usize = self.open.values().map(Group::weight).sum();
+        assert_eq!(self.bytes, weights, "what they take is counted");
+        let tags = self.open.values().flat_map(|group| &group.tags);
+        assert!(tags.into_iter().all(|tag| self.held.contains_key(tag)));
+    }
+
     /// All is written down anew: gives the messages in hand up to now, which nobody needs any more.
     pub(super) fn written(&mut self) -> Vec<u64> {
         for group in self.open.values_mut() {

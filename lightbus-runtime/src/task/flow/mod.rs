@@ -6,6 +6,8 @@
 mod advance;
 mod compose;
 mod failed;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod group;
 mod groups;
 mod join;
