@@ -11,6 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use lapin::uri::AMQPUri;
+use lightbus_benches::meter;
 use lightbus_broker::Broker;
 
 use args::{Cli, Contestant, Flavour, Hidden, Options};
@@ -21,7 +22,6 @@ use scenarios::{Cell, SCENARIOS, Sample, Scenario};
 pub mod api;
 mod args;
 mod contestants;
-mod meter;
 mod report;
 mod scenarios;
 mod side;

@@ -13,6 +13,7 @@ mod lower;
 mod model;
 mod names;
 mod parse;
+mod test_case;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -82,7 +83,7 @@ pub fn rpc(_attr: TokenStream, item: TokenStream) -> TokenStream {
 /// - `timeout = "30s"`, how long one attempt may take;
 /// - `expires = "1h"`, how long after it is due it may still begin;
 /// - `result_ttl = "1h"`, how long its result is kept;
-/// - `unique`: while one waits or runs, there is no second one with the same arguments;
+/// - `unique`: while one waits or runs, there is no second one with the same arguments (no schedule can fire such a task);
 /// - `queue = "slow"`, a queue beside the API's, which tasks of that key share, so that they hold up no other;
 /// - `rate = "10/s"`, how many may begin in a second (`/s`), a minute (`/m`) or an hour (`/h`), across all workers;
 /// - `concurrency = 3`, how many may run at the same time, across all workers, 1 to 1000;
@@ -99,4 +100,13 @@ pub fn task(_attr: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn key(_attr: TokenStream, item: TokenStream) -> TokenStream {
     expand::misplaced("key", item.into()).into_tokens().into()
+}
+
+/// Makes a test of an `async fn` that takes a `TestBus`: `#[lightbus::test] async fn it_works(bus: TestBus) { … }`. For the facade's feature `testing`.
+///
+/// Each test has a bus of its own, on a broker in the process. It may return `()`, or a `Result`. When it fails, the story of the bus is printed.
+/// Its key: `crate`, the path of lightbus where it goes by another name.
+#[proc_macro_attribute]
+pub fn test(attr: TokenStream, item: TokenStream) -> TokenStream {
+    test_case::expand(attr.into(), item.into()).into()
 }

@@ -37,6 +37,11 @@ impl Args {
         Ok(Self { bytes, entries })
     }
 
+    /// All of them, as MessagePack.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Decodes the argument `name`.
     pub fn get<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, ArgError> {
         let decoded = match self.find(name) {

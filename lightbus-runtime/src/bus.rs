@@ -22,7 +22,6 @@ use crate::counters::{Counters, Counts};
 use crate::dead_letters::DeadLetters;
 use crate::delivery::{AtStop, Gate, Worker};
 use crate::error::Error;
-use crate::event::upkeep::Upkeep;
 use crate::grammar::{check_name, check_task_queue};
 use crate::health::{Health, HealthChanges};
 use crate::remains::Unwritten;
@@ -33,6 +32,7 @@ use crate::schedule::{Schedule, Schedules, Table};
 use crate::serve::Serve;
 use crate::service::Service;
 use crate::task::{Followed, TaskHandle, TaskId};
+use crate::upkeep::Upkeep;
 use crate::{signal, topology, wire};
 
 /// A connection to the bus, under an app's name. Cheap to clone; the bus is closed when the last clone is dropped, clients included.

@@ -99,6 +99,12 @@ pub(crate) fn decode_checked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Dec
 #[error("{0}")]
 pub struct EncodeError(String);
 
+impl EncodeError {
+    pub(crate) fn new(why: String) -> Self {
+        Self(why)
+    }
+}
+
 /// Anything that can travel as an argument: every `Serialize` type. Object-safe, so that a call's arguments need no type of their own.
 pub trait Arg {
     #[doc(hidden)]
@@ -128,13 +134,23 @@ impl Serialize for BytesArg<'_> {
 
 /// Writes arguments as a map of names to values.
 pub(crate) fn encode_args(args: &[(&'static str, &dyn Arg)]) -> Result<Vec<u8>, EncodeError> {
+    encode_args_with(args, &mut |_| {})
+}
+
+/// The same; each value as it was written is shown to `look`.
+pub(crate) fn encode_args_with(
+    args: &[(&'static str, &dyn Arg)],
+    look: &mut dyn FnMut(&[u8]),
+) -> Result<Vec<u8>, EncodeError> {
     let mut out = Vec::with_capacity(128);
     write_map_len(&mut out, args.len());
     for (name, value) in args {
         name.encode(&mut out)?;
+        let begin = out.len();
         value
             .encode(&mut out)
             .map_err(|error| EncodeError(format!("argument `{name}`: {error}")))?;
+        look(&out[begin..]);
     }
     Ok(out)
 }

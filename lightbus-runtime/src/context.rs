@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::config::LONGEST_WAIT;
 use crate::idempotence::Claim;
 use crate::retry::Wish;
+use crate::schedule::ScheduledOccurrence;
 use crate::task::{CheckpointError, Running, checkpoint};
 use crate::topology::LONGEST_DELAY;
 use crate::wire;
@@ -318,6 +319,24 @@ impl Context {
     pub async fn resume<S: DeserializeOwned>(&self) -> Option<S> {
         let state = checkpoint::resume(self.clone()).await?;
         checkpoint::decode_state(self, &state)
+    }
+
+    /// The occurrence of a schedule that this task is: which schedule, and for what time. `None` for a task that somebody enqueued, and for what is no task.
+    ///
+    /// ```
+    /// # use lightbus_runtime::Context;
+    /// # use std::time::SystemTime;
+    /// # async fn report_of_the_day_before(day: SystemTime) -> Result<(), String> { Ok(()) }
+    /// async fn report() -> Result<(), String> {
+    ///     let task = Context::current().ok_or("no task")?;
+    ///     // Run late, or again, it is still the report of the same day.
+    ///     let day = task.scheduled().map_or_else(SystemTime::now, |occurrence| occurrence.time);
+    ///     report_of_the_day_before(day).await
+    /// }
+    /// ```
+    pub fn scheduled(&self) -> Option<ScheduledOccurrence> {
+        self.running()?;
+        ScheduledOccurrence::of(self.properties())
     }
 
     /// True when the broker delivered the message before, to a process that did not acknowledge it.

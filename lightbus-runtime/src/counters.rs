@@ -42,6 +42,8 @@ pub(crate) struct Counters {
     pub(crate) tasks_cancelled: Counter,
     pub(crate) results_lost: Counter,
     pub(crate) checkpoints_lost: Counter,
+    pub(crate) flows_stuck: Counter,
+    pub(crate) groups_given_up: Counter,
     pub(crate) task_records_ignored: Counter,
     pub(crate) outbox_repeated: Counter,
     pub(crate) outbox_refused: Counter,
@@ -84,6 +86,8 @@ pub struct Counts {
     pub events_not_noted: u64,
     /// Tasks that failed here and were put off for another attempt.
     pub tasks_retried: u64,
+    /// Tasks put off without an attempt, because this version of the program does not know them: each time is counted. After ten minutes they are dead.
+    pub tasks_put_off: u64,
     /// Tasks that this process moved to the dead letters: no attempt was left, they could not be read, or they had expired.
     pub tasks_dead: u64,
     /// Of those, the ones that had waited for longer than they may.
@@ -94,6 +98,10 @@ pub struct Counts {
     pub results_lost: u64,
     /// Checkpoints that could not be read: the task went on from the one before, or from its beginning.
     pub checkpoints_lost: u64,
+    /// Ends of flows that could not be told to those who wait for them: the broker refused it, or what should have run then cannot be enqueued.
+    pub flows_stuck: u64,
+    /// Groups of tasks that were not complete a week after the last of their members was heard of.
+    pub groups_given_up: u64,
     /// What lay among the records of tasks and is none, or is none that this version understands.
     pub task_records_ignored: u64,
     /// Events of an outbox that could not be published, or were not confirmed in time: they stay, and are published again under the same id.
@@ -153,11 +161,14 @@ impl Counters {
             events_put_off: self.events.put_off.get(),
             events_not_noted: self.events.not_noted.get(),
             tasks_retried: self.tasks.retried.get(),
+            tasks_put_off: self.tasks.put_off.get(),
             tasks_dead: self.tasks.dead.get(),
             tasks_expired: self.tasks_expired.get(),
             tasks_cancelled: self.tasks_cancelled.get(),
             results_lost: self.results_lost.get(),
             checkpoints_lost: self.checkpoints_lost.get(),
+            flows_stuck: self.flows_stuck.get(),
+            groups_given_up: self.groups_given_up.get(),
             task_records_ignored: self.task_records_ignored.get(),
             outbox_repeated: self.outbox_repeated.get(),
             outbox_refused: self.outbox_refused.get(),

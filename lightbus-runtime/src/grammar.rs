@@ -41,7 +41,7 @@ pub(crate) fn is_task(api: &str, task: &str) -> bool {
 }
 
 /// A word of an API's name, a method's or a queue's.
-fn is_word(word: &str) -> bool {
+pub(crate) fn is_word(word: &str) -> bool {
     word.len() <= 60
         && word.starts_with(|c: char| c.is_ascii_lowercase())
         && word

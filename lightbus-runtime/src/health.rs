@@ -56,8 +56,8 @@ pub enum Part {
     Consumer(String),
     /// What publishes the events of an outbox.
     Outbox,
-    /// What lets the listener of this queue hear: its exchange and bindings. Looked after every 30 s, and a part only while they are gone and cannot
-    /// be declared again.
+    /// What lets messages come to this queue, of a listener, of tasks, or of schedules: its exchange and bindings. Looked after every 30 s, and a part only while they are gone
+    /// and cannot be declared again.
     Bindings(String),
 }
 

@@ -49,6 +49,7 @@ mod signal;
 mod sql;
 mod task;
 mod topology;
+mod upkeep;
 mod wire;
 
 pub use bus::Bus;
@@ -67,18 +68,24 @@ pub use outbox::{Outbox, OutboxCounts, OutboxError, OutboxPublish, Refused, Rela
 pub use retry::{HandlerError, Retry};
 pub use rpc::Call;
 pub use schedule::{
-    Missed, Overlap, RunOutcome, Schedule, ScheduleStatus, Scheduled, ScheduledRun, Schedules,
-    SetUp,
+    Missed, Overlap, RunOutcome, Schedule, ScheduleStatus, Scheduled, ScheduledOccurrence,
+    ScheduledRun, Schedules, SetUp,
 };
 pub use serve::{Serve, Serving};
 pub use service::Service;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{SqlDatabase, SqlStore};
 pub use task::{
-    CheckpointError, Enqueue, EnqueueError, Enqueueing, Task, TaskError, TaskFailure, TaskHandle,
-    TaskId, TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many,
+    CheckpointError, Enqueue, EnqueueError, EnqueueFlow, Enqueueing, EnqueueingFlow, FailedStep,
+    Flow, Input, IntoFlow, Output, Task, TaskError, TaskFailure, TaskHandle, TaskId, TaskProgress,
+    TaskResult, TaskStatus, TaskUpdates, enqueue_many, group,
 };
 pub use topology::Priority;
+
+/// What the testing kit stands on. Not for people: it may change in any release.
+#[doc(hidden)]
+#[path = "testing.rs"]
+pub mod __testing;
 
 /// What generated code stands on. Not for people: it may change in any release.
 #[doc(hidden)]
@@ -89,4 +96,5 @@ pub mod __private {
     pub use crate::rpc::{CallSpec, Client};
     pub use crate::service::{HandlerFuture, Method, Reply, reply, reply_plain, run};
     pub use crate::task::spec::{Backoff, Rate, TaskSpec};
+    pub use crate::task::{Given, given};
 }

@@ -19,6 +19,9 @@ use crate::topology::Lane;
 /// Serves an API once it is awaited; made by [`Bus::serve`]. A program may serve its calls, its tasks, or both: workers of tasks scale apart from those who
 /// answer calls.
 ///
+/// A task that this version of the API does not have waits for a worker of a newer one: it is put off for a second, then for two, and so on up to a minute, for ten minutes in
+/// all, and dead after that. So whoever enqueues may be deployed before the workers.
+///
 /// ```no_run
 /// # use lightbus_runtime::{Bus, Error, Service};
 /// # async fn example(bus: &Bus, auth: impl Service) -> Result<(), Error> {
@@ -128,7 +131,7 @@ impl Serve {
     }
 
     /// The task queues, and how much is done of each at a time.
-    fn lanes(&self) -> Result<BTreeMap<Lane, u16>, Error> {
+    fn lanes(&self) -> Result<BTreeMap<Lane<'static>, u16>, Error> {
         let of = |spec: &TaskSpec| match spec.queue {
             _ if spec.is_limited() => spec.concurrency.unwrap_or(self.task_concurrency),
             Some(queue) => self

@@ -41,10 +41,10 @@ pub struct Method<T> {
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// An encoded answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reply(pub(crate) Answer);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Ok(Vec<u8>),
     Domain(Vec<u8>),

@@ -1,6 +1,7 @@
 //! Every exchange, queue and routing key of the bus: the only place where such a name is made.
 
 mod delay;
+mod join;
 mod journal;
 mod schedule;
 mod task;
@@ -8,6 +9,7 @@ mod task;
 use std::borrow::Cow;
 
 pub(crate) use delay::{LONGEST as LONGEST_DELAY, delayed, ladder_plan, out_plan, undelayed};
+pub(crate) use join::{join_plan, join_queue};
 pub(crate) use journal::{CANCEL_KEY, Log, cancel_plan, journal_exchange, log_plan};
 pub(crate) use schedule::{
     CRON, CRON_ASK, CRON_MARK, cron_binding, cron_exchange, cron_exchange_plan, cron_key,

@@ -21,6 +21,8 @@ pub(crate) const TASK: &str = "lb1.task";
 pub(crate) const CONTROL: &str = "lb1.ctl";
 /// What became of a task.
 pub(crate) const TASK_LOG: &str = "lb1.task-log";
+/// What became of the members of a group of tasks.
+pub(crate) const TASK_JOIN: &str = "lb1.task-join";
 
 pub(crate) const NAME: &str = "lb-name";
 pub(crate) const DEADLINE: &str = "lb-deadline";
@@ -31,6 +33,10 @@ pub(crate) const ERROR: &str = "lb-err-msg";
 pub(crate) const UNIQUE: &str = "lb-unique";
 /// For how long a task's result is kept, in milliseconds.
 pub(crate) const RESULT_TTL: &str = "lb-result-ttl";
+/// What follows a task.
+pub(crate) const THEN: &str = "lb-then";
+/// The flow that a task is part of: its last task, `<api>/<message id>`.
+pub(crate) const FLOW: &str = "lb-flow";
 /// The schedule that a task is an occurrence of, `<app>/<schedule>`.
 pub(crate) const SCHEDULE: &str = "lb-cron";
 /// The time that it is for, in milliseconds since 1970.
@@ -69,6 +75,32 @@ pub(crate) struct TaskHeaders<'a> {
     pub(crate) result_ttl: Option<Duration>,
     /// The application's.
     pub(crate) own: &'a [(String, String)],
+    /// Of a flow's task.
+    pub(crate) flow: Option<FlowHeaders<'a>>,
+}
+
+/// What the message of a flow's task says of the flow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlowHeaders<'a> {
+    pub(crate) flow: &'a str,
+    /// Nothing, if it is the last one.
+    pub(crate) then: &'a [u8],
+    /// How often something in it came out of the dead letters.
+    pub(crate) replayed: i64,
+}
+
+impl FlowHeaders<'_> {
+    fn add_to(&self, table: &mut FieldTable) {
+        table.insert(short(FLOW), text_value(self.flow));
+        if !self.then.is_empty() {
+            let then = AMQPValue::LongString(LongString::from(self.then));
+            table.insert(short(THEN), then);
+        }
+        if self.replayed > 0 {
+            let replayed = AMQPValue::LongLongInt(self.replayed);
+            table.insert(short(again::REPLAYED), replayed);
+        }
+    }
 }
 
 /// How a call ended, other than with the method's own value. No status header means it did.
@@ -151,6 +183,7 @@ pub(crate) struct Sender {
     task: BasicProperties,
     control: BasicProperties,
     task_log: BasicProperties,
+    task_join: BasicProperties,
 }
 
 impl Sender {
@@ -170,6 +203,9 @@ impl Sender {
                 .with_content_type(short(MSGPACK))
                 .with_app_id(short(app)),
             task_log: of(TASK_LOG, PERSISTENT)
+                .with_content_type(short(MSGPACK))
+                .with_app_id(short(app)),
+            task_join: of(TASK_JOIN, PERSISTENT)
                 .with_content_type(short(MSGPACK))
                 .with_app_id(short(app)),
             task: of(TASK, PERSISTENT)
@@ -248,11 +284,19 @@ impl Sender {
             let ms = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
             table.insert(short(RESULT_TTL), AMQPValue::LongLongInt(ms));
         }
+        if let Some(flow) = &says.flow {
+            flow.add_to(&mut table);
+        }
         self.task
             .clone()
             .with_message_id(short(id))
             .with_timestamp(u64::try_from(now_ms() / 1000).unwrap_or_default())
             .with_headers(table)
+    }
+
+    /// Word of a group's members.
+    pub(crate) fn task_join(&self, id: Uuid) -> BasicProperties {
+        self.task_join.clone().with_message_id(id_text(id))
     }
 
     /// A record of what became of a task, found by the task's id.

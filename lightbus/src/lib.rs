@@ -9,6 +9,8 @@
 //! Both halves are on by default. A contract crate depends on lightbus with `default-features = false`; an app that only calls may do with
 //! `client`, one that only serves with `server`, and compiles no more than that.
 //!
+//! `testing` adds a bus for each test: see `lightbus::testing`.
+//!
 //! `sqlite` and `postgres` add `SqlStore` (what listeners have handled, in the app's own database) and `Outbox` (events published by a transaction of
 //! that database), over sqlx 0.9, which needs Rust 1.94.
 
@@ -16,15 +18,22 @@
 #[path = "private.rs"]
 pub mod __private;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
+#[cfg(feature = "testing")]
+pub use lightbus_macros::test;
 pub use lightbus_macros::{api, event, key, rpc, task};
 pub use lightbus_runtime::{
     Begun, Bus, BusBuilder, Call, CallError, CallFailure, CheckpointError, Claim, Context, Counts,
-    DeadLetter, DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, Enqueueing, Error,
-    Event, EventKey, EventPublisher, EventStream, HandlerError, HandlerResult, KeyFilter, Listener,
-    MemoryStore, Missed, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome,
-    Schedule, ScheduleStatus, Scheduled, ScheduledRun, Schedules, Serve, Service, Serving, SetUp,
-    StoreError, StoreFuture, Subscription, Task, TaskError, TaskFailure, TaskHandle, TaskId,
-    TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many, health,
+    DeadLetter, DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, EnqueueFlow,
+    Enqueueing, EnqueueingFlow, Error, Event, EventKey, EventPublisher, EventStream, FailedStep,
+    Flow, HandlerError, HandlerResult, Input, IntoFlow, KeyFilter, Listener, MemoryStore, Missed,
+    Output, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome, Schedule,
+    ScheduleStatus, Scheduled, ScheduledOccurrence, ScheduledRun, Schedules, Serve, Service,
+    Serving, SetUp, StoreError, StoreFuture, Subscription, Task, TaskError, TaskFailure,
+    TaskHandle, TaskId, TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many, group,
+    health,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use lightbus_runtime::{
@@ -59,4 +68,11 @@ macro_rules! __if_server {
 #[cfg(not(feature = "server"))]
 macro_rules! __if_server {
     ($($generated:tt)*) => {};
+}
+
+/// The pages of `docs/`, so that what they show compiles.
+#[cfg(doctest)]
+mod docs {
+    #[doc = include_str!("../../docs/coming-from-celery.md")]
+    mod coming_from_celery {}
 }

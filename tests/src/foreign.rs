@@ -1,8 +1,9 @@
 //! Another AMQP client, as a program in another language would be: it looks at queues, and sends what lightbus never would.
 
+use anyhow::Context;
 use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
-    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicGetOptions, BasicPublishOptions, BasicRejectOptions, ConfirmSelectOptions,
+    ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -138,6 +139,19 @@ impl Foreign {
         }
         channel.close(200, "done".into()).await?;
         Ok(drained)
+    }
+
+    /// Takes the next message of a queue and gives it back, so many times: as workers do that are lost while they have it.
+    pub async fn give_back(&self, queue: &str, times: usize) -> anyhow::Result<()> {
+        let channel = self.channel().await?;
+        for n in 0..times {
+            let options = BasicGetOptions::default();
+            let got = channel.basic_get(queue.into(), options).await?;
+            let got = got.with_context(|| format!("`{queue}` is empty after {n} times"))?;
+            got.reject(BasicRejectOptions { requeue: true }).await?;
+        }
+        channel.close(200, "done".into()).await?;
+        Ok(())
     }
 
     /// Publishes and waits for the confirmation.

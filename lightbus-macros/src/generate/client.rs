@@ -86,8 +86,15 @@ fn method(cx: &Context<'_>, method: &Method) -> TokenStream {
     let vis = vis_at(&cx.api.vis, at(ident));
     let docs = docs::of_method(cx, method);
     let carried = attrs::for_function(&method.attrs);
-    let params = method.args.iter().map(param);
-    let pairs = method.args.iter().map(|arg| pair(krate, arg));
+    let is_task = matches!(method.kind, Kind::Task(_));
+    let params = method.args.iter().map(|arg| match is_task {
+        true => task::param(krate, arg),
+        false => param(arg),
+    });
+    let pairs = method.args.iter().map(|arg| match is_task {
+        true => task::pair(krate, arg),
+        false => pair(krate, arg),
+    });
     let returned = returned(krate, method, &method.output);
     let (spec_type, spec) = match &method.kind {
         Kind::Call(options) => (quote! { CallSpec }, spec(cx, method, options)),

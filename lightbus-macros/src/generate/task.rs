@@ -1,11 +1,34 @@
 //! What the runtime is told of a task, on both sides alike.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use super::Context;
-use crate::model::{Backoff, Method, Rate, TaskOptions};
+use crate::model::{Arg, ArgKind, Backoff, Method, Rate, TaskOptions};
 use crate::names;
+
+/// An argument as who enqueues gives it: a value, or the output of the task before.
+pub(super) fn param(krate: &TokenStream, arg: &Arg) -> TokenStream {
+    let (ident, ty) = (&arg.ident, taken(arg));
+    quote! { #ident: impl #krate::Input<#ty> }
+}
+
+/// An argument as it is handed to the runtime: its name on the wire, and a reference to it.
+pub(super) fn pair(krate: &TokenStream, arg: &Arg) -> TokenStream {
+    let (ident, name, ty) = (&arg.ident, names::arg(arg), taken(arg));
+    quote_spanned! { arg.ty.span()=> (#name, &#krate::__private::given::<#ty, _>(&#ident)) }
+}
+
+/// As what it is taken.
+fn taken(arg: &Arg) -> TokenStream {
+    let ty = &arg.ty;
+    match arg.kind {
+        ArgKind::Text => quote! { ::core::primitive::str },
+        ArgKind::Bytes => quote! { [::core::primitive::u8] },
+        ArgKind::Value => quote! { #ty },
+    }
+}
 
 /// The `TaskSpec`, as a constant expression.
 pub(super) fn spec(cx: &Context<'_>, method: &Method, options: &TaskOptions) -> TokenStream {

@@ -65,7 +65,7 @@ impl AuthApiClient {
     /// A task: a provider does it in the background. Nothing is sent before `.sound(a).enqueue().await`.
     pub fn sound(
         &self,
-        a: impl ::core::convert::AsRef<str>,
+        a: impl ::lightbus::Input<::core::primitive::str>,
     ) -> ::lightbus::Task<bool, ::core::convert::Infallible> {
         static __SPEC: ::lightbus::__private::TaskSpec = ::lightbus::__private::TaskSpec {
             api: "auth",
@@ -81,7 +81,10 @@ impl AuthApiClient {
             concurrency: ::core::option::Option::None,
         };
         self.inner
-            .task_plain(&__SPEC, &[("a", &::core::convert::AsRef::<str>::as_ref(&a))])
+            .task_plain(
+                &__SPEC,
+                &[("a", &::lightbus::__private::given::<::core::primitive::str, _>(&a))],
+            )
     }
     /// Enqueues `broken` of the API `auth`.
     ///

@@ -97,7 +97,7 @@ impl AuthApiClient {
     /// A task: a provider does it in the background. Nothing is sent before `.clean_up(older_than).enqueue().await`.
     pub fn clean_up(
         &self,
-        older_than: u32,
+        older_than: impl ::lightbus::Input<u32>,
     ) -> ::lightbus::Task<(), ::core::convert::Infallible> {
         static __SPEC: ::lightbus::__private::TaskSpec = ::lightbus::__private::TaskSpec {
             api: "auth",
@@ -112,7 +112,11 @@ impl AuthApiClient {
             rate: ::core::option::Option::None,
             concurrency: ::core::option::Option::None,
         };
-        self.inner.task_plain(&__SPEC, &[("older_than", &older_than)])
+        self.inner
+            .task_plain(
+                &__SPEC,
+                &[("older_than", &::lightbus::__private::given::<u32, _>(&older_than))],
+            )
     }
     /// The event `cleaned`.
     ///

@@ -113,8 +113,8 @@ impl AuthApiClient {
     /// A task: a provider does it in the background. Nothing is sent before `.resize_avatar(user_id, picture).enqueue().await`.
     pub fn resize_avatar(
         &self,
-        user_id: u64,
-        picture: impl ::core::convert::AsRef<[u8]>,
+        user_id: impl ::lightbus::Input<u64>,
+        picture: impl ::lightbus::Input<[::core::primitive::u8]>,
     ) -> ::lightbus::Task<Vec<String>, AuthError> {
         static __SPEC: ::lightbus::__private::TaskSpec = ::lightbus::__private::TaskSpec {
             api: "auth",
@@ -143,12 +143,13 @@ impl AuthApiClient {
             .task(
                 &__SPEC,
                 &[
-                    ("user_id", &user_id),
+                    ("user_id", &::lightbus::__private::given::<u64, _>(&user_id)),
                     (
                         "picture",
-                        &::lightbus::__private::BytesArg(
-                            ::core::convert::AsRef::<[u8]>::as_ref(&picture),
-                        ),
+                        &::lightbus::__private::given::<
+                            [::core::primitive::u8],
+                            _,
+                        >(&picture),
                     ),
                 ],
             )
@@ -164,7 +165,7 @@ impl AuthApiClient {
     #[deprecated]
     pub fn send_mail(
         &self,
-        to: impl ::core::convert::AsRef<str>,
+        to: impl ::lightbus::Input<::core::primitive::str>,
     ) -> ::lightbus::Task<bool, ::core::convert::Infallible> {
         static __SPEC: ::lightbus::__private::TaskSpec = ::lightbus::__private::TaskSpec {
             api: "auth",
@@ -187,14 +188,22 @@ impl AuthApiClient {
             concurrency: ::core::option::Option::None,
         };
         self.inner
-            .task_plain(&__SPEC, &[("to", &::core::convert::AsRef::<str>::as_ref(&to))])
+            .task_plain(
+                &__SPEC,
+                &[
+                    (
+                        "to",
+                        &::lightbus::__private::given::<::core::primitive::str, _>(&to),
+                    ),
+                ],
+            )
     }
     /// Enqueues `compress` of the API `auth`.
     ///
     /// A task: a provider does it in the background. Nothing is sent before `.compress(path).enqueue().await`.
     pub fn compress(
         &self,
-        path: impl ::core::convert::AsRef<str>,
+        path: impl ::lightbus::Input<::core::primitive::str>,
     ) -> ::lightbus::Task<(), AuthError> {
         static __SPEC: ::lightbus::__private::TaskSpec = ::lightbus::__private::TaskSpec {
             api: "auth",
@@ -218,7 +227,15 @@ impl AuthApiClient {
             concurrency: ::core::option::Option::Some(3u16),
         };
         self.inner
-            .task(&__SPEC, &[("path", &::core::convert::AsRef::<str>::as_ref(&path))])
+            .task(
+                &__SPEC,
+                &[
+                    (
+                        "path",
+                        &::lightbus::__private::given::<::core::primitive::str, _>(&path),
+                    ),
+                ],
+            )
     }
 }
 // }

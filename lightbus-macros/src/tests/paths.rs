@@ -6,11 +6,12 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 
 /// What the facade has for its users, as far as generated code names it.
-const PUBLIC: [&str; 7] = [
+const PUBLIC: [&str; 8] = [
     "Bus",
     "Call",
     "Event",
     "EventPublisher",
+    "Input",
     "Service",
     "Subscription",
     "Task",

@@ -3,13 +3,14 @@
 mod hold;
 mod job;
 mod once;
+mod unknown;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::Acker;
 use lapin::types::ShortString;
+use lapin::{Acker, BasicProperties};
 use tracing::{debug, error, warn};
 
 pub(crate) use hold::{Hold, HoldTimes};
@@ -157,11 +158,11 @@ impl<J: Job> Attempts<J> {
         }
     }
 
+    /// What follows a failure is in boxes: most messages are handled, and need not carry its state.
     async fn try_until_settled(&mut self, mut handling: Handling) -> Outcome {
         loop {
             let handler = catch_panic(self.context.clone().scope(handling));
             let attempted = match (self.job.deduplicate(), self.context.claim()) {
-                // In a box: the others need not carry its state.
                 (Some(layer), Some(claim)) => Box::pin(self.once(layer, claim, handler)).await,
                 _ if self.job.may_take_long() => Attempted::from(self.patiently(handler).await),
                 _ => Attempted::from(handler.await),
@@ -170,7 +171,7 @@ impl<J: Job> Attempts<J> {
                 Attempted::Handled(Handled::Done) => return Outcome::Done,
                 Attempted::Handled(Handled::Kept) => return Outcome::Kept,
                 Attempted::Failed(failed) => failed.wishing(self.context.wish()),
-                Attempted::Elsewhere(delay) => return self.put_off(delay).await,
+                Attempted::Elsewhere(delay) => return Box::pin(self.put_off(delay)).await,
             };
             if self.is_lost() {
                 // The consumer was lost meanwhile, and the broker delivers the event again: two copies of it would go on.
@@ -181,12 +182,12 @@ impl<J: Job> Attempts<J> {
                 return Outcome::Done;
             }
             match self.next(&failed) {
-                Next::Never => return self.die(failed).await,
-                Next::Later(delay) => return self.later(delay, failed).await,
+                Next::Never => return Box::pin(self.die(failed)).await,
+                Next::Later(delay) => return Box::pin(self.later(delay, failed)).await,
                 Next::Here(delay) => {
                     self.retrying(delay, &failed).await;
                     if !self.wait(delay).await {
-                        return self.give_back(failed).await;
+                        return Box::pin(self.give_back(failed)).await;
                     }
                     if self.is_given_up().await {
                         return Outcome::Done;
@@ -196,7 +197,7 @@ impl<J: Job> Attempts<J> {
             self.context = self.context.next_attempt();
             handling = match self.handling() {
                 Ok(handling) => handling,
-                Err(unreadable) => return self.die(Failed::unreadable(unreadable)).await,
+                Err(unreadable) => return Box::pin(self.die(Failed::unreadable(unreadable))).await,
             };
         }
     }
@@ -212,7 +213,7 @@ impl<J: Job> Attempts<J> {
                 ended = &mut handler => return ended,
                 () = tokio::time::sleep(wait) => {}
             }
-            let mut holding = pin!(self.hold());
+            let mut holding = Box::pin(self.hold());
             tokio::select! {
                 biased;
                 ended = &mut handler => {
@@ -320,7 +321,7 @@ impl<J: Job> Attempts<J> {
         let delay = on_ladder(delay);
         self.retrying(delay, &failed).await;
         let made = self.context.attempt().saturating_add(1);
-        match self.delayed(delay, made).await {
+        match self.delayed(delay, self.copy_for(made)).await {
             Ok(()) => {
                 self.job.tally().retried.add();
                 Outcome::Done
@@ -336,15 +337,18 @@ impl<J: Job> Attempts<J> {
         }
         let delay = on_ladder(delay);
         debug!(queue = self.job.queue(), context = ?self.context, ?delay, "another process is handling this message; it is put off");
-        match self.delayed(delay, self.context.attempt()).await {
+        let copy = self.copy_for(self.context.attempt());
+        let error = HandlerError::from("another process was handling it");
+        self.put_off_as(copy, delay, error.into()).await
+    }
+
+    async fn put_off_as(&self, copy: BasicProperties, delay: Duration, failed: Failed) -> Outcome {
+        match self.delayed(delay, copy).await {
             Ok(()) => {
                 self.job.tally().put_off.add();
                 Outcome::Done
             }
-            Err(refusal) => {
-                let error = HandlerError::from("another process was handling it");
-                self.not_delayed(refusal, error.into()).await
-            }
+            Err(refusal) => self.not_delayed(refusal, failed).await,
         }
     }
 
@@ -361,11 +365,15 @@ impl<J: Job> Attempts<J> {
         }
     }
 
-    /// Stores a copy on the ladder, for attempt number `attempt`.
-    async fn delayed(&self, delay: Duration, attempt: u32) -> Result<(), Refusal> {
+    /// The properties of a copy for attempt number `attempt`.
+    fn copy_for(&self, attempt: u32) -> BasicProperties {
+        let copy = again::for_attempt(self.context.properties(), self.from(), attempt);
+        again::with_checkpoint(copy, self.checkpoint())
+    }
+
+    /// Stores a copy on the ladder.
+    async fn delayed(&self, delay: Duration, properties: BasicProperties) -> Result<(), Refusal> {
         let to = topology::delayed(self.job.queue(), delay);
-        let properties = again::for_attempt(self.context.properties(), self.from(), attempt);
-        let properties = again::with_checkpoint(properties, self.checkpoint());
         let message = Message {
             exchange: &to.exchange,
             needs: &to.exchange,

@@ -56,7 +56,7 @@ pub enum DeadReason {
     Panicked,
     /// It could not be decoded.
     Undecodable,
-    /// It names an event that the listener does not know.
+    /// It names an event that the listener does not know; or a task that none of the workers which it came to in ten minutes and more knew.
     Unknown,
     /// It is no event at all.
     WrongKind,

@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::hearing::{Handle, Hearing};
 use super::pause::Pause;
-use super::upkeep::{self, Keeping};
 use crate::attempts::Handled;
 use crate::boxed::Boxed;
 use crate::bus::{Bus, Core, ListenerName};
@@ -17,6 +16,7 @@ use crate::grammar::check_name;
 use crate::idempotence::DedupStore;
 use crate::retry::{HandlerError, Retry};
 use crate::topology::{self, Interest, Order};
+use crate::upkeep::{self, Keeping};
 
 /// What a listener's handler may return: `()`, or a `Result` whose error decides, with the listener's [`Retry`], what becomes of the event.
 pub trait HandlerResult {

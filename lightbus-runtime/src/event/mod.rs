@@ -7,7 +7,6 @@ mod pause;
 mod publish;
 mod stream;
 mod subscription;
-pub(crate) mod upkeep;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use publish::{check, check_size, routing_key};

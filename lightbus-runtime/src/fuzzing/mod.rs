@@ -3,6 +3,7 @@
 
 pub(crate) mod frames;
 pub(crate) mod pieces;
+mod records;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -35,4 +36,10 @@ pub fn args(bytes: &[u8]) {
 /// The properties of a message, as its receiver reads them.
 pub fn properties(bytes: &[u8]) {
     frames::properties(bytes);
+}
+
+/// The records of an API's journal; and a task's id.
+pub fn records(bytes: &[u8]) {
+    records::records(bytes);
+    records::id(bytes);
 }

@@ -1,6 +1,6 @@
 //! The same in every test run: seeded, bounded.
 
-use super::{args, frames, guard, payload, properties, tape::Tape};
+use super::{args, frames, guard, payload, properties, records, tape::Tape};
 
 /// A generator of numbers; the same seed, the same numbers.
 struct Dice(u64);
@@ -98,4 +98,32 @@ fn payloads_and_arguments() {
         payload(&bytes);
         args(&bytes);
     }
+}
+
+#[test]
+fn records_of_a_journal() {
+    let mut dice = Dice(4);
+    let mut read = 0;
+    for _ in 0..3000 {
+        let count = dice.below(400);
+        read += records::records(&dice.plausible(count));
+    }
+    assert!(read > 1000, "{read} of them were records");
+}
+
+#[test]
+fn ids_of_tasks() {
+    const VALID: [&[u8]; 3] = [
+        b"auth.resize_avatar/019aa9f4-3c00-7a3b-8f5e-2f1d5c3b7a90",
+        b"my.auth.sync/019aa9f4-3c00-7a3b-8f5e-2f1d5c3b7a90@1767225600~unkept",
+        b"auth.report/cron:sales:nightly:1767225600~unkept",
+    ];
+    let mut dice = Dice(5);
+    let mut legal = 0;
+    for _ in 0..5000 {
+        let mut bytes = VALID[dice.below(VALID.len())].to_vec();
+        dice.spoil(&mut bytes);
+        legal += usize::from(records::id(&bytes));
+    }
+    assert!((1000..4500).contains(&legal), "{legal} of them were ids");
 }

@@ -133,6 +133,15 @@ impl<T, E> Call<T, E> {
         self
     }
 
+    /// What it is a call of, and its arguments.
+    pub(crate) fn parts(&self) -> (&'static CallSpec, Result<&[u8], String>) {
+        let payload = self.request.payload.as_deref();
+        (
+            self.request.spec,
+            payload.map_err(|error| error.to_string()),
+        )
+    }
+
     /// Adds a header that the handler reads by [`Context::header`](crate::Context::header). All headers together may take 32 KiB.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.request.headers.push((name.into(), value.into()));

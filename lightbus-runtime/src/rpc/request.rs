@@ -36,7 +36,7 @@ const RETRY_LAST: Duration = Duration::from_millis(20);
 pub(super) struct Request {
     bus: Bus,
     pub(super) spec: &'static CallSpec,
-    payload: Result<Vec<u8>, EncodeError>,
+    pub(super) payload: Result<Vec<u8>, EncodeError>,
     pub(super) timeout: Option<Duration>,
     pub(super) headers: Vec<(String, String)>,
 }

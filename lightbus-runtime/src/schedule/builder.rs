@@ -23,6 +23,10 @@ use crate::topology;
 /// After so long without word from its worker, a run is taken for lost.
 const LOST_AFTER: Duration = Duration::from_secs(86_400);
 
+/// Between taking a key and firing, one replica may be lost or replaced; and the broker's refusal has no room for an occurrence's id.
+const UNIQUE: &str = "the task is unique, and an occurrence of a schedule cannot claim a key. For one run of the schedule at a time, use `.overlap(Overlap::Skip)` with a task \
+     that is not unique; to share the key with others who enqueue the task, schedule a task that enqueues it";
+
 /// A schedule that is not set up yet; made by [`Bus::schedule`]. It says when a task is put into its queue: by [`cron`](Self::cron) or [`every`](Self::every).
 ///
 /// All replicas of an app write the same, and each occurrence is fired by one of them, whichever of them are running: at least once, and normally once; a
@@ -113,22 +117,21 @@ impl Schedule {
         self
     }
 
-    /// After how long an occurrence of which no worker has told the end no longer counts as running for [`Overlap::Skip`]: its queue was deleted, say, or its worker's process was
-    /// lost over it again and again. Default: 24 h.
+    /// After how long an occurrence of which no worker has told the end no longer counts as running for [`Overlap::Skip`]: its queue was deleted, say. Default: 24 h.
     pub fn lost_after(mut self, time: Duration) -> Self {
         self.lost_after = time.min(LONGEST_WAIT);
         self
     }
 
-    /// Runs this task: with the arguments that it has now, each time. It keeps its priority, headers and expiry; a delay it cannot have, and
-    /// what makes a task unique does not hold for it: there is [`overlap`](Self::overlap). Awaited, the schedule is
+    /// Runs this task: with the arguments that it has now, each time. It keeps its priority, headers and expiry. It cannot have a delay, nor be unique: there
+    /// is [`overlap`](Self::overlap), and a scheduled task may enqueue a unique one. Awaited, the schedule is
     /// known to the broker: what is missed from now on is missed as [`missed`](Self::missed) says. (Not so on a bus that [started lazily](crate::BusBuilder::lazy) and
     /// has no broker yet.)
     ///
     /// The schedule lives as long as any process of the app that has it, and for the [time of grace](crate::BusBuilder::schedule_grace) after the last.
     ///
     /// # Errors
-    /// When awaited: [`Error::Config`] for an illegal or taken name, cron expression, time zone or interval, or a task that cannot be sent;
+    /// When awaited: [`Error::Config`] for an illegal or taken name, cron expression, time zone or interval, or a task that cannot be sent, has a delay, or is unique;
     /// [`Error::TopologyMismatch`], [`Error::Denied`] or [`Error::Broker`] if the queues cannot be set up.
     pub fn run<T, E>(self, task: Task<T, E>) -> SetUp {
         let task = task.into_message();
@@ -143,14 +146,15 @@ impl Schedule {
         let name = &self.name;
         let illegal =
             |reason| Error::Config(format!("schedule `{name}` cannot run its task: {reason}"));
-        let mut task = task.map_err(illegal)?;
+        let task = task.map_err(illegal)?;
         if task.options.due != Due::Now {
             return Err(illegal(
                 "the schedule says when it begins; leave out `after` and `at`".to_owned(),
             ));
         }
-        // Nobody would take hold of the key before it is fired.
-        task.options.unique = None;
+        if task.options.unique.is_some() {
+            return Err(illegal(UNIQUE.to_owned()));
+        }
         Ok(Entry {
             name: name.clone(),
             timing: Timing {

@@ -18,6 +18,7 @@ mod errands;
 mod kept;
 mod lead;
 mod message;
+mod occurrence;
 mod report;
 mod runner;
 mod scheduled;
@@ -28,6 +29,7 @@ mod timing;
 mod turn;
 
 pub use builder::{Schedule, SetUp};
+pub use occurrence::ScheduledOccurrence;
 pub(crate) use report::{is_scheduled, report_end};
 pub use scheduled::{Scheduled, Schedules};
 pub use state::{RunOutcome, ScheduledRun};

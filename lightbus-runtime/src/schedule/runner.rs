@@ -10,6 +10,7 @@ use crate::bus::Core;
 use crate::connection::consumer::{Consumers, Source};
 use crate::error::Error;
 use crate::topology;
+use crate::upkeep::{self, Keeping};
 
 /// What is kept unacknowledged has to fit in: some words for each schedule.
 const PREFETCH: u16 = 20_000;
@@ -24,17 +25,23 @@ pub(super) async fn start(core: &Arc<Core>) -> Result<(), Error> {
         plan: topology::cron_plan(app),
         prefetch: PREFETCH,
     };
+    let keeping = upkeep::keep(core, &source);
     let stop = core.life.stop.child_token();
     let guard = stop.clone().drop_guard();
     // Not on the connection of the listeners: a broker under an alarm stops one that publishes, with its acknowledgements.
     let (consumers, started) = Consumers::new(&core.io.publish, source, stop.clone());
-    core.spawn(run(Arc::clone(core), consumers, stop));
+    core.spawn(run(Arc::clone(core), consumers, keeping, stop));
     core.first_start(&core.io.publish, started).await?;
     guard.disarm();
     Ok(())
 }
 
-async fn run(core: Arc<Core>, mut consumers: Consumers, stop: CancellationToken) {
+async fn run(
+    core: Arc<Core>,
+    mut consumers: Consumers,
+    _keeping: Keeping,
+    stop: CancellationToken,
+) {
     let mut changes = core.schedules.changes();
     loop {
         let has_any = changes.wait_for(|()| !core.schedules.entries().is_empty());

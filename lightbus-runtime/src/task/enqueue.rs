@@ -131,19 +131,22 @@ type Enqueued = (Bus, TaskId);
 
 fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<Enqueued, EnqueueError>> {
     Box::pin(async move {
-        let (bus, task) = (draft.bus.clone(), draft.name());
+        let (bus, spec) = (draft.bus.clone(), draft.spec);
         let core = bus.core();
-        let message = match draft.into_message() {
+        let message = match draft.into_message(core.config.payload_limit) {
             Ok(message) => message,
-            Err(reason) => return Err(EnqueueError::Rejected { task, reason }),
+            Err(reason) => {
+                let task = spec.full_name();
+                return Err(EnqueueError::Rejected { task, reason });
+            }
         };
         let timeout = timeout.unwrap_or(core.config.publish_timeout);
         let sent = send(core, &message, timeout).await;
         let enqueued = sent.map(|id| (bus.clone(), id));
         enqueued.map_err(|failure| match failure {
-            Failure::Unsent(unsent) => explain(task, &message, unsent),
+            Failure::Unsent(unsent) => explain(spec.full_name(), message.queue(), unsent),
             Failure::Taken(holder) => EnqueueError::Duplicate {
-                task,
+                task: spec.full_name(),
                 key: message
                     .options
                     .unique
@@ -188,17 +191,18 @@ async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<Task
     let mut progress = Progress::new();
     let id = progress.id.to_string();
     let now = SystemTime::now();
-    let lock = lock(core, task, &id, now, deadline).await;
-    let lock = match lock? {
+    let locked = match task.options.unique {
+        None => Locked::Free,
+        // In a box: the others need not carry its state.
+        Some(_) => Box::pin(lock(core, task, &id, now, deadline)).await?,
+    };
+    let lock = match locked {
         Locked::Free => None,
         Locked::Ours(lock) => Some(lock),
-        // Whether that one's result is kept, its own text tells.
-        Locked::Joined(holder) => {
-            return Ok(TaskId::new(task.spec.api, task.spec.task, &holder));
-        }
+        Locked::Joined(holder) => return Ok(holder),
     };
     let left = deadline.saturating_duration_since(Instant::now());
-    let sent = publish(core, task, &mut progress, now, left).await;
+    let sent = publish(core, task, &mut progress, &id, now, left).await;
     if let (Err(unsent), Some(lock)) = (&sent, lock)
         && !matches!(unsent, Unsent::Unconfirmed { .. })
     {
@@ -213,17 +217,18 @@ async fn publish<'a>(
     core: &'a Core,
     task: &TaskMessage,
     progress: &mut Progress<'a>,
+    id: &str,
     now: SystemTime,
     timeout: Duration,
 ) -> Result<(), Unsent> {
-    let route = task.route(now);
-    let properties = task.properties(&core.sender, &progress.id.to_string(), now);
+    let address = task.address();
+    let route = address.route(task.options.due, now);
     let message = Message {
         exchange: &route.exchange,
         key: &route.key,
         needs: &route.needs,
-        plan: &|| task.plan_of(&route),
-        properties: &|| properties.clone(),
+        plan: &|| address.plan_of(&route),
+        properties: &|| task.properties(&core.sender, id, now),
         payload: &task.payload,
         // A level of the ladder may be deleted under it, to be rid of what is put off.
         must_route: route.on_ladder,
@@ -236,7 +241,7 @@ enum Locked {
     Free,
     Ours(Lock),
     /// It is another one's, which is meant as well.
-    Joined(String),
+    Joined(TaskId),
 }
 
 async fn lock(
@@ -249,15 +254,16 @@ async fn lock(
     let (Some(header), Some((_, join))) = (task.unique_header(now), &task.options.unique) else {
         return Ok(Locked::Free);
     };
-    let Some(lock) = Lock::of(task.spec.api, task.spec.task, &header, id) else {
+    let (vhost, api, name) = (&core.config.uri.vhost, task.spec.api, task.spec.task);
+    let Some(lock) = Lock::of(vhost, api, name, &header, id) else {
         return Ok(Locked::Free);
     };
     let refused = |error| Failure::Unsent(Unsent::Refused(Refusal::Failed(error)));
     let taken = tokio::time::timeout_at(deadline, lock.take(core)).await;
     match taken {
         Ok(Ok(Taken::Ours)) => Ok(Locked::Ours(lock)),
-        Ok(Ok(Taken::Theirs(holder))) if *join => Ok(Locked::Joined(holder)),
-        Ok(Ok(Taken::Theirs(holder))) => Err(Failure::Taken(holder)),
+        Ok(Ok(Taken::Theirs(holder))) if *join => Ok(Locked::Joined(holder.task(api, name))),
+        Ok(Ok(Taken::Theirs(holder))) => Err(Failure::Taken(holder.into_message())),
         Ok(Err(error)) => Err(refused(error)),
         Err(_) => {
             let why = core.io.publish.trouble().unwrap_or("the broker is slow");
@@ -266,7 +272,7 @@ async fn lock(
     }
 }
 
-fn explain(task: String, message: &TaskMessage, unsent: Unsent) -> EnqueueError {
+pub(super) fn explain(task: String, queue: String, unsent: Unsent) -> EnqueueError {
     match unsent {
         Unsent::Blocked => EnqueueError::Blocked { task },
         Unsent::NotSent(reason) => EnqueueError::Connection { task, reason },
@@ -276,10 +282,7 @@ fn explain(task: String, message: &TaskMessage, unsent: Unsent) -> EnqueueError 
             waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
             reason,
         },
-        Unsent::Refused(Refusal::Full) => EnqueueError::Refused {
-            task,
-            queue: message.queue(),
-        },
+        Unsent::Refused(Refusal::Full) => EnqueueError::Refused { task, queue },
         Unsent::Refused(Refusal::Denied(reason)) => EnqueueError::Denied { task, reason },
         Unsent::Refused(Refusal::Failed(error)) => EnqueueError::Connection {
             task,

@@ -23,14 +23,14 @@ use super::id::TaskId;
 pub enum TaskError<E> {
     /// The task returned this error at its last attempt.
     Domain(E),
-    /// It failed otherwise at its last attempt: it panicked, took longer than its timeout, or could not be read. Its dead letter has the details. (A task whose process is
-    /// lost again and again is moved there by the broker, without a word.)
+    /// It failed otherwise at its last attempt: it panicked, took longer than its timeout, or could not be read; or process after process was lost while it had it, twenty of
+    /// them. Its dead letter has the details.
     Failed(Box<TaskFailure>),
     /// It was cancelled.
     Cancelled(Box<TaskFailure>),
     /// It waited for longer than it may, and was not begun.
     Expired(Box<TaskFailure>),
-    /// Nobody asked for its result to be kept: by `.keep_result()` or `.result_ttl(..)` where it is enqueued, or `#[task(result_ttl = "1h")]`.
+    /// Whoever enqueued it did not ask for its result to be kept: by `.keep_result()` or `.result_ttl(..)` where it is enqueued, or `#[task(result_ttl = "1h")]`.
     NotKept(Box<TaskFailure>),
     /// It ended, and its result was kept for no longer.
     Gone(Box<TaskFailure>),
@@ -116,7 +116,7 @@ impl Unknown {
         };
         match self {
             Self::NotKept => TaskError::NotKept(failure(
-                "nobody asked for its result to be kept: call `.keep_result()` or `.result_ttl(..)` before `.enqueue()`, or write `#[task(result_ttl = \"1h\")]`",
+                "whoever enqueued it did not ask for its result to be kept: call `.keep_result()` or `.result_ttl(..)` before `.enqueue()`, or write `#[task(result_ttl = \"1h\")]`",
             )),
             Self::Gone => TaskError::Gone(failure(
                 "nothing is known of it any more: it ended, and its result was kept for no longer",

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lapin::BasicProperties;
 use uuid::Uuid;
 
+use super::address::Address;
 use super::id::TaskId;
 use super::results::LONGEST_KEPT;
 use super::spec::TaskSpec;
@@ -53,76 +54,48 @@ impl Due {
             Self::At(at) => at.duration_since(now).unwrap_or_default(),
         }
     }
-}
 
-/// Where a message goes, and what has to exist there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Route {
-    pub(crate) exchange: String,
-    pub(crate) key: String,
-    pub(crate) needs: String,
-    pub(crate) on_ladder: bool,
+    /// Until when what expires so long after it is due may begin, in milliseconds since 1970.
+    pub(super) fn begins_until(self, expires: Duration, now: SystemTime) -> i64 {
+        let expires = i64::try_from(expires.as_millis()).unwrap_or(i64::MAX);
+        ms(now + self.delay(now)).saturating_add(expires)
+    }
 }
 
 impl TaskMessage {
-    pub(crate) fn lane(&self) -> Lane {
+    pub(crate) fn lane(&self) -> Lane<'static> {
         lane(self.spec)
     }
 
+    pub(super) fn address(&self) -> Address<'static> {
+        Address {
+            api: self.spec.api,
+            lane: self.lane(),
+            priority: self.options.priority,
+        }
+    }
+
     pub(crate) fn queue(&self) -> String {
-        topology::task_queue(self.spec.api, self.lane(), self.options.priority)
+        self.address().queue()
     }
 
     /// What the queue needs to exist.
     pub(crate) fn plan(&self) -> Plan {
-        topology::task_plan(self.spec.api, self.lane(), self.options.priority)
-    }
-
-    /// To the queue itself, or over the ladder of delays. That counts in seconds, and never sends one early.
-    pub(crate) fn route(&self, now: SystemTime) -> Route {
-        let (queue, delay) = (self.queue(), self.options.due.delay(now));
-        if delay.is_zero() {
-            return Route {
-                exchange: topology::task_exchange(self.spec.api),
-                // Not its name alone, which may be the exchange's as well.
-                needs: format!("{queue} at once"),
-                key: queue,
-                on_ladder: false,
-            };
-        }
-        let to = topology::delayed(&queue, whole_seconds(delay));
-        Route {
-            exchange: to.exchange,
-            key: to.key,
-            needs: format!("{queue} after a delay"),
-            on_ladder: true,
-        }
-    }
-
-    /// What the route needs to exist.
-    pub(crate) fn plan_of(&self, route: &Route) -> Plan {
-        let mut plan = self.plan();
-        if route.on_ladder {
-            plan.merge(topology::ladder_plan());
-        }
-        plan
+        self.address().plan()
     }
 
     /// The message's properties. It is enqueued `now`, for the first time.
     pub(crate) fn properties(&self, sender: &Sender, id: &str, now: SystemTime) -> BasicProperties {
         let options = &self.options;
         let expires = options.expires.or(self.spec.expires);
-        let until = expires.map(|expires| {
-            let due = now + options.due.delay(now);
-            ms(due).saturating_add(i64::try_from(expires.as_millis()).unwrap_or(i64::MAX))
-        });
         let unique = self.unique_header(now);
         let says = TaskHeaders {
             name: self.spec.task,
-            begins_until: until,
+            begins_until: expires.map(|expires| options.due.begins_until(expires, now)),
             unique: unique.as_deref(),
             result_ttl: self.result_ttl(),
             own: &options.headers,
+            flow: None,
         };
         sender.task(id, &says)
     }
@@ -142,7 +115,8 @@ impl TaskMessage {
     /// What it says of its key.
     pub(crate) fn unique_header(&self, now: SystemTime) -> Option<String> {
         let (key, _) = self.options.unique.as_ref()?;
-        Some(unique::header(key, self.options.due.delay(now)))
+        let is_kept = self.result_ttl().is_some();
+        Some(unique::header(key, self.options.due.delay(now), is_kept))
     }
 
     fn result_ttl(&self) -> Option<Duration> {
@@ -205,17 +179,12 @@ impl TaskMessage {
 }
 
 /// Which of an API's queues a task goes to.
-pub(crate) fn lane(spec: &TaskSpec) -> Lane {
+pub(crate) fn lane(spec: &TaskSpec) -> Lane<'static> {
     match spec.queue {
         _ if spec.is_limited() => Lane::Limited(spec.task),
         Some(queue) => Lane::Named(queue),
         None => Lane::Api,
     }
-}
-
-fn whole_seconds(delay: Duration) -> Duration {
-    let up = u64::from(delay.subsec_nanos() > 0);
-    Duration::from_secs(delay.as_secs().saturating_add(up))
 }
 
 fn ms(at: SystemTime) -> i64 {
@@ -249,27 +218,6 @@ mod tests {
                 due,
                 ..Options::default()
             },
-        }
-    }
-
-    #[test]
-    fn what_is_due_goes_straight_to_its_queue() {
-        let now = SystemTime::now();
-        let past = Due::At(now - Duration::from_secs(1));
-        for due in [Due::Now, Due::After(Duration::ZERO), past] {
-            let route = message(due).route(now);
-            assert_eq!(route.exchange, "lb.task.auth");
-            assert_eq!(route.key, "lb.task.auth:slow");
-        }
-    }
-
-    #[test]
-    fn a_delay_is_never_rounded_down() {
-        let now = SystemTime::now();
-        for (ms, seconds) in [(1, 1), (1000, 1), (1001, 2), (7900, 8)] {
-            let due = Due::After(Duration::from_millis(ms));
-            let expected = topology::delayed("lb.task.auth:slow", Duration::from_secs(seconds));
-            assert_eq!(message(due).route(now).key, expected.key, "{ms} ms");
         }
     }
 

@@ -1,21 +1,23 @@
 //! Tasks: background work on durable queues.
 
+mod address;
 mod cancel;
 pub(crate) mod checkpoint;
 mod enqueue;
 mod error;
+mod flow;
 mod follow;
 mod handle;
 mod id;
 mod journal;
 mod message;
 mod queue;
-mod record;
+pub(crate) mod record;
 mod results;
 mod running;
 pub(crate) mod spec;
 mod status;
-mod story;
+pub(crate) mod story;
 #[allow(clippy::module_inception)]
 mod task;
 mod unique;
@@ -24,6 +26,9 @@ mod worker;
 pub use checkpoint::CheckpointError;
 pub use enqueue::{Enqueue, EnqueueError, Enqueueing};
 pub use error::{TaskError, TaskFailure};
+pub use flow::{
+    EnqueueFlow, EnqueueingFlow, FailedStep, Flow, Given, Input, IntoFlow, Output, given, group,
+};
 pub(crate) use follow::Followed;
 pub use handle::TaskHandle;
 pub use id::TaskId;

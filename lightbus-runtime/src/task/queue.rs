@@ -8,10 +8,10 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::ShortString;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
-use super::running::{Desk, Running};
-use super::spec::TaskSpec;
+use super::flow::{self, Stuck};
+use super::running::{Desk, Running, told_error};
 use super::unique::Lock;
 use crate::args::Args;
 use crate::attempts::{Attempts, Handled, Handling, Job, Received, Unreadable};
@@ -21,12 +21,17 @@ use crate::codec::{Format, decode_checked};
 use crate::context::{Context, Subject};
 use crate::counters::Tally;
 use crate::delivery::{Outcome, Work, catch_panic_now};
+use crate::grammar::is_task;
 use crate::idempotence::Deduplicate;
+use crate::publishing::Refusal;
 use crate::retry::{HandlerError, Retry};
 use crate::schedule::{RunOutcome, is_scheduled, report_end};
 use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
 use crate::topology;
 use crate::wire;
+
+/// The reason for a task that this version has not, while another one may have it.
+const UNKNOWN: &str = "unknown";
 
 /// One task queue being worked on.
 pub(super) struct TaskQueue {
@@ -46,7 +51,7 @@ pub(super) struct TaskQueue {
 #[derive(Clone, Copy)]
 struct Accepted {
     name: &'static str,
-    spec: &'static TaskSpec,
+    timeout: Option<Duration>,
     format: Format,
 }
 
@@ -80,16 +85,12 @@ impl TaskQueue {
             let detail = format!("its headers take more than the limit of {limit} bytes");
             return Err(unreadable("size", detail));
         }
-        let named = wire::header_text(properties, wire::NAME).unwrap_or_default();
-        let row = self.dispatch.task(named);
-        let spec = row.and_then(|row| self.dispatch.spec(row));
-        let (Some(row), Some(spec)) = (row, spec) else {
-            let detail = format!("this version of the API has no task `{named}`");
-            return Err(unreadable("unknown", detail));
-        };
         let lost = wire::again::losses(properties);
-        if lost > topology::DELIVERY_LIMIT {
-            let detail = format!("{lost} processes were lost while they had it");
+        // Before the broker does it, of which nobody who waits for the task would hear.
+        if lost >= topology::DELIVERY_LIMIT {
+            let detail = format!(
+                "it was lost {lost} times with the process or the connection of the worker that had it"
+            );
             return Err(unreadable("delivery_limit", detail));
         }
         if let Some(late) = late(wire::header_number(properties, wire::DEADLINE)) {
@@ -102,23 +103,49 @@ impl TaskQueue {
         let content_type = properties.content_type().as_ref().map(ShortString::as_str);
         let format =
             Format::of(content_type).map_err(|error| unreadable("undecodable", error.0))?;
+        let (name, timeout) = self.find(properties)?;
         Ok(Accepted {
-            name: self.dispatch.name(row),
-            spec,
+            name,
+            timeout,
             format,
         })
+    }
+
+    /// The task that a message names, and how long each attempt may take.
+    fn find(
+        &self,
+        properties: &BasicProperties,
+    ) -> Result<(&'static str, Option<Duration>), Unreadable> {
+        let unreadable = |reason, detail| Unreadable { reason, detail };
+        let named = wire::header_text(properties, wire::NAME).unwrap_or_default();
+        if named != flow::BEGIN && !is_task(self.api, named) {
+            let detail = "it does not say which task it is".to_owned();
+            return Err(unreadable("undecodable", detail));
+        }
+        self.known(named).ok_or_else(|| {
+            let detail = format!("this version of the API has no task `{named}`");
+            unreadable(UNKNOWN, detail)
+        })
+    }
+
+    /// A task of this API, and how long each attempt may take.
+    fn known(&self, named: &str) -> Option<(&'static str, Option<Duration>)> {
+        if named == flow::BEGIN {
+            return Some((flow::BEGIN, None));
+        }
+        let row = self.dispatch.task(named)?;
+        let spec = self.dispatch.spec(row)?;
+        Some((self.dispatch.name(row), spec.timeout))
     }
 
     /// A unique task's hold on its key.
     fn lock(&self, context: &Context) -> Option<Lock> {
         let properties = context.properties();
         let header = wire::header_text(properties, wire::UNIQUE)?;
-        Lock::of(
-            self.api,
-            context.name(),
-            header,
-            wire::message_id(properties),
-        )
+        // By its own word: one that is refused need not be one of ours.
+        let name = wire::header_text(properties, wire::NAME)?;
+        let vhost = &self.core.config.uri.vhost;
+        Lock::of(vhost, self.api, name, header, wire::message_id(properties))
     }
 
     fn attempt(
@@ -129,7 +156,7 @@ impl TaskQueue {
     ) -> Work {
         let attempts = self.attempts(
             accepted.name,
-            accepted.spec.timeout,
+            accepted.timeout,
             accepted.format,
             delivery,
             running,
@@ -166,8 +193,7 @@ impl TaskQueue {
     /// Somebody has cancelled it.
     fn give_up(self: &Arc<Self>, delivery: Delivery, running: Arc<Running>) -> Work {
         let named = wire::header_text(&delivery.properties, wire::NAME).unwrap_or_default();
-        let row = self.dispatch.task(named);
-        let name = row.map_or("", |row| self.dispatch.name(row));
+        let name = self.known(named).map_or("", |(name, _)| name);
         let attempts = self.attempts(name, None, Format::Msgpack, delivery, running);
         let last = self.last_words(attempts.context());
         Work::Attached(Box::pin(async move {
@@ -179,15 +205,33 @@ impl TaskQueue {
     /// What is left to do for a task that is cancelled.
     fn last_words(&self, context: &Context) -> Boxed<()> {
         let lets_go = self.lets_go(context, RunOutcome::Cancelled);
+        let flow_ends = self.flow_ends(context, flow::CANCELLED, "somebody cancelled it");
         let context = context.clone();
         Box::pin(async move {
             if let Some(running) = context.running() {
                 running.given_up(&context).await;
             }
-            if let Some(lets_go) = lets_go {
-                lets_go.await;
+            for last in [lets_go, flow_ends].into_iter().flatten() {
+                last.await;
             }
         })
+    }
+
+    /// What follows a task that is not tried again hears of it.
+    fn flow_ends(&self, context: &Context, reason: &str, error: &str) -> Option<Boxed<()>> {
+        let domain = context.running().and_then(|it| it.domain_error(reason));
+        let lost = flow::lost(&self.core, context, reason, error, domain)?;
+        let (core, context) = (Arc::clone(&self.core), context.clone());
+        Some(Box::pin(async move {
+            if let Err(stuck) = lost.await {
+                core.counters.flows_stuck.add();
+                error!(
+                    ?context,
+                    ?stuck,
+                    "those who wait for what follows a task cannot be told that it is dead"
+                );
+            }
+        }))
     }
 
     /// A task that is not tried again gives back its key, and its schedule hears how it ended.
@@ -214,7 +258,10 @@ impl TaskQueue {
         running: Arc<Running>,
     ) -> Work {
         let attempts = self.attempts("", None, Format::Msgpack, delivery, running);
-        self.bury(attempts, unreadable)
+        match unreadable.reason {
+            UNKNOWN => Work::Attached(Box::pin(attempts.unknown(unreadable))),
+            _ => self.bury(attempts, unreadable),
+        }
     }
 
     fn bury(&self, attempts: Attempts<Self>, unreadable: Unreadable) -> Work {
@@ -276,6 +323,10 @@ impl Job for TaskQueue {
             reason: "undecodable",
             detail,
         };
+        if context.name() == flow::BEGIN {
+            let begun = begin(Arc::clone(&self.core), context.clone(), data.to_vec());
+            return Ok(Box::pin(begun));
+        }
         let Some(row) = self.dispatch.task(context.name()) else {
             return Err(unreadable(format!("there is no task `{}`", context.name())));
         };
@@ -313,7 +364,8 @@ impl Job for TaskQueue {
 
     fn died(&self, context: &Context, reason: &str, errors: &[String]) -> Option<Boxed<()>> {
         let (kept, lets_go) = (kept(context), self.lets_go(context, outcome(reason)));
-        if kept.is_none() && lets_go.is_none() {
+        let flow_ends = self.flow_ends(context, reason, told_error(reason, errors));
+        if kept.is_none() && lets_go.is_none() && flow_ends.is_none() {
             return None;
         }
         let (reason, errors) = (reason.to_owned(), errors.to_vec());
@@ -323,8 +375,8 @@ impl Job for TaskQueue {
             {
                 running.died(context, &reason, &errors).await;
             }
-            if let Some(lets_go) = lets_go {
-                lets_go.await;
+            for last in [lets_go, flow_ends].into_iter().flatten() {
+                last.await;
             }
         }))
     }
@@ -387,16 +439,54 @@ async fn run(
     limit: Option<Duration>,
     context: Context,
 ) -> Result<Handled, HandlerError> {
-    let Some(running) = context.running().filter(|running| running.is_kept()) else {
-        return judge(within(handler, limit).await?).map(|_| Handled::Done);
-    };
-    let reply = running.told(&context, within(handler, limit)).await?;
+    match context.running().filter(|running| running.is_awaited()) {
+        None => judge(within(handler, limit).await?).map(|_| Handled::Done),
+        // In a box: the others need not carry its state.
+        Some(running) => Box::pin(run_awaited(handler, limit, running, &context)).await,
+    }
+}
+
+/// The same; what becomes of it is written down, and what follows it is published.
+async fn run_awaited(
+    handler: HandlerFuture,
+    limit: Option<Duration>,
+    running: &Running,
+    context: &Context,
+) -> Result<Handled, HandlerError> {
+    let reply = running.told(context, within(handler, limit)).await?;
     if let Answer::Domain(error) = &reply.0 {
         running.failed_with(error);
     }
-    match running.done(&context, judge(reply)?).await {
-        true => Ok(Handled::Done),
-        false => Ok(Handled::Kept),
+    let value = judge(reply)?;
+    let core = &running.desk.core;
+    if let Some(followed) = flow::succeeded(core, context, &value)
+        && go_on(core, followed.await)? == Handled::Kept
+    {
+        return Ok(Handled::Kept);
+    }
+    if running.is_kept() && !running.done(context, value).await {
+        return Ok(Handled::Kept);
+    }
+    Ok(Handled::Done)
+}
+
+/// Begins a flow.
+async fn begin(core: Arc<Core>, context: Context, data: Vec<u8>) -> Result<Handled, HandlerError> {
+    let begun = flow::begin(&core, context.properties(), &data).await;
+    go_on(&core, begun)
+}
+
+/// Whether what follows is stored. While the bus is closing, it is left for another process to do again.
+fn go_on(core: &Core, followed: Result<(), Stuck>) -> Result<Handled, HandlerError> {
+    match followed {
+        Ok(()) => Ok(Handled::Done),
+        Err(Stuck::Refused(Refusal::Failed(_))) if core.life.stop.is_cancelled() => {
+            Ok(Handled::Kept)
+        }
+        Err(Stuck::Refused(refusal)) => {
+            Err(format!("what follows it is not stored: {refusal:?}").into())
+        }
+        Err(Stuck::Cannot(why)) => Err(HandlerError::permanent(why)),
     }
 }
 

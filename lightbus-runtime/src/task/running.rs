@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tracing::{debug, error};
 
 use super::cancel::Cancels;
+use super::flow;
 use super::id::TaskKey;
 use super::journal::write;
 use super::record::{Failed, Progress, Record, Says};
@@ -15,7 +16,7 @@ use crate::context::Context;
 use crate::publishing::Refusal;
 use crate::topology::Log;
 use crate::wire::again::REPLAYED;
-use crate::wire::{self, RESULT_TTL};
+use crate::wire::{self, RESULT_TTL, THEN};
 
 /// Between two records of progress.
 const PROGRESS_PACE: Duration = Duration::from_millis(250);
@@ -31,6 +32,10 @@ pub(crate) struct Desk {
 pub(crate) struct Running {
     pub(super) desk: Arc<Desk>,
     key: TaskKey,
+    /// Of the flow that it is part of.
+    flow: Option<TaskKey>,
+    /// Something follows it.
+    is_followed: bool,
     kept: Option<Kept>,
     said: Mutex<Said>,
 }
@@ -62,6 +67,8 @@ impl Running {
         Arc::new(Self {
             desk: Arc::clone(desk),
             key: TaskKey::of(id),
+            flow: flow::is_part_of(properties, desk.api).map(TaskKey::of),
+            is_followed: wire::header(properties, THEN).is_some(),
             kept,
             said: Mutex::default(),
         })
@@ -75,12 +82,22 @@ impl Running {
         self.kept.is_some()
     }
 
+    /// Does anybody ask for what it returns?
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_kept() || self.is_followed
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.desk.cancels.contains(self.key)
+        let cancels = &self.desk.cancels;
+        cancels.contains(self.key) || self.flow.is_some_and(|flow| cancels.contains(flow))
     }
 
     pub(crate) async fn cancelled(&self) {
-        self.desk.cancels.until(self.key).await;
+        let cancels = &self.desk.cancels;
+        tokio::select! {
+            () = cancels.until(self.key) => {}
+            () = cancels.until(self.flow.unwrap_or(self.key)) => {}
+        }
     }
 
     /// Noted here, and written down in a while.
@@ -100,9 +117,12 @@ impl Running {
 
     /// The method's own error, for when no attempt is left.
     pub(super) fn failed_with(&self, error: &[u8]) {
-        if self.is_kept() {
-            self.said().error = Some(error.to_vec());
-        }
+        self.said().error = Some(error.to_vec());
+    }
+
+    /// The same, if that is what it is dead of.
+    pub(super) fn domain_error(&self, reason: &str) -> Option<Vec<u8>> {
+        (reason == "failed").then(|| self.said().error.clone())?
     }
 
     fn record(&self, context: &Context, says: Says) -> Record {
@@ -197,21 +217,12 @@ impl Running {
 
     /// No attempt is left, or it could not be read.
     pub(super) async fn died(&self, context: &Context, reason: &str, errors: &[String]) {
-        let error = match (reason, errors) {
-            // As for a call: what it said is for those who can read the log.
-            ("panicked", _) => "it panicked; the worker's log and the dead letter have the text",
-            (_, [error, ..]) => error,
-            (_, []) => "",
-        };
         let says = match reason {
             "expired" => Says::Expired,
             _ => Says::Failed(Failed {
                 reason: reason.to_owned(),
-                error: error.to_owned(),
-                domain: match reason {
-                    "failed" => self.said().error.take(),
-                    _ => None,
-                },
+                error: told_error(reason, errors).to_owned(),
+                domain: self.domain_error(reason),
             }),
         };
         self.end(context, says).await;
@@ -237,5 +248,15 @@ impl Running {
                 true
             }
         }
+    }
+}
+
+/// What those who wait for a task hear of why it is dead.
+pub(super) fn told_error<'a>(reason: &str, errors: &'a [String]) -> &'a str {
+    match (reason, errors) {
+        // As for a call: what it said is for those who can read the log.
+        ("panicked", _) => "it panicked; the worker's log and the dead letter have the text",
+        (_, [error, ..]) => error,
+        (_, []) => "",
     }
 }

@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use super::enqueue::{self, Enqueue, EnqueueError};
+use super::flow::hole;
 use super::handle::TaskHandle;
 use super::message::{Due, Options, TaskMessage};
 use super::results::DecodeDomain;
 use super::spec::TaskSpec;
 use crate::bus::Bus;
-use crate::codec::{Arg, EncodeError, encode_args};
+use crate::codec::{Arg, EncodeError, encode_args_with};
 use crate::topology::Priority;
 
 /// A task that is not enqueued yet: what a client's method of a `#[task]` gives. Nothing is sent until [`enqueue`](Self::enqueue) is awaited.
@@ -27,20 +28,22 @@ use crate::topology::Priority;
 /// ```
 #[must_use = "a task is enqueued by `.enqueue().await`"]
 pub struct Task<T, E> {
-    draft: Draft,
-    decode_domain: DecodeDomain<E>,
+    pub(super) draft: Draft,
+    pub(super) decode_domain: DecodeDomain<E>,
     returns: PhantomData<fn() -> Result<T, E>>,
 }
 
 /// For how long a result is kept when nothing else is said.
-const RESULT_TTL: Duration = Duration::from_secs(3600);
+pub(super) const RESULT_TTL: Duration = Duration::from_secs(3600);
 
 /// A task without its types: what is done with it is compiled once.
 pub(crate) struct Draft {
     pub(super) bus: Bus,
-    spec: &'static TaskSpec,
+    pub(super) spec: &'static TaskSpec,
     payload: Result<Vec<u8>, EncodeError>,
-    options: Options,
+    /// Whose outputs are to be filled in.
+    pub(super) holes: Vec<u64>,
+    pub(super) options: Options,
 }
 
 impl<T, E> Task<T, E> {
@@ -50,11 +53,14 @@ impl<T, E> Task<T, E> {
         args: &[(&'static str, &dyn Arg)],
         decode_domain: DecodeDomain<E>,
     ) -> Self {
+        let mut holes = Vec::new();
+        let payload = encode_args_with(args, &mut |value| holes.extend(hole(value)));
         Self {
             draft: Draft {
                 bus: bus.clone(),
                 spec,
-                payload: encode_args(args),
+                payload,
+                holes,
                 options: Options::default(),
             },
             decode_domain,
@@ -90,7 +96,7 @@ impl<T, E> Task<T, E> {
     }
 
     /// Refuses a second one while a task of the same kind with this key waits or runs: [`EnqueueError::Duplicate`](crate::EnqueueError::Duplicate) tells which. The
-    /// key takes up to 100 bytes. It is free again when the task is done or dead. Should that go unnoticed (a worker's process killed over and over, an
+    /// key takes up to 100 bytes. It is free again when the task is done or dead. Should that go unnoticed (an
     /// operator who purges the queue), it is free a day after the task was due, or last ran. Default: none, or, with `#[task(unique)]`, one made of the
     /// arguments.
     pub fn unique(mut self, key: impl Into<String>) -> Self {
@@ -99,7 +105,7 @@ impl<T, E> Task<T, E> {
         self
     }
 
-    /// Of a unique task: if there is one already, that one is meant, and no error.
+    /// Of a unique task: if there is one already, that one is meant, and no error. Whether its result is kept, and for how long, is for the one who enqueued it to say.
     ///
     /// ```no_run
     /// # use lightbus_runtime::{EnqueueError, Task};
@@ -137,9 +143,16 @@ impl<T, E> Task<T, E> {
         Enqueue::new(self.draft, self.decode_domain)
     }
 
+    /// What it is, and its arguments.
+    pub(crate) fn parts(&self) -> (&'static TaskSpec, Result<&[u8], String>) {
+        let payload = self.draft.payload.as_deref();
+        (self.draft.spec, payload.map_err(|error| error.to_string()))
+    }
+
     /// For a schedule: its message, checked; or why it cannot be sent.
     pub(crate) fn into_message(self) -> Result<TaskMessage, String> {
-        self.draft.into_message()
+        let limit = self.draft.bus.core().config.payload_limit;
+        self.draft.into_message(limit)
     }
 }
 
@@ -178,11 +191,14 @@ where
 
 impl Draft {
     pub(crate) fn name(&self) -> String {
-        format!("{}.{}", self.spec.api, self.spec.task)
+        self.spec.full_name()
     }
 
     /// Its message, checked; or why it cannot be sent.
-    pub(crate) fn into_message(self) -> Result<TaskMessage, String> {
+    pub(crate) fn into_message(self, payload_limit: usize) -> Result<TaskMessage, String> {
+        if !self.holes.is_empty() {
+            return Err("it takes the output of another task: let it follow that one, by `.then(|output| …)`".to_owned());
+        }
         let payload = self.payload;
         let mut message = TaskMessage {
             spec: self.spec,
@@ -190,7 +206,7 @@ impl Draft {
             options: self.options,
         };
         message.make_unique();
-        message.check(self.bus.core().config.payload_limit)?;
+        message.check(payload_limit)?;
         Ok(message)
     }
 }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::cancel::Cancels;
+use super::flow;
 use super::queue::TaskQueue;
 use super::running::Desk;
 use super::spec::Rate;
@@ -18,13 +19,14 @@ use crate::error::Error;
 use crate::retry::Retry;
 use crate::service::Dispatch;
 use crate::topology::{self, Lane, Priority};
+use crate::upkeep;
 
 /// The tasks of an API that are worked on.
 pub(crate) struct Tasks {
     pub(crate) api: &'static str,
     pub(crate) dispatch: Arc<dyn Dispatch>,
     /// Each with how much is done of it at a time.
-    pub(crate) lanes: BTreeMap<Lane, u16>,
+    pub(crate) lanes: BTreeMap<Lane<'static>, u16>,
 }
 
 type Started = oneshot::Receiver<Result<(), Error>>;
@@ -63,7 +65,7 @@ pub(crate) async fn work(
             begun.push(begin(core, source, worker, Arc::new(queue), stop));
         }
     }
-    let mut ended = Vec::new();
+    let mut ended = vec![flow::gather(core, tasks.api, stop).await?];
     for (task, started) in begun {
         core.first_start(&core.io.consume, started).await?;
         ended.push(task);
@@ -72,7 +74,7 @@ pub(crate) async fn work(
 }
 
 /// How many the broker may send: those that run, and for each priority something to choose from. Not many more: another worker might begin them meanwhile.
-fn ahead(lane: Lane, concurrency: u16) -> u16 {
+fn ahead(lane: Lane<'_>, concurrency: u16) -> u16 {
     match lane {
         Lane::Limited(_) => concurrency,
         Lane::Api | Lane::Named(_) => concurrency.saturating_add(concurrency / 4 + 1),
@@ -86,9 +88,11 @@ fn begin(
     queue: Arc<TaskQueue>,
     stop: &CancellationToken,
 ) -> (JoinHandle<()>, Started) {
+    let keeping = upkeep::keep(core, &source);
     let (mut consumers, started) = Consumers::new(&core.io.consume, source, stop.clone());
     let stop = stop.clone();
     let ended = core.spawn(async move {
+        let _keeping = keeping;
         while let Some(consumer) = consumers.next().await {
             // Nothing begins that was cancelled while nobody here could hear of it.
             queue.desk.cancels.caught_up(&stop).await;
@@ -101,7 +105,12 @@ fn begin(
 }
 
 /// A worker for each queue of a lane. They share its slots.
-fn workers(core: &Core, tasks: &Tasks, lane: Lane, concurrency: u16) -> Vec<(Priority, Worker)> {
+fn workers(
+    core: &Core,
+    tasks: &Tasks,
+    lane: Lane<'_>,
+    concurrency: u16,
+) -> Vec<(Priority, Worker)> {
     let worker = |gate, at_stop| Worker {
         gate,
         ..core.worker(concurrency, at_stop)

@@ -25,6 +25,8 @@ pub(crate) const DEAD_HOST: &str = "lb-dead-host";
 pub(crate) const REPLAYED: &str = "lb-replayed";
 /// How many deliveries of the message were lost before this copy was made of it.
 const LOST: &str = "lb-lost";
+/// How often in a row it was put off because nobody knew what to do with it.
+const UNKNOWN: &str = "lb-unknown";
 
 const CHAIN_LIMIT: usize = 8 * 1024;
 const ONE_ERROR_LIMIT: usize = 1024;
@@ -96,6 +98,17 @@ pub(crate) fn losses(properties: &BasicProperties) -> i64 {
     count(LOST).saturating_add(count("x-delivery-count"))
 }
 
+/// For somebody who may know what to do with it, put off so often in a row.
+pub(crate) fn unknown_again(new: BasicProperties, times: u32) -> BasicProperties {
+    with_header(new, UNKNOWN, AMQPValue::LongUInt(times))
+}
+
+/// How often in a row nobody knew what to do with it.
+pub(crate) fn times_unknown(properties: &BasicProperties) -> u32 {
+    let times = header_number(properties, UNKNOWN).unwrap_or_default();
+    u32::try_from(times).unwrap_or(u32::MAX)
+}
+
 /// Out of the dead letters, to be handled as if for the first time.
 pub(crate) fn for_replay(old: &BasicProperties, from: From<'_>) -> BasicProperties {
     let mut table = kept(old, from);
@@ -112,9 +125,13 @@ pub(crate) fn with_checkpoint(new: BasicProperties, state: Option<Vec<u8>>) -> B
     let Some(state) = state else {
         return new;
     };
-    let mut table = new.headers().clone().unwrap_or_default();
     let state = AMQPValue::LongString(LongString::from(state));
-    table.insert(short(CHECKPOINT), state);
+    with_header(new, CHECKPOINT, state)
+}
+
+fn with_header(new: BasicProperties, name: &str, value: AMQPValue) -> BasicProperties {
+    let mut table = new.headers().clone().unwrap_or_default();
+    table.insert(short(name), value);
     new.with_headers(table)
 }
 
@@ -174,6 +191,7 @@ fn goes_on(header: &str) -> bool {
         ERROR_CHAIN,
         ATTEMPT,
         LOST,
+        UNKNOWN,
     ];
     !header.starts_with("x-") && !["CC", "BCC"].contains(&header) && !left_behind.contains(&header)
 }
@@ -268,6 +286,15 @@ mod tests {
             header_number(&second, FIRST_FAILED),
             header_number(&first, FIRST_FAILED)
         );
+    }
+
+    #[test]
+    fn what_nobody_knew_is_counted_in_a_row() {
+        let unknown = unknown_again(for_attempt(&message(&[]), FROM, 1), 7);
+        assert_eq!(times_unknown(&unknown), 7);
+        // Somebody knew it, and failed.
+        assert_eq!(times_unknown(&for_attempt(&unknown, FROM, 2)), 0);
+        assert_eq!(times_unknown(&for_replay(&unknown, FROM)), 0);
     }
 
     #[test]

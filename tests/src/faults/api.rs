@@ -21,6 +21,18 @@ pub trait FaultsTasks {
     /// Takes so many milliseconds.
     #[task]
     async fn work(&self, n: u64, takes_ms: u64);
+
+    /// The first of a flow: the numbers that its members begin with.
+    #[task]
+    async fn split(&self, n: u64) -> Vec<u64>;
+
+    /// One of a flow.
+    #[task]
+    async fn step(&self, n: u64, plus: u64) -> u64;
+
+    /// The last of a flow: how many members there were.
+    #[task]
+    async fn finish(&self, n: u64, members: Vec<u64>) -> usize;
 }
 
 /// An API that no app serves.

@@ -30,6 +30,7 @@ mod crashes;
 mod cuts;
 pub mod events;
 mod failing;
+mod flows;
 mod half_open;
 pub mod health;
 mod hostile;
@@ -130,6 +131,7 @@ pub fn rows() -> Vec<Row> {
         row!(31, quick, "clocks 10 s off", clocks::skewed),
         row!(32, slow, "slow link", slow::link),
         row!(33, quick, "workers killed", tasks::killed),
+        row!(34, quick, "workers killed, flows", flows::killed),
     ]
 }
 

@@ -17,6 +17,9 @@ const START: Duration = Duration::from_secs(30);
 /// What a process says when it is ready. Everything else that it says is the number of a call or an event that it works on.
 const READY: &str = "ready";
 
+/// How many members the group of a flow has.
+pub(super) const MEMBERS: u64 = 3;
+
 /// What such a process does.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Role {
@@ -136,6 +139,21 @@ impl FaultsTasks for Working {
         }
         tokio::time::sleep(Duration::from_millis(takes_ms)).await;
         println!("{n}");
+    }
+
+    async fn split(&self, n: u64) -> Vec<u64> {
+        self.work(n, 20).await;
+        (1..=MEMBERS).map(|member| n + member).collect()
+    }
+
+    async fn step(&self, n: u64, plus: u64) -> u64 {
+        self.work(n + plus, 20).await;
+        n + plus
+    }
+
+    async fn finish(&self, n: u64, members: Vec<u64>) -> usize {
+        self.work(n, 0).await;
+        members.len()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lightbus::{DeadLetters, DeadReason};
+use lightbus::{Bus, DeadLetters, DeadReason, TaskError};
 
 use super::api::FaultsTasksClient;
 use super::calls::Executions;
@@ -18,12 +18,21 @@ const FATAL: u64 = 1;
 const WORKERS: usize = 3;
 const BETWEEN_KILLS: Duration = Duration::from_millis(400);
 
-fn role(stage: &Stage, fatal: u64) -> Role {
+pub(super) fn role(stage: &Stage, fatal: u64) -> Role {
     Role::Work {
         app: stage.app_name("worker"),
         url: stage.url(),
         fatal,
     }
+}
+
+/// An app that enqueues.
+pub(super) async fn peer(stage: &Stage) -> anyhow::Result<Bus> {
+    for priority in ["", "+high", "+low", ".dead"] {
+        stage.leaves(format!("lb.task.{QUEUE}{priority}"));
+    }
+    stage.leaves(format!("lb.join.{QUEUE}"));
+    Ok(stage.app("peer", stage.url()).connect().await?)
 }
 
 /// Enqueues tasks, and gives the dead letters of their queue.
@@ -32,10 +41,7 @@ async fn enqueue(
     numbers: impl Iterator<Item = u64>,
     takes_ms: u64,
 ) -> anyhow::Result<DeadLetters> {
-    let peer = stage.app("peer", stage.url()).connect().await?;
-    for priority in ["", "+high", "+low", ".dead"] {
-        stage.leaves(format!("lb.task.{QUEUE}{priority}"));
-    }
+    let peer = peer(stage).await?;
     let api = FaultsTasksClient::new(&peer);
     for n in numbers {
         api.work(n, takes_ms).enqueue().await?;
@@ -56,9 +62,13 @@ async fn count_lost(dead: &DeadLetters, runs: &Executions, tasks: u64) -> anyhow
 
 /// Row 23: one task takes its worker's whole process down, whichever works on it. Each is started again.
 pub(super) async fn aborts(stage: &Stage) -> anyhow::Result<Outcome> {
-    let dead = enqueue(stage, 1..=TASKS, 0).await?;
-    let (runs, began) = (Executions::default(), Instant::now());
     let others = || FATAL + 1..=TASKS;
+    let peer = stage.app("waiting", stage.url()).connect().await?;
+    stage.leaves(format!("lb.journal.{QUEUE}"));
+    let fatal = FaultsTasksClient::new(&peer).work(FATAL, 0).keep_result();
+    let fatal = fatal.enqueue().await?;
+    let dead = enqueue(stage, others(), 0).await?;
+    let (runs, began) = (Executions::default(), Instant::now());
     loop {
         let mut process = Process::start(stage, &role(stage, FATAL), &runs).await?;
         let over = async || {
@@ -85,6 +95,10 @@ pub(super) async fn aborts(stage: &Stage) -> anyhow::Result<Outcome> {
     let letters = dead.list(TASKS as usize).await?;
     let alone = letters.len() == 1 && letters[0].reason == DeadReason::DeliveryLimit;
     outcome.check(alone, format!("it is dead, and no other: {letters:?}"));
+    let told = fatal.result().timeout(Duration::from_secs(5)).await;
+    let says_why =
+        matches!(&told, Err(TaskError::Failed(why)) if why.detail.contains("delivery_limit"));
+    outcome.check(says_why, format!("who waits for it hears why: {told:?}"));
     outcome.duplicated = others()
         .map(|n| runs.of(n).saturating_sub(1) as usize)
         .sum();

@@ -9,7 +9,8 @@ use lapin::types::FieldTable;
 use lightbus::Bus;
 use lightbus::health::{HealthChanges, Part, PartHealth, State};
 use lightbus_broker::Broker;
-use lightbus_tests::{TestBroker, eventually, reporting};
+use lightbus_tests::{TestBroker, eventually, queue_of, reporting};
+use tokio::sync::mpsc;
 
 #[lightbus::api(name = "health")]
 trait Api {
@@ -255,5 +256,80 @@ async fn bindings_that_went_with_their_exchange_come_back() -> anyhow::Result<()
     foreign.delete_exchange(EXCHANGE).await?;
     half_a_minute().await;
     eventually("it is mended", async || !is_lost()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn ways_to_a_task_queue_and_to_the_schedules_come_back() -> anyhow::Result<()> {
+    #[lightbus::api(name = "health_ways")]
+    trait Api {
+        #[task]
+        async fn work(&self, n: u32);
+    }
+    struct Worker(mpsc::UnboundedSender<u32>);
+    impl Api for Worker {
+        async fn work(&self, n: u32) {
+            let _ = self.0.send(n);
+        }
+    }
+    let broker = TestBroker::start().await?;
+    if broker.embedded().is_none() {
+        return Ok(());
+    }
+    let short = Duration::from_millis(500);
+    let bus = broker.builder("ways").call_timeout(short).connect().await?;
+    let peer = broker.bus("ways-peer").await?;
+    let (sender, mut done) = mpsc::unbounded_channel();
+    bus.serve(ApiServer::new(Worker(sender))).await?;
+    let api = ApiClient::new(&peer);
+    let schedule = bus.schedule("yearly").cron("@yearly").run(api.work(7));
+    let schedule = schedule.await?;
+    let is_paused = async |paused| {
+        let status = schedule.status().await;
+        status.is_ok_and(|status| status.paused == paused)
+    };
+    schedule.pause().await?;
+    eventually("it is paused", async || is_paused(true).await).await?;
+    api.work(0).enqueue().await?;
+    assert_eq!(done.recv().await, Some(0));
+
+    let (tasks, state) = ("lb.task.health_ways", queue_of("ways", "cron"));
+    let cron = format!("lb.cron.{}", bus.app());
+    let back = format!("#.{tasks}");
+    let channel = broker.foreign().await?.channel().await?;
+    for (queue, exchange, key) in [
+        (tasks, tasks, tasks),
+        (tasks, "lb.delay.out", back.as_str()),
+        (state.as_str(), cron.as_str(), "#"),
+    ] {
+        let unbinding = channel.queue_unbind(
+            queue.into(),
+            exchange.into(),
+            key.into(),
+            FieldTable::default(),
+        );
+        unbinding.await?;
+    }
+    api.work(1).enqueue().await?;
+    schedule.resume().await?;
+    assert!(schedule.status().await.is_err(), "it cannot be asked");
+    half_a_minute().await;
+    let mut n = 2;
+    eventually("tasks come to their queue again", async || {
+        api.work(n).enqueue().await.unwrap();
+        n += 1;
+        !done.is_empty()
+    })
+    .await?;
+    assert!(done.recv().await > Some(1), "the first one went elsewhere");
+    api.work(1000)
+        .after(Duration::from_millis(1))
+        .enqueue()
+        .await?;
+    eventually("and over the ladder", async || done.try_recv() == Ok(1000)).await?;
+    eventually("the schedule is heard of", async || {
+        schedule.resume().await.is_ok() && is_paused(false).await
+    })
+    .await?;
     Ok(())
 }

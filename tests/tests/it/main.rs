@@ -8,6 +8,7 @@ mod dead_letters;
 mod deadlines;
 mod deduplicate;
 mod events;
+mod flows;
 mod foreign;
 mod giving_up;
 mod health;

@@ -1,5 +1,5 @@
-//! Declares again, from time to time, what the listeners at work need. An exchange that somebody deletes is declared anew by the next publisher, but without
-//! their bindings.
+//! Declares again, from time to time, what the listeners, workers and schedules at work need. An exchange that somebody deletes is declared anew by the next
+//! publisher, but without their bindings.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -16,15 +16,15 @@ use crate::retry::chance;
 /// Between two passes, more or less.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// What is kept up for the listeners of a bus, by one task.
+/// What is kept up for the consumers of a bus, by one task.
 #[derive(Debug, Default)]
 pub(crate) struct Upkeep {
     sources: Mutex<Vec<(Owner, Arc<Source>)>>,
     begun: OnceLock<()>,
 }
 
-/// A listener's part of it, until this is dropped.
-pub(super) struct Keeping {
+/// A consumer's part of it, until this is dropped.
+pub(crate) struct Keeping {
     core: Arc<Core>,
     owner: Owner,
     source: Arc<Source>,
@@ -36,7 +36,7 @@ impl Upkeep {
     }
 }
 
-pub(super) fn keep(core: &Arc<Core>, source: &Source) -> Keeping {
+pub(crate) fn keep(core: &Arc<Core>, source: &Source) -> Keeping {
     let (owner, source) = (core.life.monitor.owner(), Arc::new(source.clone()));
     core.upkeep.sources().push((owner, Arc::clone(&source)));
     let begin = || drop(core.spawn(run(Arc::clone(core))));
@@ -93,7 +93,7 @@ fn tell(core: &Core, owner: Owner, source: &Source, error: Option<Error>) {
     let failing = monitor.parts().iter().any(|known| known.part == part);
     match error {
         Some(error) if !failing => {
-            warn!(queue, %error, "what a listener needs cannot be declared again: it may hear nothing new");
+            warn!(queue, %error, "what a consumer needs cannot be declared again: nothing new may come to its queue");
             monitor.set(owner, &part, State::Lost, Some(error.to_string()));
         }
         None if failing => monitor.set(owner, &part, State::Ended, None),

@@ -1,0 +1,58 @@
+//! Tasks that follow one another: chains, groups, and what is made of their values.
+//!
+//! `compose` is how they are written; `lower` makes of it what a message can carry, `next`, and `start` publishes the beginning. From there on workers go on: `advance` after a
+//! task that is done, `failed` after one that is dead. The members of a group report by a `word` to the one who puts them together, `join`, whose memory is `groups`.
+
+mod advance;
+mod compose;
+mod failed;
+mod groups;
+mod join;
+mod lower;
+mod next;
+mod output;
+mod posting;
+mod start;
+mod word;
+mod worker;
+
+use uuid::Uuid;
+
+use crate::publishing::Refusal;
+
+pub use compose::{Flow, IntoFlow, group};
+pub use failed::FailedStep;
+pub use output::{Given, Input, Output, given};
+pub use start::{EnqueueFlow, EnqueueingFlow};
+
+pub(super) use failed::CANCELLED;
+pub(super) use join::gather;
+pub(super) use output::hole;
+pub(super) use posting::BEGIN;
+pub(super) use worker::{begin, is_part_of, lost, succeeded};
+
+/// Where in a flow something happens.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    /// Of the message, or of the group.
+    id: Uuid,
+    /// By what the flow is known as a whole: its last task.
+    flow: &'a str,
+    /// How often something in it came out of the dead letters.
+    replayed: i64,
+}
+
+impl Place<'_> {
+    fn at(self, id: Uuid) -> Self {
+        Self { id, ..self }
+    }
+}
+
+/// Why it does not go on.
+#[derive(Debug)]
+pub(super) enum Stuck {
+    /// The broker does not take what follows.
+    Refused(Refusal),
+    /// It cannot be made.
+    Cannot(String),
+}

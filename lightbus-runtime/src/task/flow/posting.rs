@@ -1,0 +1,154 @@
+//! A task of a flow on its way to its queue.
+
+use std::time::{Duration, SystemTime};
+
+use lapin::BasicProperties;
+use uuid::Uuid;
+
+use super::next::{self, LIMIT, Next, Step};
+use super::output::fill;
+use super::{Place, Stuck};
+use crate::bus::Core;
+use crate::publishing::{Message, Progress, Refusal, Unsent};
+use crate::task::address::{Address, Route};
+use crate::wire::{FlowHeaders, TaskHeaders};
+
+/// The name of the task that begins a flow: the worker publishes what its body says.
+pub(in crate::task) const BEGIN: &str = "+flow";
+
+/// Ready to be published.
+pub(super) struct Posting<'a> {
+    address: Address<'a>,
+    route: Route,
+    properties: BasicProperties,
+    payload: Vec<u8>,
+}
+
+impl<'a> Posting<'a> {
+    /// A task with `value` in its holes, and what follows it.
+    pub(super) fn step(
+        core: &Core,
+        place: &Place<'_>,
+        step: &'a Step,
+        then: &[Next],
+        value: &[u8],
+    ) -> Result<Self, Stuck> {
+        let cannot = |why: String| Stuck::Cannot(format!("{} cannot follow: {why}", step.name()));
+        let payload = fill(&step.args.0, value).map_err(|error| cannot(error.to_string()))?;
+        let limit = core.config.payload_limit;
+        if payload.len() > limit {
+            let size = payload.len();
+            return Err(cannot(format!(
+                "its arguments would take {size} bytes, the limit is {limit}. Return a reference, or raise `payload_limit` everywhere"
+            )));
+        }
+        let then = match then {
+            [] => Vec::new(),
+            then => next::write(then).map_err(cannot)?,
+        };
+        if then.len() > LIMIT {
+            let size = then.len();
+            return Err(cannot(format!(
+                "what follows it takes {size} bytes, the limit is {LIMIT}. Give references to large values"
+            )));
+        }
+        let (now, due) = (SystemTime::now(), step.due());
+        let expires = step.expires_ms.map(Duration::from_millis);
+        let says = TaskHeaders {
+            name: &step.task,
+            begins_until: expires.map(|expires| due.begins_until(expires, now)),
+            unique: None,
+            result_ttl: step.ttl_ms.map(Duration::from_millis),
+            own: &step.headers,
+            flow: Some(FlowHeaders {
+                flow: place.flow,
+                then: &then,
+                replayed: place.replayed,
+            }),
+        };
+        let address = step.address();
+        Ok(Self {
+            address,
+            route: address.route(due, now),
+            properties: core.sender.task(&place.id.to_string(), &says),
+            payload,
+        })
+    }
+
+    /// Word to a worker to begin with what the payload says.
+    pub(super) fn begin(
+        core: &Core,
+        place: &Place<'_>,
+        address: Address<'a>,
+        payload: Vec<u8>,
+    ) -> Self {
+        let says = TaskHeaders {
+            name: BEGIN,
+            begins_until: None,
+            unique: None,
+            result_ttl: None,
+            own: &[],
+            flow: Some(FlowHeaders {
+                flow: place.flow,
+                then: &[],
+                replayed: 0,
+            }),
+        };
+        Self {
+            address,
+            route: address.route(crate::task::message::Due::Now, SystemTime::now()),
+            properties: core.sender.task(&place.id.to_string(), &says),
+            payload,
+        }
+    }
+
+    pub(super) fn queue(&self) -> String {
+        self.address.queue()
+    }
+
+    fn message<'b>(
+        &'b self,
+        plan: &'b (dyn Fn() -> crate::topology::Plan + Sync),
+        properties: &'b (dyn Fn() -> BasicProperties + Sync),
+    ) -> Message<'b> {
+        Message {
+            exchange: &self.route.exchange,
+            key: &self.route.key,
+            needs: &self.route.needs,
+            plan,
+            properties,
+            payload: &self.payload,
+            must_route: self.route.on_ladder,
+        }
+    }
+
+    /// Until it is stored, or refused.
+    pub(super) async fn store(&self, core: &Core) -> Result<(), Refusal> {
+        let plan = || self.address.plan_of(&self.route);
+        let properties = || self.properties.clone();
+        let message = self.message(&plan, &properties);
+        core.store(&message, &mut Progress::new()).await
+    }
+
+    /// Within `timeout`.
+    pub(super) async fn publish<'b>(
+        &self,
+        core: &'b Core,
+        progress: &mut Progress<'b>,
+        timeout: Duration,
+    ) -> Result<(), Unsent> {
+        let plan = || self.address.plan_of(&self.route);
+        let properties = || self.properties.clone();
+        let message = self.message(&plan, &properties);
+        core.publish(&message, progress, timeout).await
+    }
+}
+
+/// The id of the next one in a row.
+pub(super) fn next_task(base: Uuid) -> Uuid {
+    next::following(base, "task")
+}
+
+pub(super) fn next_group(base: Uuid) -> Uuid {
+    next::following(base, "group")
+}

@@ -1,0 +1,127 @@
+//! A flow in a worker's hands: what its message says follows, and what is done about it.
+
+use lapin::BasicProperties;
+use uuid::Uuid;
+
+use super::failed::{Cause, FailedStep, fail};
+use super::next::{self, Bytes, Next};
+use super::{Place, Stuck, advance};
+use crate::boxed::Boxed;
+use crate::bus::Core;
+use crate::context::Context;
+use crate::wire::again::REPLAYED;
+use crate::wire::{self, FLOW, THEN};
+
+/// The key of the flow that a task is part of, if it is cancelled by the API's own cancellations.
+pub(in crate::task) fn is_part_of<'a>(
+    properties: &'a BasicProperties,
+    api: &str,
+) -> Option<&'a str> {
+    let (owner, last) = wire::header_text(properties, FLOW)?.split_once('/')?;
+    (owner == api).then_some(last)
+}
+
+/// What follows a task, and where.
+struct Following {
+    id: Uuid,
+    flow: String,
+    replayed: i64,
+    then: Vec<Next>,
+}
+
+impl Following {
+    fn of(properties: &BasicProperties) -> Option<Result<Self, Stuck>> {
+        let then = wire::header_bytes(properties, THEN)?;
+        Some(Self::read(properties, then))
+    }
+
+    fn read(properties: &BasicProperties, then: &[u8]) -> Result<Self, Stuck> {
+        let cannot = |why: String| Stuck::Cannot(format!("what follows it cannot be read: {why}"));
+        let id = Uuid::try_parse(wire::message_id(properties));
+        Ok(Self {
+            id: id.map_err(|error| cannot(format!("its id is none: {error}")))?,
+            flow: wire::header_text(properties, FLOW)
+                .unwrap_or_default()
+                .to_owned(),
+            replayed: wire::header_number(properties, REPLAYED).unwrap_or_default(),
+            then: next::read(then).map_err(cannot)?,
+        })
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            id: self.id,
+            flow: &self.flow,
+            replayed: self.replayed,
+        }
+    }
+}
+
+/// Publishes what follows a task that is done; `None` if nothing does.
+pub(in crate::task) fn succeeded(
+    core: &std::sync::Arc<Core>,
+    context: &Context,
+    value: &[u8],
+) -> Option<Boxed<Result<(), Stuck>>> {
+    let following = Following::of(context.properties())?;
+    let (core, value) = (std::sync::Arc::clone(core), value.to_vec());
+    Some(Box::pin(async move {
+        let following = following?;
+        advance::advance(&core, following.place(), &following.then, &value).await
+    }))
+}
+
+/// Tells those who wait for what follows a task that it is dead for good, or was taken back; `None` if nothing follows.
+pub(in crate::task) fn lost(
+    core: &std::sync::Arc<Core>,
+    context: &Context,
+    reason: &str,
+    error: &str,
+    domain: Option<Vec<u8>>,
+) -> Option<Boxed<Result<(), Stuck>>> {
+    let properties = context.properties();
+    let following = Following::of(properties)?;
+    // By its own word: one that is refused need not be known here.
+    let name = wire::header_text(properties, wire::NAME).unwrap_or_default();
+    let cause = Cause {
+        failed: FailedStep {
+            task: format!("{}.{name}", context.api()),
+            id: context.message_id().to_owned(),
+            attempts: context.attempt().saturating_add(1),
+            reason: reason.to_owned(),
+            error: wire::truncate(error, 1024).to_owned(),
+        },
+        domain: domain.map(Bytes),
+    };
+    let core = std::sync::Arc::clone(core);
+    Some(Box::pin(async move {
+        let following = following?;
+        fail(&core, following.place(), &following.then, &cause).await
+    }))
+}
+
+/// Begins a flow with what its first message says.
+pub(in crate::task) async fn begin(
+    core: &Core,
+    properties: &BasicProperties,
+    data: &[u8],
+) -> Result<(), Stuck> {
+    let begin = Following::read(properties, data)?;
+    match advance::advance(core, begin.place(), &begin.then, &[]).await {
+        Err(Stuck::Cannot(why)) => {
+            let cause = Cause {
+                failed: FailedStep {
+                    task: super::BEGIN.to_owned(),
+                    id: begin.id.to_string(),
+                    attempts: 1,
+                    reason: "failed".to_owned(),
+                    error: why.clone(),
+                },
+                domain: None,
+            };
+            fail(core, begin.place(), &begin.then, &cause).await?;
+            Err(Stuck::Cannot(why))
+        }
+        begun => begun,
+    }
+}

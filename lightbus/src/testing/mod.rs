@@ -1,0 +1,40 @@
+//! Tests of what speaks over the bus: a real AMQP broker in the process for each of them, ready in milliseconds.
+//!
+//! With the feature `testing`, for `[dev-dependencies]`:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! lightbus = { version = "0.1", features = ["testing"] }
+//! ```
+//!
+//! One value says what is expected and what is to be sent: an event, or a call or task as a client makes it.
+//!
+//! | | an event | a call | a task |
+//! |---|---|---|---|
+//! | was it sent? | `bus.published(UserRegistered { .. }).await` | `bus.called(auth.check_password("ada", "x")).await` | `bus.enqueued(auth.resize_avatar(7)).await` |
+//! | send it | `bus.simulate(UserRegistered { .. }).await?` | `bus.simulate(auth.check_password("ada", "x")).await?` | `bus.simulate(auth.resize_avatar(7)).await?` |
+//!
+//! Expectations wait, instead of sleeping: until the message was sent; or, for `.once()`, `.times(3)` and `.never()`, until the bus is quiet. A test that fails says what was sent instead, and where it differs, and prints the story of
+//! its bus: who sent what, where it went, and what became of it.
+//!
+//! Apps that are not part of a test are [stubbed](TestBus::stub), and what can go wrong is made to go wrong by [`TestBus::faults`]. `TestBus` is the broker's only user: tests run side by side, and leave nothing behind.
+
+// A test fails by a panic. What is expected is given as it would be sent, by value.
+#![allow(clippy::panic, clippy::needless_pass_by_value)]
+
+mod compare;
+mod expect;
+mod run;
+mod settled;
+mod story;
+mod stub;
+mod test_bus;
+mod traffic;
+
+pub use expect::Expectation;
+pub use lightbus_runtime::__testing::Sendable;
+#[doc(hidden)]
+pub use run::__run;
+pub use run::TestOutcome;
+pub use stub::Stub;
+pub use test_bus::{StartError, TestBus};

@@ -1,0 +1,42 @@
+//! Is anything going on? A bus is quiet when no message is on its way, being handled, or about to be tried again in place.
+
+use std::time::Duration;
+
+use lightbus_broker::{QueueInfo, Snapshot};
+use lightbus_runtime::__testing::Kind;
+
+use super::traffic::Traffic;
+
+/// So long nothing may happen before it counts as quiet: what a client has sent may be on its way through a socket.
+pub(super) const QUIET: Duration = Duration::from_millis(5);
+
+/// What is going on, in words; `None` if nothing is.
+pub(super) fn going_on(traffic: &Traffic, snapshot: &Snapshot) -> Option<String> {
+    let call = traffic
+        .seen
+        .iter()
+        .find(|seen| seen.kind == Kind::Call && !seen.is_answered());
+    if let Some(call) = call {
+        let (subject, by) = (call.subject(), &call.by);
+        return Some(format!("the call {subject} by {by} has no answer yet"));
+    }
+    let queue = snapshot.queues.iter().find(|queue| is_busy(queue))?;
+    Some(format!(
+        "the queue {} has {} messages that wait for its consumers, and {} in their hands",
+        queue.name, queue.ready, queue.unacked
+    ))
+}
+
+fn is_busy(queue: &QueueInfo) -> bool {
+    let waits = queue.ready > 0 && queue.consumers > 0 && !queue.paused;
+    is_work(&queue.name) && (queue.unacked > 0 || waits)
+}
+
+/// Queues of messages to be handled; others hold what is known, and keep it unacknowledged.
+fn is_work(queue: &str) -> bool {
+    let kinds = ["lb.rpc.", "lb.q.", "lb.b.", "lb.task.", "lb.hold."];
+    let is_kind = kinds.iter().any(|kind| queue.starts_with(kind));
+    let is_state =
+        queue.ends_with(".dead") || queue.starts_with("lb.q.") && queue.ends_with(".cron");
+    is_kind && !is_state
+}

@@ -1,0 +1,230 @@
+//! Stubs: answers to calls whose provider is not part of a test.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lightbus_runtime::__private::{HandlerFuture, Reply, reply, reply_plain, run};
+use lightbus_runtime::__testing::{Answering, Kind, Outline, Stubs as Provider, refusal};
+use lightbus_runtime::Error;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::compare::short;
+use super::test_bus::TestBus;
+use super::traffic::{Fate, Seen};
+
+/// How calls of a method are answered; made by [`TestBus::stub`]. Of several that fit a call, the first one that is not used up answers.
+///
+/// A call that fits none fails the test, by name: of a method that is stubbed for other arguments, and of any method of an API of which another one is stubbed.
+///
+/// ```
+/// # use lightbus::testing::TestBus;
+/// # #[lightbus::api(name = "stock")]
+/// # pub trait StockApi { async fn in_stock(&self, part: String) -> Result<u32, String>; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bus = TestBus::start().await?;
+/// let stock = StockApiClient::new(&bus);
+/// bus.stub(stock.in_stock("wheel")).times(1).returns(4).await?;
+/// bus.stub(stock.in_stock("wheel")).fails("no such part".to_owned()).await?;
+/// bus.stub(stock.in_stock("any other")).any_arguments().returns(0).await?;
+///
+/// assert_eq!(stock.in_stock("wheel").await?, 4);
+/// assert!(stock.in_stock("wheel").await.is_err());
+/// assert_eq!(stock.in_stock("door").await?, 0);
+/// # Ok(()) }
+/// ```
+#[must_use = "nothing is answered until `.returns(..)` or the like is awaited"]
+pub struct Stub<T, E> {
+    bus: TestBus,
+    outline: Outline,
+    any_arguments: bool,
+    times: Option<usize>,
+    after: Duration,
+    answers: PhantomData<fn(T, E)>,
+}
+
+impl<T, E> Stub<T, E> {
+    pub(super) fn new(bus: &TestBus, outline: Outline) -> Self {
+        Self {
+            bus: bus.clone(),
+            outline,
+            any_arguments: false,
+            times: None,
+            after: Duration::ZERO,
+            answers: PhantomData,
+        }
+    }
+
+    /// Whatever the arguments are.
+    pub fn any_arguments(mut self) -> Self {
+        self.any_arguments = true;
+        self
+    }
+
+    /// Answers so many calls, and no more. Default: all.
+    pub fn times(mut self, times: usize) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    /// Answers after so long. Default: at once.
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.after = delay;
+        self
+    }
+}
+
+impl<T, E> Stub<T, E> {
+    /// Answers with this value.
+    ///
+    /// # Errors
+    /// When the API's queue cannot be set up.
+    pub async fn returns(self, value: T) -> Result<(), Error>
+    where
+        T: Serialize,
+    {
+        self.answer(reply_plain(value)).await
+    }
+
+    /// Answers with this error of the method's own.
+    ///
+    /// # Errors
+    /// When the API's queue cannot be set up.
+    pub async fn fails(self, error: E) -> Result<(), Error>
+    where
+        E: Serialize,
+    {
+        self.answer(reply::<(), E>(Err(error))).await
+    }
+
+    async fn answer(self, reply: Reply) -> Result<(), Error> {
+        let rule = Rule {
+            arguments: (!self.any_arguments).then(|| self.outline.content.clone()),
+            left: self.times,
+            after: self.after,
+            reply,
+        };
+        self.bus.stubs().add(&self.bus, &self.outline, rule).await
+    }
+}
+
+/// All stubs of a test.
+#[derive(Default)]
+pub(super) struct Stubs {
+    apis: Mutex<HashMap<&'static str, Arc<Provider>>>,
+    rules: Arc<Mutex<Rules>>,
+}
+
+#[derive(Default)]
+struct Rules {
+    of: HashMap<(&'static str, &'static str), Vec<Rule>>,
+    complaints: Vec<String>,
+}
+
+struct Rule {
+    /// `None` for any.
+    arguments: Option<Value>,
+    left: Option<usize>,
+    after: Duration,
+    reply: Reply,
+}
+
+impl Stubs {
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        lock(&self.rules)
+    }
+
+    async fn add(&self, bus: &TestBus, outline: &Outline, rule: Rule) -> Result<(), Error> {
+        let method = (outline.api, outline.name);
+        let is_new = {
+            let mut rules = self.rules();
+            let of = rules.of.entry(method).or_default();
+            of.push(rule);
+            of.len() == 1
+        };
+        if !is_new {
+            return Ok(());
+        }
+        let provider = {
+            let mut apis = lock(&self.apis);
+            let provider = apis.entry(outline.api);
+            Arc::clone(provider.or_insert_with(|| Arc::new(Provider::new(outline.api))))
+        };
+        let rules = Arc::clone(&self.rules);
+        let answering: Answering = Arc::new(move |arguments| answer(&rules, method, &arguments));
+        provider.answer(bus, outline.name, answering).await
+    }
+
+    pub(super) fn complaints(&self) -> Vec<String> {
+        self.rules().complaints.clone()
+    }
+
+    /// Calls of APIs of which something is stubbed, that nobody serves.
+    pub(super) fn unserved(&self, seen: &[Seen]) -> Vec<String> {
+        let apis = lock(&self.apis);
+        let is_unserved = |seen: &&Seen| {
+            let is_nowhere = seen.fates.iter().any(|(_, fate)| *fate == Fate::Nowhere);
+            seen.kind == Kind::Call && is_nowhere && apis.contains_key(seen.api.as_str())
+        };
+        let unserved = seen.iter().filter(is_unserved);
+        unserved
+            .map(|call| {
+                let (subject, by) = (call.subject(), &call.by);
+                format!(
+                    "{by} called {subject}, which no stub answers: `bus.stub(…{}(…))`",
+                    call.name
+                )
+            })
+            .collect()
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn answer(
+    rules: &Mutex<Rules>,
+    (api, method): (&'static str, &'static str),
+    arguments: &Value,
+) -> HandlerFuture {
+    let mut rules = lock(rules);
+    let fits = |rule: &&mut Rule| {
+        let is_such = rule
+            .arguments
+            .as_ref()
+            .is_none_or(|wanted| wanted == arguments);
+        is_such && rule.left != Some(0)
+    };
+    let of = rules.of.get_mut(&(api, method));
+    let rule = of.and_then(|all| all.iter_mut().find(fits));
+    let (after, reply) = match rule {
+        Some(rule) => {
+            rule.left = rule.left.map(|left| left - 1);
+            (rule.after, rule.reply.clone())
+        }
+        None => {
+            let text = format!("no stub answers {api}.{method} with {}", short(arguments));
+            rules.complaints.push(text.clone());
+            (Duration::ZERO, refusal(text))
+        }
+    };
+    run(async move {
+        if !after.is_zero() {
+            tokio::time::sleep(after).await;
+        }
+        reply
+    })
+}
+
+impl<T, E> fmt::Debug for Stub<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stub")
+            .field("of", &self.outline)
+            .finish_non_exhaustive()
+    }
+}

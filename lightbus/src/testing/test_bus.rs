@@ -1,0 +1,304 @@
+//! A bus of a test's own.
+
+use std::fmt;
+use std::ops::Deref;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lightbus_broker::{Broker, Faults, Snapshot};
+use lightbus_runtime::__testing::{Kind, Sendable, event};
+use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
+
+use super::expect::{Content, Expectation, Wanted};
+use super::settled::{QUIET, going_on};
+use super::story;
+use super::stub::{Stub, Stubs};
+use super::traffic::{Seen, Traffic};
+
+/// The name of the test's own app.
+const TEST: &str = "test";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A bus of a test's own: an embedded broker that nobody else knows, and a connection to it, as the app `test`. It is a [`Bus`]: clients are made over it, and whatever a test sends
+/// goes the way that it takes in production. Cheap to clone; gone when the last clone is dropped.
+///
+/// What the programs under test get is [`app`](Self::app): an ordinary [`Bus`], of which they do not know that it is a test's.
+///
+/// ```
+/// use lightbus::testing::TestBus;
+/// # #[lightbus::api(name = "auth")]
+/// # pub trait AuthApi {
+/// #     async fn check_password(&self, username: String, password: String) -> bool;
+/// #     #[event]
+/// #     fn user_registered(username: String);
+/// # }
+/// # async fn mailer(bus: &lightbus::Bus) -> Result<(), lightbus::Error> {
+/// #     let auth = AuthApiClient::new(bus);
+/// #     let client = auth.clone();
+/// #     let greet = move |user: UserRegistered| {
+/// #         let auth = client.clone();
+/// #         async move { auth.check_password(user.username, "").await.map(drop).map_err(lightbus::HandlerError::from) }
+/// #     };
+/// #     auth.user_registered().listen("greet", greet).await?;
+/// #     Ok(())
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bus = TestBus::start().await?;
+/// mailer(&bus.app("mailer").await?).await?; // the program under test
+///
+/// let auth = AuthApiClient::new(&bus);
+/// bus.stub(auth.check_password("ada", "")).returns(true).await?;
+/// bus.simulate(UserRegistered { username: "ada".into() }).await?;
+/// bus.called(auth.check_password("ada", "")).by("mailer").once().await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct TestBus {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    bus: Bus,
+    broker: Broker,
+    traffic: Mutex<Traffic>,
+    pub(super) stubs: Stubs,
+}
+
+impl TestBus {
+    /// Starts one: a broker, and a connection to it.
+    ///
+    /// # Errors
+    /// When no loopback port is to be had, or the process has no sockets left.
+    pub async fn start() -> Result<Self, StartError> {
+        let broker = Broker::builder().event_buffer(100_000).start().await;
+        let broker = broker.map_err(|error| StartError(error.to_string()))?;
+        let traffic = Mutex::new(Traffic::new(broker.events()));
+        let bus = Bus::builder(TEST).url(broker.url()).connect().await;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                bus: bus.map_err(|error| StartError(error.to_string()))?,
+                broker,
+                traffic,
+                stubs: Stubs::default(),
+            }),
+        })
+    }
+
+    /// A connection for a program under test, under its own name. As many as one likes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an illegal name.
+    pub async fn app(&self, name: &str) -> Result<Bus, Error> {
+        self.app_builder(name).connect().await
+    }
+
+    /// The same, with settings of its own.
+    pub fn app_builder(&self, name: &str) -> BusBuilder {
+        Bus::builder(name).url(self.inner.broker.url())
+    }
+
+    /// Where programs connect that are processes of their own: for `LIGHTBUS_URL` in their environment.
+    pub fn url(&self) -> String {
+        self.inner.broker.url()
+    }
+
+    /// What can be made to go wrong on purpose: connections cut, messages delayed, doubled or lost, the broker restarted.
+    pub fn faults(&self) -> Faults {
+        self.inner.broker.faults()
+    }
+
+    /// The broker itself, to look into.
+    pub fn broker(&self) -> &Broker {
+        &self.inner.broker
+    }
+
+    /// Sends what somebody else would send: publishes an event, makes a call and waits for its answer, or enqueues a task. The very values that [`published`](Self::published),
+    /// [`called`](Self::called) and [`enqueued`](Self::enqueued) take.
+    ///
+    /// # Errors
+    /// Those of publishing, calling or enqueueing.
+    pub async fn simulate<S: Sendable>(&self, message: S) -> S::Sent {
+        message.send(&self.inner.bus).await
+    }
+
+    /// Expects an event to have been published, or to be while the bus is not quiet: `bus.published(UserRegistered { .. }).once().await`.
+    #[track_caller]
+    pub fn published<E: Event>(&self, event: E) -> Expectation {
+        self.expect(&event, Location::caller())
+    }
+
+    /// The same, of an event that is such: `bus.published_such(|user: &UserRegistered| user.email.contains('@')).await`.
+    #[track_caller]
+    pub fn published_such<E: Event>(
+        &self,
+        is_such: impl Fn(&E) -> bool + Send + Sync + 'static,
+    ) -> Expectation {
+        let is_such = move |seen: &Seen| {
+            let message = &seen.message;
+            event::<E>(message.body(), message.content_type()).is_ok_and(|event| is_such(&event))
+        };
+        let wanted = Wanted {
+            kind: Kind::Event,
+            api: E::API.to_owned(),
+            name: E::NAME.to_owned(),
+            content: Content::Such(Box::new(is_such)),
+        };
+        Expectation::new(self, wanted, Location::caller())
+    }
+
+    /// Expects a call to have been made, with these arguments: `bus.called(auth.check_password("ada", "secret")).await`. The call itself is not made.
+    #[track_caller]
+    pub fn called<T, E>(&self, call: Call<T, E>) -> Expectation
+    where
+        Call<T, E>: Sendable,
+    {
+        self.expect(&call, Location::caller())
+    }
+
+    /// Expects a task to have been enqueued, with these arguments: `bus.enqueued(auth.resize_avatar(7)).await`. The task itself is not enqueued.
+    #[track_caller]
+    pub fn enqueued<T, E>(&self, task: Task<T, E>) -> Expectation
+    where
+        Task<T, E>: Sendable,
+    {
+        self.expect(&task, Location::caller())
+    }
+
+    fn expect<S: Sendable>(
+        &self,
+        message: &S,
+        location: &'static Location<'static>,
+    ) -> Expectation {
+        match message.outline() {
+            Ok(outline) => Expectation::new(self, Wanted::exactly(outline), location),
+            Err(why) => self.fail(&format!(
+                "{location}: what is expected cannot be encoded: {why}"
+            )),
+        }
+    }
+
+    /// Answers calls of a method, with these arguments, in place of an app that is not part of the test: see [`Stub`].
+    #[track_caller]
+    pub fn stub<T, E>(&self, call: Call<T, E>) -> Stub<T, E>
+    where
+        Call<T, E>: Sendable,
+    {
+        let location = Location::caller();
+        match call.outline() {
+            Ok(outline) => Stub::new(self, outline),
+            Err(why) => self.fail(&format!(
+                "{location}: what is stubbed cannot be encoded: {why}"
+            )),
+        }
+    }
+
+    /// Waits until the bus is quiet: no message is on its way or being handled, no call waits for its answer, and nothing is about to be tried again within half a second. What waits for
+    /// longer, a retry or a task that is due later, is left where it is, as is what nobody consumes.
+    ///
+    /// # Panics
+    /// When that takes longer than 10 s, with what is going on.
+    pub async fn settled(&self) {
+        let begun = Instant::now();
+        let mut quiet: Option<(u64, Instant)> = None;
+        loop {
+            let (busy, count) =
+                self.look(|traffic, snapshot| (going_on(traffic, snapshot), traffic.count));
+            let now = Instant::now();
+            quiet = match (&busy, quiet) {
+                (Some(_), _) => None,
+                (None, Some((before, since))) if before == count => Some((count, since)),
+                (None, _) => Some((count, now)),
+            };
+            if quiet.is_some_and(|(_, since)| now - since >= QUIET) {
+                return;
+            }
+            if begun.elapsed() > PATIENCE {
+                let busy = busy.unwrap_or_else(|| "messages are sent all the time".to_owned());
+                self.fail(&format!(
+                    "the bus was not quiet within {PATIENCE:?}: {busy}"
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Who sent what, where it went, and what became of it, up to now. A test that fails prints it.
+    pub fn story(&self) -> String {
+        self.look(|traffic, _| story::tell(traffic))
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
+    pub(super) fn stubs(&self) -> &Stubs {
+        &self.inner.stubs
+    }
+
+    pub(super) fn look<R>(&self, look: impl FnOnce(&Traffic, &Snapshot) -> R) -> R {
+        let snapshot = self.inner.broker.snapshot();
+        let mut traffic = self.inner.traffic();
+        traffic.read();
+        look(&traffic, &snapshot)
+    }
+
+    /// Ends the test.
+    pub(super) fn fail(&self, why: &str) -> ! {
+        panic!("{why}")
+    }
+
+    /// What is wrong although every expectation was met.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let mut complaints = self.inner.stubs.complaints();
+        let unserved = self.look(|traffic, _| self.inner.stubs.unserved(&traffic.seen));
+        complaints.extend(unserved);
+        complaints
+    }
+}
+
+impl Inner {
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut traffic = self.traffic();
+            traffic.read();
+            eprintln!("\n{}", story::tell(&traffic));
+        }
+    }
+}
+
+impl Deref for TestBus {
+    type Target = Bus;
+
+    fn deref(&self) -> &Bus {
+        &self.inner.bus
+    }
+}
+
+impl fmt::Debug for TestBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestBus")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a test has no bus.
+#[derive(Clone, Debug)]
+pub struct StartError(String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a test's bus cannot be started: {}", self.0)
+    }
+}
+
+impl std::error::Error for StartError {}

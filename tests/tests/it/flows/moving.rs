@@ -1,0 +1,69 @@
+//! Flows whose workers come and go.
+
+use lightbus::group;
+use lightbus_tests::proxy::Proxy;
+use lightbus_tests::{TestBroker, eventually};
+
+use super::{heard, maths};
+
+maths!(handed, "flow_handed_on");
+
+#[tokio::test]
+async fn a_group_is_put_together_by_whoever_is_left() -> anyhow::Result<()> {
+    let broker = TestBroker::start().await?;
+    let (worker, mut said) = handed::Worker::new();
+    let first = broker.bus("first").await?;
+    first.serve(handed::ApiServer::new(worker.clone())).await?;
+    let peer = broker.bus("peer").await?;
+    let api = handed::ApiClient::new(&peer);
+    let flow = group((0..6).map(|n| api.wait(n))).then(|all| api.sum(all, "all"));
+    let handle = flow.keep_result().enqueue().await?;
+    for _ in 0..6 {
+        heard(&mut said).await?;
+    }
+    // Half of them report to the first, which then leaves.
+    worker.may.add_permits(3);
+    eventually("three are done", async || {
+        worker.may.available_permits() == 0
+    })
+    .await?;
+    let second = broker.bus("second").await?;
+    second.serve(handed::ApiServer::new(worker.clone())).await?;
+    let leaving = tokio::spawn(async move { first.close().await });
+    worker.may.add_permits(3);
+    leaving.await?;
+    worker.may.add_permits(6);
+    assert_eq!(handle.result().await?, "all: [0, 1, 2, 3, 4, 5] = 15");
+    Ok(())
+}
+
+maths!(cut, "flow_cut");
+
+#[tokio::test]
+async fn lost_connections_lose_no_flow() -> anyhow::Result<()> {
+    let broker = TestBroker::start().await?;
+    let proxy = Proxy::start(broker.url()).await?;
+    let builder = broker.builder("cut").url(proxy.url());
+    let bus = builder.connect().await?;
+    bus.serve(cut::ApiServer::new(cut::Worker::new().0)).await?;
+    let peer = broker.bus("peer").await?;
+    let api = cut::ApiClient::new(&peer);
+    let mut handles = Vec::new();
+    for n in 0..20 {
+        let flow = api
+            .numbers(n, n + 5)
+            .then_each(|n| api.double(n).then(|n| api.double(n)))
+            .then(|all| api.sum(all, "sum"));
+        handles.push(flow.keep_result().enqueue().await?);
+        if n % 5 == 4 {
+            proxy.cut();
+        }
+    }
+    for (n, handle) in (0..).zip(handles) {
+        let four = |n: u64| 4 * n;
+        let all: Vec<u64> = (n..n + 5).map(four).collect();
+        let expected = format!("sum: {all:?} = {}", all.iter().sum::<u64>());
+        assert_eq!(handle.result().await?, expected);
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Stubs, and calls that none of them answers.
+
+use std::time::{Duration, Instant};
+
+use lightbus::CallError;
+use lightbus::testing::TestBus;
+
+use crate::{AuthApiClient, AuthError, registered, welcome};
+
+#[lightbus::test]
+async fn calls_are_answered_by_their_arguments_and_in_turn(bus: TestBus) -> anyhow::Result<()> {
+    let auth = AuthApiClient::new(&bus);
+    let error = AuthError::NoSuchUser {
+        username: "bob".to_owned(),
+    };
+    bus.stub(auth.check_password("ada", "x"))
+        .times(1)
+        .returns(false)
+        .await?;
+    bus.stub(auth.check_password("ada", "x"))
+        .returns(true)
+        .await?;
+    bus.stub(auth.check_password("bob", "x"))
+        .fails(error.clone())
+        .await?;
+    bus.stub(auth.count())
+        .after(Duration::from_millis(50))
+        .returns(3)
+        .await?;
+    assert_eq!(auth.check_password("ada", "x").await, Ok(false));
+    assert_eq!(auth.check_password("ada", "x").await, Ok(true));
+    assert_eq!(auth.check_password("ada", "x").await, Ok(true));
+    assert_eq!(
+        auth.check_password("bob", "x").await,
+        Err(CallError::Domain(error))
+    );
+    let begun = Instant::now();
+    assert_eq!(auth.count().await, Ok(3));
+    assert!(begun.elapsed() >= Duration::from_millis(50));
+    bus.stub(auth.check_password("", ""))
+        .any_arguments()
+        .returns(false)
+        .await?;
+    assert_eq!(auth.check_password("eve", "y").await, Ok(false));
+    Ok(())
+}
+
+#[lightbus::test]
+#[should_panic(
+    expected = "no stub answers auth.check_password with {\"password\":\"\",\"username\":\"eve\"}"
+)]
+async fn a_call_with_other_arguments_fails_the_test(bus: TestBus) {
+    let auth = AuthApiClient::new(&bus);
+    welcome(&bus.app("welcome").await.unwrap()).await.unwrap();
+    bus.stub(auth.check_password("ada", ""))
+        .returns(true)
+        .await
+        .unwrap();
+    bus.simulate(registered("eve", 1)).await.unwrap();
+}
+
+#[lightbus::test]
+#[should_panic(expected = "test called auth.count, which no stub answers")]
+async fn a_call_of_another_method_fails_the_test(bus: TestBus) {
+    let auth = AuthApiClient::new(&bus);
+    bus.stub(auth.check_password("ada", ""))
+        .returns(true)
+        .await
+        .unwrap();
+    assert!(matches!(
+        auth.count().await,
+        Err(CallError::UnknownMethod(_))
+    ));
+}
