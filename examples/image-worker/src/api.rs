@@ -28,6 +28,15 @@ pub trait StudioApi {
     #[task(retries = 2, timeout = "30s", queue = "nightly")]
     async fn clean_up(&self) -> Result<(), ImageError>;
 
+    /// An attempt at a task has failed.
+    #[event]
+    fn attempt_failed(
+        /// Which one, from 1.
+        attempt: u32,
+        /// Why.
+        error: ImageError,
+    );
+
     /// A night's clean-up is over.
     #[event]
     fn cleaned_up(

@@ -1,25 +1,29 @@
-//! A task that fails, is tried again, and dies; then its cause is mended, and it is replayed.
+//! A task that fails, is tried again, and dies; then its cause is mended, and it is replayed: and what was to follow it, follows.
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use lightbus::{DeadLetter, DeadLetters, TaskError, TaskHandle, TaskStatus};
+use tokio::sync::mpsc::unbounded_channel;
 
-use crate::api::{ImageError, Picture};
-use crate::board::Board;
-use crate::order::{self, TASKS};
+use crate::api::{AttemptFailed, ImageError, Sheet};
+use crate::order::order;
 use crate::story::App;
 use crate::tally::Tally;
 
 const NAME: &str = "moon";
 
+/// How often `inspect` is tried.
+const ATTEMPTS: u32 = 3;
+
 /// How long to wait before asking again.
 const MOMENT: Duration = Duration::from_millis(20);
 
-type Inspecting = TaskHandle<Picture, ImageError>;
-
 pub(crate) async fn play(app: &App, tally: &mut Tally) -> Result<()> {
     let look = app.look;
+    let dead = app.bus.dead_tasks("studio")?;
+    // What a run that was interrupted has left on this broker.
+    dead.discard(is_ours).await?;
     let whole = app.draw(NAME).await?;
     let cut = whole.len() / 3;
     app.upload(NAME, &whole[..cut])?;
@@ -27,11 +31,8 @@ pub(crate) async fn play(app: &App, tally: &mut Tally) -> Result<()> {
         "upload",
         format!("{NAME} breaks off after {cut} of {} bytes", whole.len()),
     );
-    let inspecting = app.studio.inspect(NAME).enqueue().await?;
-    see_it_fail(app, &inspecting).await?;
-
-    let dead = app.bus.dead_tasks("studio")?;
-    let letter = find(&dead, inspecting.id().message_id()).await?;
+    let sheet = order_and_see_it_fail(app).await?;
+    let letter = find(&dead).await?;
     tell(app, &letter, &dead);
     tally.dead += 1;
     tally.in_vain += letter.attempts.unwrap_or_default();
@@ -39,45 +40,54 @@ pub(crate) async fn play(app: &App, tally: &mut Tally) -> Result<()> {
     app.pause().await;
     app.upload(NAME, &whole)?;
     look.good("upload", format!("{NAME} comes again, all of it"));
-    tally.replayed += dead.replay(|other| other.id == letter.id).await?;
+    tally.replayed += dead.replay(is_ours).await?;
     look.good(
         "replayed",
-        "the letter goes back to its queue, under the same id",
+        "the letter goes back to its queue, and what follows is in it",
     );
-    see_it_succeed(app, &inspecting, tally).await
-}
-
-/// Tells of each attempt that fails.
-async fn see_it_fail(app: &App, task: &Inspecting) -> Result<()> {
-    let mut failed = 0;
-    let tell = |attempt, error: String| app.look.bad(&format!("attempt {attempt}"), error);
-    loop {
-        match task.status().await? {
-            TaskStatus::Retrying { attempt, error } if attempt >= failed => {
-                failed = attempt + 1;
-                tell(failed, in_words(&error));
-            }
-            status if status.is_ended() => break,
-            _ => tokio::time::sleep(MOMENT).await,
-        }
-    }
-    match task.result().await {
-        Err(TaskError::Domain(error)) => tell(failed + 1, error.to_string()),
-        other => bail!("a broken picture was inspected: {other:?}"),
-    }
+    let sheet = see_it_succeed(&sheet).await?;
+    look.good(
+        "done",
+        format!("inspected, resized, laid out: {}", sheet.in_words()),
+    );
+    tally.sheets.push(sheet);
     Ok(())
 }
 
-/// A task's own error is data; where it is shown as a text, that is JSON.
-fn in_words(error: &str) -> String {
-    let known = serde_json::from_str::<ImageError>(error);
-    known.map_or_else(|_| error.to_owned(), |known| known.to_string())
+fn is_ours(letter: &DeadLetter) -> bool {
+    letter
+        .json()
+        .is_some_and(|arguments| arguments["name"] == NAME)
+}
+
+/// Orders the picture, and tells of each attempt at it, as the workers do.
+async fn order_and_see_it_fail(app: &App) -> Result<TaskHandle<Sheet, ImageError>> {
+    let (tell, mut failures) = unbounded_channel();
+    let hear = move |failed: AttemptFailed| {
+        // Nobody listens any more when the scene is over.
+        let _ = tell.send(failed);
+        std::future::ready(())
+    };
+    let failed = app.studio.attempt_failed();
+    let listener = failed.broadcast("trouble", hear).await?;
+    let sheet = order(&app.studio, NAME).enqueue().await?;
+    let mut attempt = 0;
+    while attempt < ATTEMPTS {
+        let failed = failures.recv().await.context("the bus was closed")?;
+        attempt = failed.attempt;
+        app.look.bad(&format!("attempt {attempt}"), &failed.error);
+    }
+    listener.stop().await;
+    match sheet.result().await {
+        Err(TaskError::Failed(_)) => Ok(sheet),
+        other => bail!("a broken picture came to {other:?}"),
+    }
 }
 
 /// The letter is written when the last attempt has failed, and found in the broker's own time.
-async fn find(dead: &DeadLetters, id: &str) -> Result<DeadLetter> {
+async fn find(dead: &DeadLetters) -> Result<DeadLetter> {
     loop {
-        match dead.find(id).await? {
+        match dead.list(100).await?.into_iter().find(is_ours) {
             Some(letter) => return Ok(letter),
             None => tokio::time::sleep(MOMENT).await,
         }
@@ -102,19 +112,13 @@ fn tell(app: &App, letter: &DeadLetter, dead: &DeadLetters) {
     );
 }
 
-async fn see_it_succeed(app: &App, task: &Inspecting, tally: &mut Tally) -> Result<()> {
-    // Until a worker begins it anew, what is known of it ends among the dead letters.
-    while task.status().await? == TaskStatus::Failed {
+async fn see_it_succeed(sheet: &TaskHandle<Sheet, ImageError>) -> Result<Sheet> {
+    // Until a worker has gone on, what is known ends among the dead letters.
+    while sheet.status().await? == TaskStatus::Failed {
         tokio::time::sleep(MOMENT).await;
     }
-    let board = Board::new(app.look);
-    let row = board.row(NAME, TASKS);
-    let inspected = row.follow(task).await;
-    let picture = inspected.context("it was replayed, and failed again")?;
-    ensure!(picture.credit.attempts == 1, "what is replayed begins anew");
-    tally
-        .sheets
-        .push(order::finish(&app.studio, picture, row).await?);
-    board.end();
-    Ok(())
+    sheet
+        .result()
+        .await
+        .context("it was replayed, and failed again")
 }

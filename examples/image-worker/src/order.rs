@@ -1,10 +1,10 @@
-//! What is done with each picture: it is inspected, resized to all widths at once, and its thumbnails are laid out on one sheet.
+//! What is done with a picture: it is inspected, resized to all widths at once, and its thumbnails are laid out on one sheet.
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use lightbus::enqueue_many;
+use lightbus::{Flow, enqueue_many, group};
 
-use crate::api::{Picture, Sheet, StudioApiClient};
+use crate::api::{ImageError, Sheet, StudioApiClient};
 use crate::board::Row;
 use crate::look::size;
 
@@ -17,28 +17,30 @@ pub(crate) const TASKS: u64 = WIDTHS.len() as u64 + 2;
 /// How many files come of it.
 pub(crate) const FILES: usize = WIDTHS.len() + 1;
 
-pub(crate) async fn order(studio: &StudioApiClient, name: &str, row: Row) -> Result<Sheet> {
-    let inspecting = studio.inspect(name).enqueue().await?;
-    let picture = row.follow(&inspecting).await?;
-    finish(studio, picture, row).await
+/// All of it at once: the workers go on by themselves, from step to step, whether the app still runs or not.
+pub(crate) fn order(studio: &StudioApiClient, name: &str) -> Flow<Sheet, ImageError> {
+    studio
+        .inspect(name)
+        .then(|picture| group(WIDTHS.map(|width| studio.resize(picture, width))))
+        .then(|thumbnails| studio.contact_sheet(thumbnails))
+        .keep_result()
 }
 
-/// From the picture on.
-pub(crate) async fn finish(studio: &StudioApiClient, picture: Picture, row: Row) -> Result<Sheet> {
-    let resize = {
-        let (studio, picture) = (studio.clone(), picture.clone());
-        move |width| studio.resize(picture.clone(), width)
-    };
-    let resizing = enqueue_many(WIDTHS.map(resize)).await;
-    let resizing = resizing.into_iter().collect::<Result<Vec<_>, _>>()?;
+/// The same, step by step, for one who wants to see how far each task is: a flow's handle tells of its end.
+pub(crate) async fn order_and_follow(
+    studio: &StudioApiClient,
+    name: &str,
+    row: Row,
+) -> Result<Sheet> {
+    let inspecting = studio.inspect(name).enqueue().await?;
+    let picture = row.follow(&inspecting).await?;
+    let resizing = WIDTHS.map(|width| studio.resize(picture.clone(), width));
+    let resizing = enqueue_many(resizing).await.into_iter();
+    let resizing = resizing.collect::<Result<Vec<_>, _>>()?;
     let thumbnails = try_join_all(resizing.iter().map(|task| row.follow(task))).await?;
     let laying_out = studio.contact_sheet(thumbnails).enqueue().await?;
     let sheet = row.follow(&laying_out).await?;
-    let (file, made) = (picture.file, size(sheet.bytes()));
-    row.finish(format!(
-        "{} x {}, {FILES} files of {made}",
-        file.width, file.height
-    ));
+    row.finish(sheet.in_words());
     Ok(sheet)
 }
 
@@ -47,5 +49,10 @@ impl Sheet {
     pub(crate) fn bytes(&self) -> u64 {
         let thumbnails = self.thumbnails.iter();
         self.file.bytes + thumbnails.map(|made| made.file.bytes).sum::<u64>()
+    }
+
+    pub(crate) fn in_words(&self) -> String {
+        let files = self.thumbnails.len() + 1;
+        format!("{files} files of {}", size(self.bytes()))
     }
 }

@@ -10,7 +10,7 @@ use lightbus::Bus;
 use crate::api::StudioApiClient;
 use crate::board::Board;
 use crate::look::Look;
-use crate::order::{TASKS, order};
+use crate::order::{TASKS, order_and_follow};
 use crate::storage::Storage;
 use crate::tally::Tally;
 use crate::{broken, draw, nights};
@@ -42,7 +42,7 @@ pub(crate) async fn play(app: &App) -> Result<Tally> {
     within("the first scene", pictures_arrive(app, &mut tally)).await?;
     app.pause().await;
     app.look
-        .title("One breaks on its way: it fails, is dead, mended, and replayed");
+        .title("One breaks on its way: its order fails, is mended, and goes on");
     within("the second scene", broken::play(app, &mut tally)).await?;
     app.pause().await;
     let night = app.pace.night;
@@ -64,7 +64,7 @@ async fn pictures_arrive(app: &App, tally: &mut Tally) -> Result<()> {
     let rows = draw::NAMES.map(|name| board.row(name, TASKS));
     let orders = draw::NAMES.iter().zip(rows).map(async |(name, row)| {
         app.upload(name, &app.draw(name).await?)?;
-        order(&app.studio, name, row).await
+        order_and_follow(&app.studio, name, row).await
     });
     tally.sheets = try_join_all(orders).await?;
     tally.took = began.elapsed();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use lightbus::{Bus, Context};
 
 use crate::api::{
-    CleanedUp, Credit, ImageError, Picture, Sheet, StudioApi, StudioApiEvents, StudioApiServer,
-    Thumbnail,
+    AttemptFailed, CleanedUp, Credit, ImageError, Picture, Sheet, StudioApi, StudioApiEvents,
+    StudioApiServer, Thumbnail,
 };
 use crate::darkroom::{self, Tell};
 use crate::storage::Storage;
@@ -107,11 +107,21 @@ impl Worker {
             }
         };
         let done = tokio::task::spawn_blocking(move || work(&storage, &tell, credit)).await;
-        match done {
-            Ok(Err(error @ ImageError::NoSuchPicture { .. })) => Err(Context::permanent(error)),
-            Ok(done) => done,
-            // A panic is a failed attempt like any other; the bus sees to it.
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        // A panic is a failed attempt like any other; the bus sees to it.
+        let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        if let Err(error) = &done {
+            self.tell(credit.attempts, error).await;
         }
+        done.map_err(|error| match error {
+            ImageError::NoSuchPicture { .. } => Context::permanent(error),
+            _ => error,
+        })
+    }
+
+    async fn tell(&self, attempt: u32, error: &ImageError) {
+        let error = error.clone();
+        let news = AttemptFailed { attempt, error };
+        // The task's dead letter tells it as well.
+        let _ = self.events.attempt_failed().publish(news).await;
     }
 }
