@@ -5,10 +5,10 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
@@ -67,8 +67,8 @@ struct Known {
     ids: Mutex<Ids>,
     /// How many came so far.
     count: watch::Sender<u64>,
-    /// The last one that was read.
-    marker: watch::Sender<String>,
+    /// The marker that is waited for: other processes' are read here as well, and the next one may follow at once.
+    awaited: Mutex<Option<(String, oneshot::Sender<()>)>>,
 }
 
 #[derive(Default)]
@@ -127,11 +127,10 @@ impl Cancels {
     /// What was read when a word of our own comes is everything before it.
     async fn sync(&self) {
         let marker = wire::new_id().to_string();
-        let mut seen = self.known.marker.subscribe();
+        let seen = self.known.expect(&marker);
         let record = Record::new(&marker, Says::Marker);
         match write(&self.core, self.api, Log::Cancelled, &record).await {
-            // Closed with the bus: then no more tasks begin.
-            Ok(()) => drop(seen.wait_for(|seen| *seen == marker).await),
+            Ok(()) => drop(seen.await),
             Err(refusal) => warn!(
                 api = self.api,
                 ?refusal,
@@ -162,11 +161,30 @@ impl Known {
                     says: Says::Marker,
                     task,
                     ..
-                }) => drop(self.marker.send_replace(task)),
+                }) => self.pass(&task),
                 _ => {}
             }
         }
         reading.close().await;
+    }
+
+    /// Hears when this marker is read. One at a time: whoever waited for another one has given up.
+    fn expect(&self, marker: &str) -> oneshot::Receiver<()> {
+        let (read, hears) = oneshot::channel();
+        *self.awaited() = Some((marker.to_owned(), read));
+        hears
+    }
+
+    /// A marker was read.
+    fn pass(&self, marker: &str) {
+        let ours = self.awaited().take_if(|(awaited, _)| awaited == marker);
+        if let Some((_, read)) = ours {
+            let _ = read.send(());
+        }
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, Option<(String, oneshot::Sender<()>)>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, key: TaskKey) {
@@ -212,6 +230,16 @@ mod tests {
         }
         assert_eq!((ids.set.len(), ids.order.len()), (100, 100));
         assert!(ids.set.contains(&key(100)) && !ids.set.contains(&key(0)));
+    }
+
+    #[test]
+    fn a_marker_is_seen_however_soon_another_one_follows() {
+        let known = Known::default();
+        let ours = known.expect("ours");
+        for marker in ["theirs", "ours", "theirs"] {
+            known.pass(marker);
+        }
+        assert_eq!(ours.now_or_never(), Some(Ok(())));
     }
 
     #[tokio::test]

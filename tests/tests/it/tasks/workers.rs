@@ -1,5 +1,8 @@
 //! Which process works on what, and what a worker leaves to others.
 
+use std::collections::HashSet;
+
+use futures_util::future::try_join_all;
 use lapin::types::{AMQPValue, FieldTable};
 
 use super::*;
@@ -36,6 +39,42 @@ async fn a_process_may_serve_calls_only_or_tasks_only() -> anyhow::Result<()> {
     assert_eq!(reports(&mut reported, 10).await?, ["worker"; 10]);
     let wrong = web.serve(server("web")).queue_concurrency("slow", 2).await;
     assert!(matches!(wrong, Err(Error::Config(text)) if text.contains("slow")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn workers_that_begin_at_the_same_time_all_work() -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_together")]
+    trait Api {
+        #[task]
+        async fn work(&self);
+    }
+    struct Worker(usize, mpsc::UnboundedSender<usize>);
+    impl Api for Worker {
+        async fn work(&self) {
+            let _ = self.1.send(self.0);
+        }
+    }
+    const WORKERS: usize = 8;
+    let broker = TestBroker::start().await?;
+    let (sender, mut reported) = mpsc::unbounded_channel();
+    let buses = (0..WORKERS).map(|_| broker.bus("worker"));
+    let buses = try_join_all(buses).await?;
+    let serving = buses.iter().enumerate().map(|(n, bus)| {
+        let worker = ApiServer::new(Worker(n, sender.clone()));
+        bus.serve(worker).task_concurrency(1).into_future()
+    });
+    try_join_all(serving).await?;
+    let api = ApiClient::new(&buses[0]);
+    let mut idle: HashSet<_> = (0..WORKERS).collect();
+    while !idle.is_empty() {
+        for _ in 0..WORKERS {
+            api.work().enqueue().await?;
+        }
+        for worker in reports(&mut reported, WORKERS).await? {
+            idle.remove(&worker);
+        }
+    }
     Ok(())
 }
 
