@@ -15,7 +15,7 @@ use crate::attempts::Hold;
 use crate::boxed::Boxed;
 use crate::budget::Budget;
 use crate::config::{BusBuilder, Config};
-use crate::connection::alone::Alone;
+use crate::connection::alone::{AT_ONCE, Alone};
 use crate::connection::publisher::{Mode, Publisher};
 use crate::connection::{IoThread, Life, Link, declare};
 use crate::counters::{Counters, Counts};
@@ -78,6 +78,8 @@ pub(crate) struct Core {
     pub(crate) confirmed: Publisher,
     /// Events that must not share a channel with others.
     pub(crate) alone: Alone,
+    /// The turns of tasks that are enqueued with a delay.
+    pub(crate) delaying: Semaphore,
     pub(crate) pending: Arc<Pending>,
     pub(crate) replies: OnceCell<()>,
     pub(crate) control: OnceCell<()>,
@@ -133,6 +135,7 @@ impl Bus {
             direct: Publisher::new(io.publish.clone(), Mode::Direct, &life.counters),
             confirmed: Publisher::new(io.publish.clone(), Mode::Confirmed, &life.counters),
             alone: Alone::new(io.publish.clone()),
+            delaying: Semaphore::new(AT_ONCE),
             pending: Arc::default(),
             replies: OnceCell::new(),
             control: OnceCell::new(),

@@ -11,7 +11,7 @@ use super::publisher::{Outgoing, Unconfirmed, publish};
 use super::{Link, LinkClosed, Session};
 
 /// So many of them at a time: as many are under way as delayed tasks and retries, each for as long as a broker takes to write to its disk.
-const MOST: usize = 32;
+pub(crate) const AT_ONCE: usize = 32;
 /// How long a confirmation may take before the message is tried on another channel: a queue without a majority never confirms.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -27,7 +27,7 @@ impl Alone {
     pub(crate) fn new(link: Link) -> Self {
         Self {
             link,
-            permits: Semaphore::new(MOST),
+            permits: Semaphore::new(AT_ONCE),
             idle: Mutex::default(),
         }
     }

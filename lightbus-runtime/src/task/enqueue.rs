@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use super::handle::TaskHandle;
 use super::id::TaskId;
-use super::message::TaskMessage;
+use super::message::{Due, TaskMessage};
 use super::results::DecodeDomain;
 use super::task::Draft;
 use super::unique::{Lock, Taken};
 use futures_util::StreamExt;
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use crate::boxed::Boxed;
@@ -221,8 +222,15 @@ async fn publish<'a>(
     now: SystemTime,
     timeout: Duration,
 ) -> Result<(), Unsent> {
-    let address = task.address();
-    let route = address.route(task.options.due, now);
+    let begun = Instant::now();
+    let (address, due) = (task.address(), task.options.due);
+    let _turn = match due.delay(now).is_zero() {
+        true => None,
+        false => Some(turn(core, begun + timeout).await?),
+    };
+    // From its own due time: it may have waited for its turn.
+    let route = address.route(Due::At(now + due.delay(now)), SystemTime::now());
+    let timeout = timeout.saturating_sub(begun.elapsed());
     let message = Message {
         exchange: &route.exchange,
         key: &route.key,
@@ -234,6 +242,20 @@ async fn publish<'a>(
         must_route: route.on_ladder,
     };
     core.publish(&message, progress, timeout).await
+}
+
+/// Delayed tasks are stored by a few at a time: each by a channel of its own.
+async fn turn(core: &Core, deadline: Instant) -> Result<SemaphorePermit<'_>, Unsent> {
+    let late = || {
+        let why = core
+            .io
+            .publish
+            .trouble()
+            .unwrap_or("many others are to be delayed");
+        Unsent::NotSent(format!("it did not come to its turn in time: {why}"))
+    };
+    let turn = tokio::time::timeout_at(deadline, core.delaying.acquire()).await;
+    turn.map_err(|_| late())?.map_err(|_| late())
 }
 
 enum Locked {
