@@ -29,12 +29,12 @@ pub fn per_second(count: u64, elapsed: Duration) -> f64 {
 }
 
 /// The value below which so much of a sorted list lies.
-pub fn percentile(sorted: &[u32], part: f64) -> u32 {
+pub fn percentile<T: Copy + Default>(sorted: &[T], part: f64) -> T {
     let last = sorted.len().saturating_sub(1);
     sorted
         .get((last as f64 * part).round() as usize)
         .copied()
-        .unwrap_or(0)
+        .unwrap_or_default()
 }
 
 /// The median; NaN of nothing.

@@ -200,7 +200,8 @@ impl Core {
         progress.alone |= message.must_route;
         loop {
             let attempt = match progress.alone {
-                true => self.attempt_alone(message, progress).await,
+                // In a box: the others need not carry its state.
+                true => Box::pin(self.attempt_alone(message, progress)).await,
                 false => self.attempt(message, progress).await,
             };
             match attempt {
@@ -230,7 +231,7 @@ impl Core {
                 progress.alone = true;
                 return Err(Attempt::NotSent);
             }
-            self.prepare(message, progress).await?;
+            Box::pin(self.prepare(message, progress)).await?;
         }
         let (sent, held) = (&mut progress.sent, &mut progress.place.held);
         let confirmed = publisher.confirmed(message.outgoing(), sent, held);

@@ -157,11 +157,11 @@ impl<J: Job> Attempts<J> {
         }
     }
 
+    /// What follows a failure is in boxes: most messages are handled, and need not carry its state.
     async fn try_until_settled(&mut self, mut handling: Handling) -> Outcome {
         loop {
             let handler = catch_panic(self.context.clone().scope(handling));
             let attempted = match (self.job.deduplicate(), self.context.claim()) {
-                // In a box: the others need not carry its state.
                 (Some(layer), Some(claim)) => Box::pin(self.once(layer, claim, handler)).await,
                 _ if self.job.may_take_long() => Attempted::from(self.patiently(handler).await),
                 _ => Attempted::from(handler.await),
@@ -170,7 +170,7 @@ impl<J: Job> Attempts<J> {
                 Attempted::Handled(Handled::Done) => return Outcome::Done,
                 Attempted::Handled(Handled::Kept) => return Outcome::Kept,
                 Attempted::Failed(failed) => failed.wishing(self.context.wish()),
-                Attempted::Elsewhere(delay) => return self.put_off(delay).await,
+                Attempted::Elsewhere(delay) => return Box::pin(self.put_off(delay)).await,
             };
             if self.is_lost() {
                 // The consumer was lost meanwhile, and the broker delivers the event again: two copies of it would go on.
@@ -181,12 +181,12 @@ impl<J: Job> Attempts<J> {
                 return Outcome::Done;
             }
             match self.next(&failed) {
-                Next::Never => return self.die(failed).await,
-                Next::Later(delay) => return self.later(delay, failed).await,
+                Next::Never => return Box::pin(self.die(failed)).await,
+                Next::Later(delay) => return Box::pin(self.later(delay, failed)).await,
                 Next::Here(delay) => {
                     self.retrying(delay, &failed).await;
                     if !self.wait(delay).await {
-                        return self.give_back(failed).await;
+                        return Box::pin(self.give_back(failed)).await;
                     }
                     if self.is_given_up().await {
                         return Outcome::Done;
@@ -196,7 +196,7 @@ impl<J: Job> Attempts<J> {
             self.context = self.context.next_attempt();
             handling = match self.handling() {
                 Ok(handling) => handling,
-                Err(unreadable) => return self.die(Failed::unreadable(unreadable)).await,
+                Err(unreadable) => return Box::pin(self.die(Failed::unreadable(unreadable))).await,
             };
         }
     }
@@ -212,7 +212,7 @@ impl<J: Job> Attempts<J> {
                 ended = &mut handler => return ended,
                 () = tokio::time::sleep(wait) => {}
             }
-            let mut holding = pin!(self.hold());
+            let mut holding = Box::pin(self.hold());
             tokio::select! {
                 biased;
                 ended = &mut handler => {

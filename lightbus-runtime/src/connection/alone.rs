@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use super::publisher::{Outgoing, Unconfirmed, publish};
 use super::{Link, LinkClosed, Session};
 
-/// So many of them at a time.
-const MOST: usize = 8;
+/// So many of them at a time: as many are under way as delayed tasks and retries, each for as long as a broker takes to write to its disk.
+const MOST: usize = 32;
 /// How long a confirmation may take before the message is tried on another channel: a queue without a majority never confirms.
 const LONGEST: Duration = Duration::from_secs(30);
 

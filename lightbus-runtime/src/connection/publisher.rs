@@ -314,16 +314,15 @@ fn lock(names: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
     names.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) async fn publish(
-    channel: &Channel,
-    message: Outgoing<'_>,
-) -> Result<lapin::PublisherConfirm, lapin::Error> {
+/// Nothing happens before the first poll, which hands the frames to lapin.
+pub(super) fn publish<'a>(
+    channel: &'a Channel,
+    message: Outgoing<'a>,
+) -> impl Future<Output = Result<PublisherConfirm, lapin::Error>> + Send + 'a {
     let options = BasicPublishOptions {
         mandatory: message.mandatory,
         immediate: false,
     };
     let (exchange, key) = (short(message.exchange), short(message.key));
-    channel
-        .basic_publish(exchange, key, options, message.payload, message.properties)
-        .await
+    channel.basic_publish(exchange, key, options, message.payload, message.properties)
 }

@@ -131,19 +131,22 @@ type Enqueued = (Bus, TaskId);
 
 fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<Enqueued, EnqueueError>> {
     Box::pin(async move {
-        let (bus, task) = (draft.bus.clone(), draft.name());
+        let (bus, spec) = (draft.bus.clone(), draft.spec);
         let core = bus.core();
         let message = match draft.into_message() {
             Ok(message) => message,
-            Err(reason) => return Err(EnqueueError::Rejected { task, reason }),
+            Err(reason) => {
+                let task = spec.full_name();
+                return Err(EnqueueError::Rejected { task, reason });
+            }
         };
         let timeout = timeout.unwrap_or(core.config.publish_timeout);
         let sent = send(core, &message, timeout).await;
         let enqueued = sent.map(|id| (bus.clone(), id));
         enqueued.map_err(|failure| match failure {
-            Failure::Unsent(unsent) => explain(task, &message, unsent),
+            Failure::Unsent(unsent) => explain(spec.full_name(), &message, unsent),
             Failure::Taken(holder) => EnqueueError::Duplicate {
-                task,
+                task: spec.full_name(),
                 key: message
                     .options
                     .unique
@@ -188,8 +191,12 @@ async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<Task
     let mut progress = Progress::new();
     let id = progress.id.to_string();
     let now = SystemTime::now();
-    let lock = lock(core, task, &id, now, deadline).await;
-    let lock = match lock? {
+    let locked = match task.options.unique {
+        None => Locked::Free,
+        // In a box: the others need not carry its state.
+        Some(_) => Box::pin(lock(core, task, &id, now, deadline)).await?,
+    };
+    let lock = match locked {
         Locked::Free => None,
         Locked::Ours(lock) => Some(lock),
         // Whether that one's result is kept, its own text tells.
@@ -198,7 +205,7 @@ async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<Task
         }
     };
     let left = deadline.saturating_duration_since(Instant::now());
-    let sent = publish(core, task, &mut progress, now, left).await;
+    let sent = publish(core, task, &mut progress, &id, now, left).await;
     if let (Err(unsent), Some(lock)) = (&sent, lock)
         && !matches!(unsent, Unsent::Unconfirmed { .. })
     {
@@ -213,17 +220,17 @@ async fn publish<'a>(
     core: &'a Core,
     task: &TaskMessage,
     progress: &mut Progress<'a>,
+    id: &str,
     now: SystemTime,
     timeout: Duration,
 ) -> Result<(), Unsent> {
     let route = task.route(now);
-    let properties = task.properties(&core.sender, &progress.id.to_string(), now);
     let message = Message {
         exchange: &route.exchange,
         key: &route.key,
         needs: &route.needs,
         plan: &|| task.plan_of(&route),
-        properties: &|| properties.clone(),
+        properties: &|| task.properties(&core.sender, id, now),
         payload: &task.payload,
         // A level of the ladder may be deleted under it, to be rid of what is put off.
         must_route: route.on_ladder,

@@ -85,7 +85,7 @@ impl TaskMessage {
             return Route {
                 exchange: topology::task_exchange(self.spec.api),
                 // Not its name alone, which may be the exchange's as well.
-                needs: format!("{queue} at once"),
+                needs: [&queue, " at once"].concat(),
                 key: queue,
                 on_ladder: false,
             };

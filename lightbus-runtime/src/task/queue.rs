@@ -387,14 +387,25 @@ async fn run(
     limit: Option<Duration>,
     context: Context,
 ) -> Result<Handled, HandlerError> {
-    let Some(running) = context.running().filter(|running| running.is_kept()) else {
-        return judge(within(handler, limit).await?).map(|_| Handled::Done);
-    };
-    let reply = running.told(&context, within(handler, limit)).await?;
+    match context.running().filter(|running| running.is_kept()) {
+        None => judge(within(handler, limit).await?).map(|_| Handled::Done),
+        // In a box: the others need not carry its state.
+        Some(running) => Box::pin(run_kept(handler, limit, running, &context)).await,
+    }
+}
+
+/// The same, and writes down what becomes of it.
+async fn run_kept(
+    handler: HandlerFuture,
+    limit: Option<Duration>,
+    running: &Running,
+    context: &Context,
+) -> Result<Handled, HandlerError> {
+    let reply = running.told(context, within(handler, limit)).await?;
     if let Answer::Domain(error) = &reply.0 {
         running.failed_with(error);
     }
-    match running.done(&context, judge(reply)?).await {
+    match running.done(context, judge(reply)?).await {
         true => Ok(Handled::Done),
         false => Ok(Handled::Kept),
     }

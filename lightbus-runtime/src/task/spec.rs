@@ -52,6 +52,11 @@ pub struct Rate {
 }
 
 impl TaskSpec {
+    /// API and task, `auth.resize_avatar`.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{}", self.api, self.task)
+    }
+
     /// Is it limited across all processes?
     pub(crate) fn is_limited(&self) -> bool {
         self.rate.is_some() || self.concurrency.is_some()

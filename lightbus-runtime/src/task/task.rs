@@ -38,7 +38,7 @@ const RESULT_TTL: Duration = Duration::from_secs(3600);
 /// A task without its types: what is done with it is compiled once.
 pub(crate) struct Draft {
     pub(super) bus: Bus,
-    spec: &'static TaskSpec,
+    pub(super) spec: &'static TaskSpec,
     payload: Result<Vec<u8>, EncodeError>,
     options: Options,
 }
@@ -178,7 +178,7 @@ where
 
 impl Draft {
     pub(crate) fn name(&self) -> String {
-        format!("{}.{}", self.spec.api, self.spec.task)
+        self.spec.full_name()
     }
 
     /// Its message, checked; or why it cannot be sent.

@@ -15,6 +15,8 @@ from pathlib import Path
 LOOK, WEIGH = 0.005, 0.25
 # How long a worker may take to end.
 ENDING = 30
+# For how long RabbitMQ may tell old numbers.
+STALE = 15
 
 
 class Failed(Exception):
@@ -170,10 +172,20 @@ def measure(contestant, broker, tasks: int, prefetch: int, limit: int) -> Run:
         if run.enqueued:
             with mmap.mmap(tally.fileno(), tasks) as marks:
                 work(run, Process(contestant.work, env, folder), marks, limit)
-        queues = [queue for queue in place.queues() if queue.name.startswith(contestant.queue)]
+        look_at_queues(run, place, contestant.queue)
+    return run
+
+
+def look_at_queues(run: Run, place, prefix: str) -> None:
+    """What a node tells of a queue may be some seconds old: what seems to be left is looked at again."""
+    deadline = time.monotonic() + STALE
+    while True:
+        queues = [queue for queue in place.queues() if queue.name.startswith(prefix)]
         run.left = sum(queue.messages for queue in queues)
         run.queue = "/".join(sorted({queue.kind for queue in queues}))
-    return run
+        if not run.left or time.monotonic() > deadline:
+            return
+        time.sleep(1)
 
 
 def enqueue(run: Run, process: Process, limit: int) -> None:
