@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from .measure import Failed, say
@@ -27,7 +28,7 @@ class Contestant:
     # Its tasks lie in the queues whose names begin so.
     queue: str
     env: dict = field(default_factory=dict)
-    is_python: bool = False
+    is_slow: bool = False
 
 
 def must(what: str, command: list, log: str, env: dict | None = None) -> None:
@@ -49,16 +50,20 @@ def must(what: str, command: list, log: str, env: dict | None = None) -> None:
         raise Failed(f"does not build: {reason.strip()}")
 
 
+@cache
 def build_ours() -> None:
-    must("building lightbus' and lapin's programs", ["cargo", "build", "--release", "--package", "lightbus-benches", "--bin", "tasks"], "tasks.txt")
+    command = ["cargo", "build", "--release", "--package", "lightbus-benches", "--bin", "tasks"]
+    must("building the programs on lightbus and on lapin", command, "tasks.txt")
 
 
+@cache
 def build_rusty_celery() -> None:
     manifest = SOURCES / "rusty-celery" / "Cargo.toml"
     command = ["cargo", "build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", BUILT / "rusty-celery"]
     must("building rusty-celery's program", command, "rusty-celery.txt")
 
 
+@cache
 def install_python() -> None:
     requirements = SOURCES / "requirements.txt"
     stamp = VENV / "requirements.txt"
@@ -82,7 +87,7 @@ def celery(settings: str) -> dict:
         "work": [VENV / "bin" / "celery", "--app", "celery_tasks", "worker", "--loglevel", "WARNING"],
         "queue": "celery",
         "env": {"BENCH_CELERY": settings},
-        "is_python": True,
+        "is_slow": True,
     }
 
 
@@ -102,14 +107,16 @@ ALL = [
     ),
     Contestant(
         "lapin-one-by-one",
-        f"the same, but each confirmation is awaited before the next task is enqueued",
+        "the same, but each confirmation is awaited before the next task is enqueued",
         queue="bench-tasks",
+        is_slow=True,
         **tasks("lapin", "--one-by-one"),
     ),
     Contestant(
         "lightbus-one-by-one",
-        f"`.enqueue().await` for each: its confirmation is awaited before the next task is enqueued",
+        "`.enqueue().await` for each: its confirmation is awaited before the next task is enqueued",
         queue="lb.task.",
+        is_slow=True,
         **tasks("lightbus", "--one-by-one"),
     ),
     Contestant(
@@ -139,6 +146,6 @@ ALL = [
         enqueue=[VENV / "bin" / "python", "dramatiq_tasks.py"],
         work=[VENV / "bin" / "dramatiq", "dramatiq_tasks"],
         queue="default",
-        is_python=True,
+        is_slow=True,
     ),
 ]
