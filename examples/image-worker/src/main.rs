@@ -89,8 +89,14 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // Deleted when it is dropped.
-    let temporary = tempfile::Builder::new().prefix("image-worker-").tempdir()?;
-    let folder = cli.keep.as_deref().unwrap_or(temporary.path());
+    let temporary;
+    let folder = match &cli.keep {
+        Some(folder) => folder.as_path(),
+        None => {
+            temporary = tempfile::Builder::new().prefix("image-worker-").tempdir()?;
+            temporary.path()
+        }
+    };
     // Dropping the broker ends it, so it outlives all that is on it.
     let broker;
     let (url, place) = match std::env::var("LIGHTBUS_URL") {
