@@ -17,9 +17,9 @@ pub(crate) use schedule::{
 };
 pub use task::Priority;
 pub(crate) use task::{
-    Lane, UNIQUE_HOLDER_ARGUMENT, UNIQUE_LEASE_ARGUMENT, hold_exchange, hold_key, hold_plan,
-    hold_queue, named_lane, task_exchange, task_lane, task_plan, task_queue, unique_plan,
-    unique_queue,
+    Lane, UNIQUE_HOLDER_ARGUMENT, UNIQUE_LEASE_ARGUMENT, api_of_task_queue, hold_exchange,
+    hold_key, hold_plan, hold_queue, named_lane, task_exchange, task_lane, task_plan, task_queue,
+    unique_plan, unique_queue,
 };
 
 /// A value of a queue or exchange argument.

@@ -37,6 +37,8 @@ pub(crate) const RESULT_TTL: &str = "lb-result-ttl";
 pub(crate) const THEN: &str = "lb-then";
 /// The flow that a task is part of: its last task, `<api>/<message id>`.
 pub(crate) const FLOW: &str = "lb-flow";
+/// How many tasks and groups follow one another in it.
+pub(crate) const FLOW_LENGTH: &str = "lb-flow-length";
 /// The schedule that a task is an occurrence of, `<app>/<schedule>`.
 pub(crate) const SCHEDULE: &str = "lb-cron";
 /// The time that it is for, in milliseconds since 1970.
@@ -83,6 +85,8 @@ pub(crate) struct TaskHeaders<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlowHeaders<'a> {
     pub(crate) flow: &'a str,
+    /// How many tasks and groups follow one another in it.
+    pub(crate) length: u32,
     /// Nothing, if it is the last one.
     pub(crate) then: &'a [u8],
     /// How often something in it came out of the dead letters.
@@ -92,6 +96,7 @@ pub(crate) struct FlowHeaders<'a> {
 impl FlowHeaders<'_> {
     fn add_to(&self, table: &mut FieldTable) {
         table.insert(short(FLOW), text_value(self.flow));
+        table.insert(short(FLOW_LENGTH), AMQPValue::LongUInt(self.length));
         if !self.then.is_empty() {
             let then = AMQPValue::LongString(LongString::from(self.then));
             table.insert(short(THEN), then);

@@ -4,6 +4,7 @@ mod letter;
 mod scan;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use letter::{DeadLetter, DeadReason};
 
@@ -152,10 +153,10 @@ impl DeadLetters {
     }
 
     fn open(&self) -> Boxed<Result<Scan, Error>> {
-        let (link, queue) = (self.bus.core().io.publish.clone(), self.queue.clone());
+        let (core, queue) = (Arc::clone(self.bus.core()), self.queue.clone());
         Box::pin(async move {
-            let session = link.up().await.map_err(|_| Error::Closed)?;
-            Scan::open(session, &queue).await
+            let session = core.io.publish.up().await.map_err(|_| Error::Closed)?;
+            Scan::open(&core, session, &queue).await
         })
     }
 }

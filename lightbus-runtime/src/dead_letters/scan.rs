@@ -12,8 +12,10 @@ use tracing::warn;
 
 use super::letter::origin;
 use crate::boxed::{Boxed, BoxedFor};
+use crate::bus::Core;
 use crate::connection::{Session, declare};
 use crate::error::Error;
+use crate::task::note_replayed;
 use crate::topology;
 use crate::wire::{self, again, short};
 
@@ -31,6 +33,7 @@ pub(super) enum Verdict {
 }
 
 pub(super) struct Scan {
+    core: Arc<Core>,
     session: Arc<Session>,
     channel: Channel,
     queue: String,
@@ -44,7 +47,11 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    pub(super) async fn open(session: Arc<Session>, queue: &str) -> Result<Self, Error> {
+    pub(super) async fn open(
+        core: &Arc<Core>,
+        session: Arc<Session>,
+        queue: &str,
+    ) -> Result<Self, Error> {
         let dead = topology::dead_queue(queue);
         let exists = declare::messages(&session, &dead).await?.is_some();
         let explain = |error| declare::explain(format!("dead letters in `{dead}`"), &error);
@@ -52,6 +59,7 @@ impl Scan {
         let confirm = channel.confirm_select(ConfirmSelectOptions::default());
         session.step(confirm).await.map_err(explain)?;
         Ok(Self {
+            core: Arc::clone(core),
             session,
             channel,
             queue: queue.to_owned(),
@@ -127,6 +135,7 @@ impl Scan {
         }
         let to = topology::undelayed(&self.queue);
         let properties = again::for_replay(&letter.properties, origin(letter));
+        let replayed = properties.clone();
         let options = BasicPublishOptions {
             mandatory: true,
             immediate: false,
@@ -144,7 +153,10 @@ impl Scan {
         let confirmed = tokio::time::timeout(LONGEST, publish).await;
         // The only message under way on this channel: what comes back is this one.
         match confirmed.unwrap_or_else(|elapsed| Err(std::io::Error::from(elapsed).into())) {
-            Ok(Confirmation::Ack(None)) => Ok(()),
+            Ok(Confirmation::Ack(None)) => {
+                note_replayed(&self.core, &self.queue, &replayed).await;
+                Ok(())
+            }
             Ok(Confirmation::Ack(Some(_)) | Confirmation::NotRequested) => {
                 Err(self.unstored("does not exist any more"))
             }

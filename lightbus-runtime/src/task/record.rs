@@ -43,6 +43,8 @@ pub(crate) enum Says {
     Expired,
     /// It is not run any more: said by who would have run it.
     Cancelled,
+    /// It came out of the dead letters, to be run as if for the first time.
+    Replayed,
     /// Somebody asks for that.
     Cancel,
     /// How far it has come, for the next attempt.
@@ -79,6 +81,7 @@ impl Says {
             Self::Failed(_) => "failed",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
+            Self::Replayed => "replayed",
             Self::Cancel => "cancel",
             Self::Checkpoint(_) => "checkpoint",
             Self::Marker => "marker",
@@ -205,6 +208,7 @@ fn says(properties: &BasicProperties, data: &[u8]) -> Result<Says, &'static str>
             }),
             "expired" => Says::Expired,
             "cancelled" => Says::Cancelled,
+            "replayed" => Says::Replayed,
             "cancel" => Says::Cancel,
             "checkpoint" => Says::Checkpoint(value()?),
             "marker" => Says::Marker,
@@ -275,6 +279,7 @@ mod tests {
             Says::Failed(failed),
             Says::Expired,
             Says::Cancelled,
+            Says::Replayed,
             Says::Cancel,
             Says::Checkpoint(encode("half").unwrap()),
             Says::Marker,

@@ -121,7 +121,7 @@ impl Story {
                 Phase::Running { .. } => return,
                 _ => end(How::Cancelled),
             },
-            Says::Checkpoint(_) | Says::Marker => return,
+            Says::Replayed | Says::Checkpoint(_) | Says::Marker => return,
         };
     }
 
@@ -204,6 +204,10 @@ mod tests {
             (1, 0, done(2)),
             (0, 0, Says::Expired),
         ]);
+        assert_eq!(value(&story), Some(&[2][..]));
+        let story = told([(0, 0, Says::Expired), (1, 0, Says::Replayed)]);
+        assert!(matches!(story.phase, Phase::Waiting));
+        let story = told([(1, 0, done(2)), (1, 0, Says::Replayed)]);
         assert_eq!(value(&story), Some(&[2][..]));
     }
 

@@ -99,6 +99,13 @@ pub(crate) fn task_queue(api: &str, lane: Lane<'_>, priority: Priority) -> Strin
     }
 }
 
+/// Whose tasks a queue holds.
+pub(crate) fn api_of_task_queue(queue: &str) -> Option<String> {
+    let name = queue.strip_prefix("lb.task.")?;
+    let api = name.split([':', '~', '+']).next()?;
+    Some(api.to_owned())
+}
+
 /// The queue that a lane's dead letters are named by: those of all its priorities lie together.
 pub(crate) fn task_lane(api: &str, lane: Lane<'_>) -> String {
     task_queue(api, lane, Priority::Normal)
@@ -284,6 +291,15 @@ mod tests {
         for foreign in [":", "~", "slow", ":Slow", ":a.b", "é", ":slow+high"] {
             assert_eq!(Lane::parse(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_queue_tells_whose_tasks_it_holds() {
+        for lane in [Lane::Api, Lane::Named("slow"), Lane::Limited("sync")] {
+            let queue = task_queue("my.auth", lane, Priority::High);
+            assert_eq!(api_of_task_queue(&queue).as_deref(), Some("my.auth"));
+        }
+        assert_eq!(api_of_task_queue("lb.q.shop.greet"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the end of a task sets off: what follows it is published, with its value.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use tracing::debug;
 use uuid::Uuid;
 
 use super::next::{Gather, MOST_MEMBERS, Member, Next, brief, following};
@@ -11,7 +12,7 @@ use super::{Place, Stuck, join};
 use crate::boxed::BoxedFor;
 use crate::bus::Core;
 use crate::task::journal::write;
-use crate::task::record::{Record, Says};
+use crate::task::record::{Progress, Record, Says};
 use crate::topology::Log;
 
 /// How many members of a group wait for their confirmation together.
@@ -34,7 +35,9 @@ pub(super) fn advance<'a>(
             Next::Task(step) => {
                 let place = place.at(next_task(place.id));
                 let posting = Posting::step(core, &place, step, rest, value)?;
-                posting.store(core).await.map_err(Stuck::Refused)
+                posting.store(core).await.map_err(Stuck::Refused)?;
+                mention(core, place, rest).await;
+                Ok(())
             }
             Next::Group { to, members } => {
                 let members = members.iter().map(|member| (&**member, value));
@@ -54,6 +57,41 @@ pub(super) fn advance<'a>(
             Next::Rescue(_) => Ok(()),
         }
     })
+}
+
+/// How many tasks and groups follow one another.
+pub(super) fn length(row: &[Next]) -> u32 {
+    let parts = row.iter().filter(|next| !matches!(next, Next::Rescue(_)));
+    u32::try_from(parts.count()).unwrap_or(u32::MAX)
+}
+
+/// Tells those who look on how far a flow has come: before `rest`, one is at work. What is lost of it costs them no more than one word.
+async fn mention(core: &Core, place: Place<'_>, rest: &[Next]) {
+    let is_member = rest.iter().any(|next| matches!(next, Next::Join(_)));
+    let done = place.length.saturating_sub(length(rest) + 1);
+    let Some((ttl, end)) = end(place.id, rest).and_then(|end| Some((end.ttl_ms?, end))) else {
+        return;
+    };
+    if is_member || done == 0 {
+        return;
+    }
+    let part = f64::from(done) / f64::from(place.length);
+    let text = format!("{done} of {} are done", place.length);
+    let record = Record {
+        replayed: u32::try_from(place.replayed).unwrap_or_default(),
+        ttl: Some(std::time::Duration::from_millis(ttl)),
+        ..Record::new(
+            &end.id.to_string(),
+            Says::Progress(Progress::new(part, &text)),
+        )
+    };
+    if let Err(refusal) = write(core, end.api, Log::Journal, &record).await {
+        debug!(
+            flow = place.flow,
+            ?refusal,
+            "cannot write down how a flow goes on"
+        );
+    }
 }
 
 /// Begins all members, each with its value.
@@ -78,7 +116,9 @@ async fn fan_out<'a>(
             };
             let rows = rows(core, place, first, members, rest);
             let begun = stream::iter(rows).buffer_unordered(TOGETHER);
-            begun.try_collect().await
+            begun.try_collect::<()>().await?;
+            mention(core, place, rest).await;
+            Ok(())
         }
         _ => Err(Stuck::Cannot(format!(
             "a group of {} members is too large, the limit is {MOST_MEMBERS}",

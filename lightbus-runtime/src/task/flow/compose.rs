@@ -147,7 +147,7 @@ impl<T, E> Flow<T, E> {
         self
     }
 
-    /// Keeps what becomes of it, so that [`TaskHandle`](crate::TaskHandle) can tell: its result until an hour after its end, or for as long as the last task's `#[task(result_ttl)]` says.
+    /// Keeps what becomes of it, so that [`TaskHandle`](crate::TaskHandle) can tell: how many of its tasks and groups are done, and its result until an hour after its end, or for as long as the last task's `#[task(result_ttl)]` says.
     pub fn keep_result(self) -> Self {
         let last = self.plan.row.iter().rev();
         let mut last = last.filter(|node| !matches!(node, Node::Rescue(_)));

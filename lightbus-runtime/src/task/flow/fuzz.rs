@@ -56,6 +56,7 @@ pub(crate) fn words() -> Vec<Vec<u8>> {
         let place = Place {
             id: uuid::Uuid::nil(),
             flow: "auth/7",
+            length: 2,
             replayed: 0,
         };
         Part {

@@ -233,6 +233,7 @@ mod tests {
             to: Gather::default(),
             then: Vec::new(),
             flow: "auth/1".to_owned(),
+            length: 2,
             replayed: 0,
             at: wire::now_ms(),
             values: Vec::new(),

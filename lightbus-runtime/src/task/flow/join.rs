@@ -344,6 +344,7 @@ async fn act(core: Arc<Core>, part: Part, todo: Todo) -> Done {
     let place = Place {
         id: Uuid::from_u128(part.id),
         flow: &part.flow,
+        length: part.length,
         replayed: part.replayed,
     };
     let (acted, what) = match &todo {

@@ -33,7 +33,7 @@ pub(super) use failed::CANCELLED;
 pub(super) use join::gather;
 pub(super) use output::hole;
 pub(super) use posting::BEGIN;
-pub(super) use worker::{begin, is_part_of, lost, succeeded, unreadable};
+pub(super) use worker::{begin, is_part_of, lost, replayed, succeeded, unreadable};
 
 /// Where in a flow something happens.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,8 @@ struct Place<'a> {
     id: Uuid,
     /// By what the flow is known as a whole: its last task.
     flow: &'a str,
+    /// How many tasks and groups follow one another in it.
+    length: u32,
     /// How often something in it came out of the dead letters.
     replayed: i64,
 }

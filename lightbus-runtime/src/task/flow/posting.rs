@@ -65,6 +65,7 @@ impl<'a> Posting<'a> {
             own: &step.headers,
             flow: Some(FlowHeaders {
                 flow: place.flow,
+                length: place.length,
                 then: &then,
                 replayed: place.replayed,
             }),
@@ -103,6 +104,7 @@ impl<'a> Posting<'a> {
             own: &[],
             flow: Some(FlowHeaders {
                 flow: place.flow,
+                length: place.length,
                 then: &[],
                 replayed: 0,
             }),

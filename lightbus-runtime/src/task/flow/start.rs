@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use super::advance::{End, end};
+use super::advance::{End, end, length};
 use super::compose::Plan;
 use super::lower::lower;
 use super::next::{self, MOST_MEMBERS, Member, Next};
@@ -111,6 +111,7 @@ impl<'a> Beginning<'a> {
         let place = Place {
             id: self.id,
             flow: &self.flow,
+            length: length(self.row),
             replayed: 0,
         };
         match self.row.split_first() {
@@ -153,6 +154,7 @@ impl<'a> Beginning<'a> {
         let place = Place {
             id: self.id,
             flow: &self.flow,
+            length: length(self.row),
             replayed: 0,
         };
         for member in members {

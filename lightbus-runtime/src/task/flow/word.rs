@@ -36,6 +36,8 @@ pub(super) struct Part {
     pub(super) to: Gather,
     pub(super) then: Vec<Next>,
     pub(super) flow: String,
+    #[serde(default)]
+    pub(super) length: u32,
     pub(super) replayed: i64,
     /// When it was last heard of, in milliseconds since 1970.
     pub(super) at: i64,
@@ -66,6 +68,7 @@ impl Part {
             to: member.to.clone(),
             then: then.to_vec(),
             flow: place.flow.to_owned(),
+            length: place.length,
             replayed: place.replayed,
             at: wire::now_ms(),
             values: Vec::new(),

@@ -1,5 +1,7 @@
 //! A flow in a worker's hands: what its message says follows, and what is done about it.
 
+use std::time::Duration;
+
 use lapin::BasicProperties;
 use uuid::Uuid;
 
@@ -9,8 +11,9 @@ use super::{Place, Stuck, advance};
 use crate::boxed::Boxed;
 use crate::bus::Core;
 use crate::context::Context;
+use crate::task::record::{Record, Says};
 use crate::wire::again::REPLAYED;
-use crate::wire::{self, FLOW, THEN};
+use crate::wire::{self, FLOW, FLOW_LENGTH, THEN};
 
 /// The key of the flow that a task is part of, if it is cancelled by the API's own cancellations.
 pub(in crate::task) fn is_part_of<'a>(
@@ -25,6 +28,7 @@ pub(in crate::task) fn is_part_of<'a>(
 struct Following {
     id: Uuid,
     flow: String,
+    length: u32,
     replayed: i64,
     then: Vec<Next>,
 }
@@ -48,6 +52,9 @@ impl Following {
             flow: wire::header_text(properties, FLOW)
                 .unwrap_or_default()
                 .to_owned(),
+            length: wire::header_number(properties, FLOW_LENGTH)
+                .and_then(|length| u32::try_from(length).ok())
+                .unwrap_or_default(),
             replayed: wire::header_number(properties, REPLAYED).unwrap_or_default(),
             then: next::read(then).map_err(cannot)?,
         })
@@ -57,6 +64,7 @@ impl Following {
         Place {
             id: self.id,
             flow: &self.flow,
+            length: self.length,
             replayed: self.replayed,
         }
     }
@@ -128,4 +136,16 @@ pub(in crate::task) async fn begin(
 ) -> Result<(), Stuck> {
     let begin = Following::read(properties, data)?;
     advance::advance(core, begin.place(), &begin.then, &[]).await
+}
+
+/// What waits for a task that comes out of the dead letters begins anew: what is known of the last one of its flow.
+pub(in crate::task) fn replayed(properties: &BasicProperties) -> Option<(String, Record)> {
+    let following = Following::of(properties)?.ok()?;
+    let end = advance::end(following.id, &following.then)?;
+    let record = Record {
+        replayed: u32::try_from(following.replayed).unwrap_or_default(),
+        ttl: Some(Duration::from_millis(end.ttl_ms?)),
+        ..Record::new(&end.id.to_string(), Says::Replayed)
+    };
+    Some((end.api.to_owned(), record))
 }

@@ -112,6 +112,26 @@ async fn what_is_done_with_each_element_of_a_list_comes_together_again() -> anyh
     Ok(())
 }
 
+maths!(told, "flow_told");
+
+#[tokio::test]
+async fn a_flow_tells_how_far_it_has_come() -> anyhow::Result<()> {
+    let broker = TestBroker::start().await?;
+    let bus = broker.bus("told").await?;
+    let (worker, _heard) = told::Worker::new();
+    bus.serve(told::ApiServer::new(worker.clone())).await?;
+    let api = told::ApiClient::new(&bus);
+    let group = |n: Output<u64>| group([1, 2].map(|_| api.wait(n)));
+    let flow = api.double(2).then(group).then(|all| api.sum(all, "sum"));
+    let handle = flow.keep_result().enqueue().await?;
+    let mut progress = handle.progress();
+    let next = progress.next().await.map(|it| it.to_string());
+    assert_eq!(next.as_deref(), Some("33 % (1 of 3 are done)"));
+    worker.may.add_permits(2);
+    assert_eq!(handle.result().await?, "sum: [4, 4] = 8");
+    Ok(())
+}
+
 maths!(late, "flow_late");
 
 #[tokio::test]
