@@ -115,6 +115,7 @@ impl Serve {
     }
 
     /// Works on the tasks of these queues, `#[task(queue = "slow")]`, and on no others: for machines that are there for them. Default: all tasks of the API.
+    /// Flows that begin with a group begin in the API's own queue, so some process has to work on that as well.
     pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
         self.choice = Choice::Only(queues.into_iter().map(Into::into).collect());
         self

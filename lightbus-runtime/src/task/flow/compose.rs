@@ -50,8 +50,8 @@ use crate::task::task::{Draft, RESULT_TTL, Task};
 /// - What follows a task takes up to 16 KiB in its message: give references to large values. The values of a group's members together, being an argument
 ///   of what follows, are limited by the bus's `payload_limit`, and so is a whole flow that begins with a group. A group has up to 100 000 members.
 /// - A group that is not complete a week after the last of its members was heard of is given up.
-/// - Unique tasks cannot take part.
-/// - To cancel a flow ([`TaskHandle::cancel`](crate::TaskHandle::cancel)) keeps all tasks of the last one's API from beginning, and those of other APIs from being followed.
+/// - Groups within groups go eight deep. Unique tasks cannot take part. A schedule fires tasks; have one enqueue the flow.
+/// - To cancel a flow ([`TaskHandle::cancel`](crate::TaskHandle::cancel)) keeps all its tasks of the last one's API from beginning. Those of other APIs before them still run.
 #[must_use = "nothing is sent until `.enqueue().await`"]
 pub struct Flow<T, E> {
     pub(super) plan: Plan,
