@@ -9,7 +9,7 @@ use lightbus_runtime::__testing::{Kind, Outline};
 use serde_json::Value;
 
 use super::compare::{describe, differences, short};
-use super::settled::{QUIET, going_on};
+use super::settled::{Quiet, going_on};
 use super::story::{milliseconds, word};
 use super::test_bus::TestBus;
 use super::traffic::{Seen, Traffic};
@@ -135,7 +135,7 @@ impl Expectation {
 
     async fn check(self) {
         let begun = Instant::now();
-        let mut quiet_since: Option<(u64, Instant)> = None;
+        let mut quiet = Quiet::default();
         loop {
             let (found, busy, count) = self.bus.look(|traffic, snapshot| {
                 (
@@ -147,14 +147,7 @@ impl Expectation {
             if matches!(self.number, Number::AtLeast(least) if found >= least) {
                 return;
             }
-            let now = Instant::now();
-            let since = match (&busy, quiet_since) {
-                (Some(_), _) => None,
-                (None, Some((before, since))) if before == count => Some((count, since)),
-                (None, _) => Some((count, now)),
-            };
-            quiet_since = since;
-            let is_quiet = since.is_some_and(|(_, since)| now - since >= QUIET);
+            let is_quiet = quiet.look(busy.is_some(), count);
             let is_late = begun.elapsed() > self.within;
             if is_quiet && self.number == Number::Exactly(found) {
                 return;
@@ -237,6 +230,11 @@ impl Expectation {
             milliseconds(nearest.at),
             nearest.by
         );
+        self.compare(nearest, text);
+    }
+
+    /// Where it differs from what is wanted.
+    fn compare(&self, nearest: &Seen, text: &mut String) {
         match (&self.wanted.content, &nearest.content) {
             (Content::Exactly(wanted), Ok(found)) => {
                 *text += &describe(&differences(wanted, found))

@@ -1,6 +1,6 @@
 //! Is anything going on? A bus is quiet when no message is on its way, being handled, or about to be tried again in place.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lightbus_broker::{QueueInfo, Snapshot};
 use lightbus_runtime::__testing::Kind;
@@ -8,7 +8,27 @@ use lightbus_runtime::__testing::Kind;
 use super::traffic::Traffic;
 
 /// So long nothing may happen before it counts as quiet: what a client has sent may be on its way through a socket.
-pub(super) const QUIET: Duration = Duration::from_millis(5);
+const QUIET: Duration = Duration::from_millis(5);
+
+/// For how long nothing has been going on.
+#[derive(Debug, Default)]
+pub(super) struct Quiet {
+    /// Since when, and how many things had happened by then.
+    since: Option<(Instant, u64)>,
+}
+
+impl Quiet {
+    /// Looks once more. True when it has been quiet for long enough.
+    pub(super) fn look(&mut self, is_busy: bool, count: u64) -> bool {
+        let now = Instant::now();
+        self.since = match self.since {
+            _ if is_busy => None,
+            Some((since, before)) if before == count => Some((since, before)),
+            _ => Some((now, count)),
+        };
+        self.since.is_some_and(|(since, _)| now - since >= QUIET)
+    }
+}
 
 /// What is going on, in words; `None` if nothing is.
 pub(super) fn going_on(traffic: &Traffic, snapshot: &Snapshot) -> Option<String> {

@@ -11,7 +11,7 @@ use lightbus_runtime::__testing::{Kind, Sendable, event};
 use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
 
 use super::expect::{Content, Expectation, Wanted};
-use super::settled::{QUIET, going_on};
+use super::settled::{Quiet, going_on};
 use super::story;
 use super::stub::{Stub, Stubs};
 use super::traffic::{Seen, Traffic};
@@ -202,17 +202,11 @@ impl TestBus {
     /// When that takes longer than 10 s, with what is going on.
     pub async fn settled(&self) {
         let begun = Instant::now();
-        let mut quiet: Option<(u64, Instant)> = None;
+        let mut quiet = Quiet::default();
         loop {
             let (busy, count) =
                 self.look(|traffic, snapshot| (going_on(traffic, snapshot), traffic.count));
-            let now = Instant::now();
-            quiet = match (&busy, quiet) {
-                (Some(_), _) => None,
-                (None, Some((before, since))) if before == count => Some((count, since)),
-                (None, _) => Some((count, now)),
-            };
-            if quiet.is_some_and(|(_, since)| now - since >= QUIET) {
+            if quiet.look(busy.is_some(), count) {
                 return;
             }
             if begun.elapsed() > PATIENCE {

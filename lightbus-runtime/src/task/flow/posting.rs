@@ -37,24 +37,8 @@ impl<'a> Posting<'a> {
         value: &[u8],
     ) -> Result<Self, Stuck> {
         let cannot = |why: String| Stuck::Cannot(format!("{} cannot follow: {why}", step.name()));
-        let payload = fill(&step.args.0, value).map_err(|error| cannot(error.to_string()))?;
-        let limit = core.config.payload_limit;
-        if payload.len() > limit {
-            let size = payload.len();
-            return Err(cannot(format!(
-                "its arguments would take {size} bytes, the limit is {limit}. Return a reference, or raise `payload_limit` everywhere"
-            )));
-        }
-        let then = match then {
-            [] => Vec::new(),
-            then => next::write(then).map_err(cannot)?,
-        };
-        if then.len() > LIMIT {
-            let size = then.len();
-            return Err(cannot(format!(
-                "what follows it takes {size} bytes, the limit is {LIMIT}. Give references to large values"
-            )));
-        }
+        let payload = arguments(core, step, value).map_err(cannot)?;
+        let then = follow(then).map_err(cannot)?;
         let (now, due) = (SystemTime::now(), step.due());
         let expires = step.expires_ms.map(Duration::from_millis);
         let says = TaskHeaders {
@@ -156,6 +140,32 @@ impl<'a> Posting<'a> {
         let properties = || self.properties.clone();
         let message = self.message(&plan, &properties);
         core.publish(&message, progress, timeout).await
+    }
+}
+
+/// With `value` in their holes.
+fn arguments(core: &Core, step: &Step, value: &[u8]) -> Result<Vec<u8>, String> {
+    let filled = fill(&step.args.0, value).map_err(|error| error.to_string())?;
+    let (size, limit) = (filled.len(), core.config.payload_limit);
+    match size > limit {
+        true => Err(format!(
+            "its arguments would take {size} bytes, the limit is {limit}. Return a reference, or raise `payload_limit` everywhere"
+        )),
+        false => Ok(filled),
+    }
+}
+
+fn follow(then: &[Next]) -> Result<Vec<u8>, String> {
+    let written = match then {
+        [] => Vec::new(),
+        then => next::write(then)?,
+    };
+    let size = written.len();
+    match size > LIMIT {
+        true => Err(format!(
+            "what follows it takes {size} bytes, the limit is {LIMIT}. Give references to large values"
+        )),
+        false => Ok(written),
     }
 }
 
