@@ -87,6 +87,7 @@ fn a_worker_that_dies_ends_the_story_with_a_clear_message() -> Result<()> {
     let folder = TempDir::new()?;
     let mut run = Run::begin(folder.path(), false)?;
     run.read_until("Six pictures arrive")?;
+    run.wait_for_workers(2)?;
     let worker = run.workers()?.pop().context("no worker runs")?;
     kill(worker, Signal::SIGKILL)?;
     let ended = run.end()?;
@@ -101,14 +102,9 @@ fn an_app_that_is_killed_leaves_no_worker_behind() -> Result<()> {
     let folder = TempDir::new()?;
     let mut run = Run::begin(folder.path(), false)?;
     run.read_until("Six pictures arrive")?;
-    assert_eq!(run.workers()?.len(), 2);
+    run.wait_for_workers(2)?;
     kill(run.pid(), Signal::SIGKILL)?;
-    let given_up = Instant::now() + Duration::from_secs(30);
-    while !run.workers()?.is_empty() {
-        assert!(Instant::now() < given_up, "workers are left");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
+    run.wait_for_workers(0)
 }
 
 /// The program at work.
@@ -162,6 +158,16 @@ impl<'a> Run<'a> {
             command.is_ok_and(|it| it.contains("\0work\0") && it.contains(folder))
         };
         Ok(pids.filter(works).map(Pid::from_raw).collect())
+    }
+
+    /// A process that has just begun is not known by its arguments yet.
+    fn wait_for_workers(&self, count: usize) -> Result<()> {
+        let given_up = Instant::now() + Duration::from_secs(30);
+        while self.workers()?.len() != count {
+            ensure!(Instant::now() < given_up, "there are not {count} workers");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     fn read_until(&mut self, beat: &str) -> Result<()> {
