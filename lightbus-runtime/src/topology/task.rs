@@ -39,10 +39,10 @@ impl<'a> Lane<'a> {
 
     /// The lane of such a suffix, if it is one.
     pub(crate) fn parse(suffix: &'a str) -> Option<Self> {
-        let (sign, name) = match suffix.split_at_checked(1) {
-            None => return Some(Self::Api),
-            Some(split) => split,
-        };
+        if suffix.is_empty() {
+            return Some(Self::Api);
+        }
+        let (sign, name) = suffix.split_at_checked(1)?;
         let lane = match sign {
             ":" => Self::Named(name),
             "~" => Self::Limited(name),

@@ -17,7 +17,7 @@
 //! Expectations wait, instead of sleeping: until the message was sent; or, for `.once()`, `.times(3)` and `.never()`, until the bus is quiet. A test that fails says what was sent instead, and where it differs, and prints the story of
 //! its bus: who sent what, where it went, and what became of it.
 //!
-//! Apps that are not part of a test are [stubbed](TestBus::stub), and what can go wrong is made to go wrong by [`TestBus::faults`]. `TestBus` is the broker's only user: tests run side by side, and leave nothing behind.
+//! Apps that are not part of a test are [stubbed](TestBus::stub), what can go wrong is made to go wrong by [`TestBus::faults`], and an hour on the broker passes in milliseconds by [`TestBus::advance`]. `TestBus` is the broker's only user: tests run side by side, and leave nothing behind.
 
 // A test fails by a panic. What is expected is given as it would be sent, by value.
 #![allow(clippy::panic, clippy::needless_pass_by_value)]

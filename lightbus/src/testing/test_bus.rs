@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use lightbus_broker::{Broker, Faults, Snapshot};
+use lightbus_broker::{Broker, BrokerBuilder, Faults, Snapshot};
 use lightbus_runtime::__testing::{Kind, Sendable, event};
 use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
 
@@ -19,6 +19,8 @@ use super::traffic::{Seen, Traffic};
 /// The name of the test's own app.
 const TEST: &str = "test";
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Of an advance of the clock.
+const MOST_STEPS: u32 = 20_000;
 
 /// A bus of a test's own: an embedded broker that nobody else knows, and a connection to it, as the app `test`. It is a [`Bus`]: clients are made over it, and whatever a test sends
 /// goes the way that it takes in production. Cheap to clone; gone when the last clone is dropped.
@@ -64,7 +66,9 @@ struct Inner {
     bus: Bus,
     broker: Broker,
     traffic: Mutex<Traffic>,
-    pub(super) stubs: Stubs,
+    /// Kept open.
+    apps: Mutex<Vec<Bus>>,
+    stubs: Stubs,
 }
 
 impl TestBus {
@@ -73,7 +77,20 @@ impl TestBus {
     /// # Errors
     /// When no loopback port is to be had, or the process has no sockets left.
     pub async fn start() -> Result<Self, StartError> {
-        let broker = Broker::builder().event_buffer(100_000).start().await;
+        Self::on(Broker::builder()).await
+    }
+
+    /// The same, with a broker whose clock stands still until [`advance`](Self::advance) moves it: what waits on the broker for hours and days, a retry or a delayed task, is there in
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn with_virtual_time() -> Result<Self, StartError> {
+        Self::on(Broker::builder().manual_clock()).await
+    }
+
+    async fn on(broker: BrokerBuilder) -> Result<Self, StartError> {
+        let broker = broker.event_buffer(100_000).start().await;
         let broker = broker.map_err(|error| StartError(error.to_string()))?;
         let traffic = Mutex::new(Traffic::new(broker.events()));
         let bus = Bus::builder(TEST).url(broker.url()).connect().await;
@@ -82,20 +99,23 @@ impl TestBus {
                 bus: bus.map_err(|error| StartError(error.to_string()))?,
                 broker,
                 traffic,
+                apps: Mutex::default(),
                 stubs: Stubs::default(),
             }),
         })
     }
 
-    /// A connection for a program under test, under its own name. As many as one likes.
+    /// A connection for a program under test, under its own name. As many as one likes. It stays open until it is closed, or the test ends.
     ///
     /// # Errors
     /// [`Error::Config`] for an illegal name.
     pub async fn app(&self, name: &str) -> Result<Bus, Error> {
-        self.app_builder(name).connect().await
+        let app = self.app_builder(name).connect().await?;
+        lock(&self.inner.apps).push(app.clone());
+        Ok(app)
     }
 
-    /// The same, with settings of its own.
+    /// Settings of such a connection. What is connected by it stays open as long as somebody holds it.
     pub fn app_builder(&self, name: &str) -> BusBuilder {
         Bus::builder(name).url(self.inner.broker.url())
     }
@@ -219,6 +239,52 @@ impl TestBus {
         }
     }
 
+    /// Moves the time of a bus that was started [`with_virtual_time`](Self::with_virtual_time). Whatever falls due on the way happens in its order, each before the next: the bus is
+    /// [settled](Self::settled) in between.
+    ///
+    /// It is the broker's time: delays, retries, and what expires in a queue. What a program waits for by itself goes by real time: timeouts, `expires` of a task, schedules,
+    /// and retries within half a second.
+    ///
+    /// ```
+    /// # use lightbus::testing::TestBus;
+    /// # use std::time::Duration;
+    /// # #[lightbus::api(name = "auth")]
+    /// # pub trait AuthApi { #[task(result_ttl = "1d")] async fn remind(&self, user_id: u64) -> u64; }
+    /// # struct Auth;
+    /// # impl AuthApi for Auth { async fn remind(&self, user_id: u64) -> u64 { user_id } }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = TestBus::with_virtual_time().await?;
+    /// bus.app("auth-app").await?.serve(AuthApiServer::new(Auth)).await?;
+    /// let auth = AuthApiClient::new(&bus);
+    /// let reminder = auth.remind(7).after(Duration::from_secs(3600)).enqueue().await?;
+    /// bus.advance(Duration::from_secs(3600)).await;
+    /// assert_eq!(reminder.result().await?, 7);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    /// When the bus has no virtual time, and as [`settled`](Self::settled).
+    pub async fn advance(&self, by: Duration) {
+        self.settled().await;
+        // What the bus puts off is put off by whole seconds.
+        let step = Duration::from_secs(1).max(by / MOST_STEPS);
+        let mut left = by;
+        while !left.is_zero() {
+            let now = step.min(left);
+            left -= now;
+            let before = self.happened();
+            if let Err(error) = self.inner.broker.advance(now) {
+                self.fail(&format!(
+                    "{error}: start the bus by `TestBus::with_virtual_time()`"
+                ));
+            }
+            if self.happened() != before {
+                self.settled().await;
+            }
+        }
+    }
+
     /// Who sent what, where it went, and what became of it, up to now. A test that fails prints it.
     pub fn story(&self) -> String {
         self.look(|traffic, _| story::tell(traffic))
@@ -232,9 +298,16 @@ impl TestBus {
         &self.inner.stubs
     }
 
+    /// How many things have happened so far.
+    fn happened(&self) -> u64 {
+        let mut traffic = lock(&self.inner.traffic);
+        traffic.read();
+        traffic.count
+    }
+
     pub(super) fn look<R>(&self, look: impl FnOnce(&Traffic, &Snapshot) -> R) -> R {
         let snapshot = self.inner.broker.snapshot();
-        let mut traffic = self.inner.traffic();
+        let mut traffic = lock(&self.inner.traffic);
         traffic.read();
         look(&traffic, &snapshot)
     }
@@ -253,16 +326,14 @@ impl TestBus {
     }
 }
 
-impl Inner {
-    fn traffic(&self) -> MutexGuard<'_, Traffic> {
-        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let mut traffic = self.traffic();
+            let mut traffic = lock(&self.traffic);
             traffic.read();
             eprintln!("\n{}", story::tell(&traffic));
         }

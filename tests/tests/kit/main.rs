@@ -4,6 +4,7 @@
 mod expecting;
 mod stubbing;
 mod telling;
+mod waiting;
 
 use lightbus::testing::TestBus;
 use lightbus::{Bus, Error, HandlerError};
