@@ -76,9 +76,9 @@ pub use service::Service;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sql::{SqlDatabase, SqlStore};
 pub use task::{
-    CheckpointError, Enqueue, EnqueueError, EnqueueFlow, Enqueueing, EnqueueingFlow, FailedStep,
-    Flow, Input, IntoFlow, Output, Task, TaskError, TaskFailure, TaskHandle, TaskId, TaskProgress,
-    TaskResult, TaskStatus, TaskUpdates, enqueue_many, group,
+    CheckpointError, Enqueue, EnqueueError, EnqueueFlow, EnqueueMany, Enqueueing, EnqueueingFlow,
+    FailedStep, Flow, Input, IntoFlow, Output, Task, TaskError, TaskFailure, TaskHandle, TaskId,
+    TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many, group,
 };
 pub use topology::Priority;
 

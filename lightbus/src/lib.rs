@@ -27,13 +27,13 @@ pub use lightbus_macros::{api, event, key, rpc, task};
 pub use lightbus_runtime::{
     Begun, Bus, BusBuilder, Call, CallError, CallFailure, CheckpointError, Claim, Context, Counts,
     DeadLetter, DeadLetters, DeadReason, DedupStore, Enqueue, EnqueueError, EnqueueFlow,
-    Enqueueing, EnqueueingFlow, Error, Event, EventKey, EventPublisher, EventStream, FailedStep,
-    Flow, HandlerError, HandlerResult, Input, IntoFlow, KeyFilter, Listener, MemoryStore, Missed,
-    Output, Overlap, Priority, Publish, PublishError, Received, Retry, RunOutcome, Schedule,
-    ScheduleStatus, Scheduled, ScheduledOccurrence, ScheduledRun, Schedules, Serve, Service,
-    Serving, SetUp, StoreError, StoreFuture, Subscription, Task, TaskError, TaskFailure,
-    TaskHandle, TaskId, TaskProgress, TaskResult, TaskStatus, TaskUpdates, enqueue_many, group,
-    health,
+    EnqueueMany, Enqueueing, EnqueueingFlow, Error, Event, EventKey, EventPublisher, EventStream,
+    FailedStep, Flow, HandlerError, HandlerResult, Input, IntoFlow, KeyFilter, Listener,
+    MemoryStore, Missed, Output, Overlap, Priority, Publish, PublishError, Received, Retry,
+    RunOutcome, Schedule, ScheduleStatus, Scheduled, ScheduledOccurrence, ScheduledRun, Schedules,
+    Serve, Service, Serving, SetUp, StoreError, StoreFuture, Subscription, Task, TaskError,
+    TaskFailure, TaskHandle, TaskId, TaskProgress, TaskResult, TaskStatus, TaskUpdates,
+    enqueue_many, group, health,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use lightbus_runtime::{

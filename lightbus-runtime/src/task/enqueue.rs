@@ -12,7 +12,6 @@ use super::message::{Due, TaskMessage};
 use super::results::DecodeDomain;
 use super::task::Draft;
 use super::unique::{Lock, Taken};
-use futures_util::StreamExt;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
@@ -128,9 +127,12 @@ impl<T, E> Enqueue<T, E> {
 }
 
 /// On which bus, and as which task.
-type Enqueued = (Bus, TaskId);
+pub(super) type Enqueued = (Bus, TaskId);
 
-fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<Enqueued, EnqueueError>> {
+pub(super) fn enqueue(
+    draft: Draft,
+    timeout: Option<Duration>,
+) -> Boxed<Result<Enqueued, EnqueueError>> {
     Box::pin(async move {
         let (bus, spec) = (draft.bus.clone(), draft.spec);
         let core = bus.core();
@@ -157,21 +159,6 @@ fn enqueue(draft: Draft, timeout: Option<Duration>) -> Boxed<Result<Enqueued, En
             },
         })
     })
-}
-
-/// How many of a batch wait for their confirmation together.
-const TOGETHER: usize = 1024;
-
-/// Enqueues one after the other, without waiting for each. Gives what became of them, in order.
-pub(super) fn enqueue_many(
-    drafts: Box<dyn Iterator<Item = Draft> + Send>,
-) -> Boxed<Vec<Result<Enqueued, EnqueueError>>> {
-    Box::pin(
-        futures_util::stream::iter(drafts)
-            .map(|draft| enqueue(draft, None))
-            .buffered(TOGETHER)
-            .collect(),
-    )
 }
 
 /// Why a task is not enqueued.

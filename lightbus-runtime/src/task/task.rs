@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use super::enqueue::{self, Enqueue, EnqueueError};
+use super::enqueue::Enqueue;
 use super::flow::hole;
-use super::handle::TaskHandle;
 use super::message::{Due, Options, TaskMessage};
 use super::results::DecodeDomain;
 use super::spec::TaskSpec;
@@ -154,39 +152,6 @@ impl<T, E> Task<T, E> {
         let limit = self.draft.bus.core().config.payload_limit;
         self.draft.into_message(limit)
     }
-}
-
-/// Enqueues many tasks, a thousand at a time on their way to the broker: much faster than one after the other. What became of each is told in their order; a
-/// batch is no transaction.
-///
-/// ```no_run
-/// # use lightbus_runtime::{EnqueueError, Task, enqueue_many};
-/// # async fn example(resize: impl Fn(u64) -> Task<(), String> + Send + 'static) -> Result<(), EnqueueError> {
-/// for enqueued in enqueue_many((1..=5000).map(resize)).await {
-///     enqueued?;
-/// }
-/// # Ok(()) }
-/// ```
-pub async fn enqueue_many<T, E, I>(tasks: I) -> Vec<Result<TaskHandle<T, E>, EnqueueError>>
-where
-    I: IntoIterator<Item = Task<T, E>>,
-    I::IntoIter: Send + 'static,
-    E: 'static,
-{
-    // The same for all: it comes of the type.
-    let decode_domain = Arc::<OnceLock<DecodeDomain<E>>>::default();
-    let noted = Arc::clone(&decode_domain);
-    let drafts = tasks.into_iter().map(move |task| {
-        noted.get_or_init(|| task.decode_domain);
-        task.draft
-    });
-    let sent = enqueue::enqueue_many(Box::new(drafts)).await;
-    let Some(&decode_domain) = decode_domain.get() else {
-        return Vec::new();
-    };
-    sent.into_iter()
-        .map(|sent| sent.map(|(bus, id)| TaskHandle::new(&bus, id, decode_domain)))
-        .collect()
 }
 
 impl Draft {

@@ -10,8 +10,6 @@ use crate::tally::{Job, Sent, Tally};
 
 /// Where its tasks lie.
 pub(crate) const QUEUE: &str = "lb.task.bench_tasks";
-/// How many tasks are made at a time.
-const CHUNK: u64 = 10_000;
 
 /// Work that costs nothing.
 #[lightbus::api(name = "bench_tasks")]
@@ -48,13 +46,11 @@ pub(crate) async fn enqueue(job: &Job, together: usize) -> Result<()> {
             sent.confirmed(1);
         }
     } else {
-        for start in (0..job.tasks).step_by(CHUNK as usize) {
-            let (api, end) = (api.clone(), job.tasks.min(start + CHUNK));
-            let tasks = (start..end).map(move |number| api.count(number));
-            for enqueued in enqueue_many(tasks).await {
-                enqueued?;
-            }
-            sent.confirmed(end - start);
+        let tasks = (0..job.tasks).map(move |number| api.count(number));
+        let mut enqueued = enqueue_many(tasks);
+        while let Some(enqueued) = enqueued.next().await {
+            enqueued?;
+            sent.confirmed(1);
         }
     }
     sent.end();
