@@ -9,7 +9,7 @@ use lightbus_runtime::__testing::{Kind, Outline};
 use serde_json::Value;
 
 use super::compare::{describe, differences, short};
-use super::settled::{Quiet, going_on};
+use super::settled::{END, QUIET, Quiet, going_on};
 use super::story::{milliseconds, word};
 use super::test_bus::TestBus;
 use super::traffic::{Seen, Traffic};
@@ -18,7 +18,7 @@ use super::traffic::{Seen, Traffic};
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A message that is expected; made by [`TestBus::published`], [`TestBus::called`] and [`TestBus::enqueued`]. Awaited, it waits until the message was sent, or, where the number
-/// counts, until the bus is [settled](TestBus::settled).
+/// counts, until the bus is [settled](TestBus::settled). Before it gives up, nothing may have happened for a quarter of a second.
 ///
 /// # Panics
 /// When it is not as expected: with what was wanted, the nearest message of the same name, and where they differ.
@@ -147,12 +147,13 @@ impl Expectation {
             if matches!(self.number, Number::AtLeast(least) if found >= least) {
                 return;
             }
-            let is_quiet = quiet.look(busy.is_some(), count);
+            let quiet = quiet.look(busy.is_some(), count);
             let is_late = begun.elapsed() > self.within;
-            if is_quiet && self.number == Number::Exactly(found) {
+            if quiet >= QUIET && self.number == Number::Exactly(found) {
                 return;
             }
-            if is_quiet || is_late {
+            let is_over = matches!(self.number, Number::Exactly(times) if found > times);
+            if is_over || quiet >= END || is_late {
                 let failure = self.failure(found, busy.filter(|_| is_late));
                 self.bus.fail(&failure);
             }

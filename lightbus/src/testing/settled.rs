@@ -8,7 +8,9 @@ use lightbus_runtime::__testing::Kind;
 use super::traffic::Traffic;
 
 /// So long nothing may happen before it counts as quiet: what a client has sent may be on its way through a socket.
-const QUIET: Duration = Duration::from_millis(5);
+pub(super) const QUIET: Duration = Duration::from_millis(5);
+/// And so long before it counts as an end: a program may be about to send something, of which nobody can know.
+pub(super) const END: Duration = Duration::from_millis(250);
 
 /// For how long nothing has been going on.
 #[derive(Debug, Default)]
@@ -18,15 +20,15 @@ pub(super) struct Quiet {
 }
 
 impl Quiet {
-    /// Looks once more. True when it has been quiet for long enough.
-    pub(super) fn look(&mut self, is_busy: bool, count: u64) -> bool {
+    /// Looks once more. Gives for how long it has been quiet.
+    pub(super) fn look(&mut self, is_busy: bool, count: u64) -> Duration {
         let now = Instant::now();
         self.since = match self.since {
             _ if is_busy => None,
             Some((since, before)) if before == count => Some((since, before)),
             _ => Some((now, count)),
         };
-        self.since.is_some_and(|(since, _)| now - since >= QUIET)
+        self.since.map_or(Duration::ZERO, |(since, _)| now - since)
     }
 }
 

@@ -11,7 +11,7 @@ use lightbus_runtime::__testing::{Kind, Sendable, event};
 use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
 
 use super::expect::{Content, Expectation, Wanted};
-use super::settled::{Quiet, going_on};
+use super::settled::{QUIET, Quiet, going_on};
 use super::story;
 use super::stub::{Stub, Stubs};
 use super::traffic::{Seen, Traffic};
@@ -226,7 +226,7 @@ impl TestBus {
         loop {
             let (busy, count) =
                 self.look(|traffic, snapshot| (going_on(traffic, snapshot), traffic.count));
-            if quiet.look(busy.is_some(), count) {
+            if quiet.look(busy.is_some(), count) >= QUIET {
                 return;
             }
             if begun.elapsed() > PATIENCE {

@@ -55,14 +55,17 @@ async fn what_is_still_to_come_is_waited_for(bus: TestBus) {
         let events = AuthApiEvents::new(&app);
         events.user_left().publish(left("ada")).await
     });
+    bus.published(left("ada")).await;
     let auth = AuthApiClient::new(&bus);
     // Quiet it is not, as long as a call waits for its answer.
     let slow = std::time::Duration::from_millis(100);
     bus.stub(auth.count()).after(slow).returns(1).await.unwrap();
-    let calling = tokio::spawn(async move { auth.count().await });
-    bus.published(left("ada")).await;
+    let (client, begun) = (auth.clone(), std::time::Instant::now());
+    let calling = tokio::spawn(async move { client.count().await });
+    bus.called(auth.count()).await;
     bus.settled().await;
-    assert!(calling.is_finished());
+    assert!(begun.elapsed() >= slow);
+    assert_eq!(calling.await.unwrap(), Ok(1));
     later.await.unwrap().unwrap();
 }
 
