@@ -118,7 +118,7 @@ impl<T, E> Task<T, E> {
         self
     }
 
-    /// Keeps what becomes of it, so that [`TaskHandle`] can tell: its status, its progress, and its result until an hour after its end.
+    /// Keeps what becomes of it, so that [`TaskHandle`](crate::TaskHandle) can tell: its status, its progress, and its result until an hour after its end.
     pub fn keep_result(self) -> Self {
         let ttl = self.draft.spec.result_ttl.unwrap_or(RESULT_TTL);
         self.result_ttl(ttl)
