@@ -1,7 +1,7 @@
 //! The groups that are being put together, and in which messages what is known of them lies.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ const OVER_AT_ONCE: usize = 5000;
 
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    open: HashMap<Key, Group>,
+    open: BTreeMap<Key, Group>,
     over: Over,
     /// The messages in hand, each with how many open groups are known from it, and since when.
     held: BTreeMap<u64, Held>,
@@ -115,12 +115,8 @@ impl Groups {
 
     /// A group is over, whatever was fanned out. Gives the messages that nobody needs any more.
     pub(super) fn end(&mut self, id: u128) -> Vec<u64> {
-        let lots: Vec<Key> = self
-            .open
-            .keys()
-            .filter(|key| key.0 == id)
-            .copied()
-            .collect();
+        let lots = self.open.range((id, 0)..=(id, u64::MAX));
+        let lots: Vec<Key> = lots.map(|(key, _)| *key).collect();
         let mut spent = Vec::new();
         for group in lots.iter().filter_map(|key| self.open.remove(key)) {
             self.bytes -= group.weight();
