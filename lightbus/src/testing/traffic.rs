@@ -100,7 +100,10 @@ impl Traffic {
                 connection,
                 ..
             } => self.acked(at, &message, queue(&from), app(&connection)),
-            // Levels of the ladder of delays give messages up to one another.
+            // What a level of the ladder of delays gives up goes on, as a dead letter.
+            EventKind::Dropped { message, why, .. } => {
+                self.fate_of(&message, at, Fate::Dead(format!("{why:?}")));
+            }
             EventKind::DeadLettered { message, why, .. }
                 if message.exchange().starts_with("lb.dead.") =>
             {
@@ -209,8 +212,9 @@ impl Traffic {
 
 impl Seen {
     pub(super) fn is_answered(&self) -> bool {
-        let over = |fate: &Fate| matches!(fate, Fate::Answered { .. } | Fate::Nowhere);
-        self.fates.iter().any(|(_, fate)| over(fate))
+        self.fates
+            .iter()
+            .any(|(_, fate)| matches!(fate, Fate::Answered { .. } | Fate::Nowhere | Fate::Dead(_)))
     }
 
     /// API and name.

@@ -72,3 +72,16 @@ async fn a_call_of_another_method_fails_the_test(bus: TestBus) {
         Err(CallError::UnknownMethod(_))
     ));
 }
+
+#[lightbus::test]
+async fn a_call_that_expires_unheard_is_over(bus: TestBus) -> anyhow::Result<()> {
+    let auth = AuthApiClient::new(&bus);
+    bus.stub(auth.count()).returns(3).await?;
+    bus.faults().pause_queue("lb.rpc.auth");
+    let short = Duration::from_millis(50);
+    let late = auth.count().timeout(short).await;
+    assert!(matches!(late, Err(CallError::Timeout(_))), "{late:?}");
+    bus.settled().await;
+    assert!(bus.story().contains("dead: Expired"), "{}", bus.story());
+    Ok(())
+}
