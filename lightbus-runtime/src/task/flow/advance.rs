@@ -8,11 +8,11 @@ use super::next::{Gather, MOST_MEMBERS, Member, Next, brief, following};
 use super::output::{elements, list};
 use super::posting::{Posting, next_group, next_task};
 use super::word::{Part, Word};
-use super::{Place, Stuck, join};
+use super::{Place, Stuck, join, record};
 use crate::boxed::BoxedFor;
 use crate::bus::Core;
 use crate::task::journal::write;
-use crate::task::record::{Progress, Record, Says};
+use crate::task::record::{Progress, Says};
 use crate::topology::Log;
 
 /// How many members of a group wait for their confirmation together.
@@ -77,14 +77,8 @@ async fn mention(core: &Core, place: Place<'_>, rest: &[Next]) {
     }
     let part = f64::from(done) / f64::from(place.length);
     let text = format!("{done} of {} are done", place.length);
-    let record = Record {
-        replayed: u32::try_from(place.replayed).unwrap_or_default(),
-        ttl: Some(std::time::Duration::from_millis(ttl)),
-        ..Record::new(
-            &end.id.to_string(),
-            Says::Progress(Progress::new(part, &text)),
-        )
-    };
+    let says = Says::Progress(Progress::new(part, &text));
+    let record = record(end.id, place.replayed, ttl, says);
     if let Err(refusal) = write(core, end.api, Log::Journal, &record).await {
         debug!(
             flow = place.flow,
@@ -164,11 +158,7 @@ pub(super) async fn gathered(
     values: &[u8],
 ) -> Result<(), Stuck> {
     if let Some(ttl) = to.ttl_ms {
-        let record = Record {
-            replayed: u32::try_from(place.replayed).unwrap_or_default(),
-            ttl: Some(std::time::Duration::from_millis(ttl)),
-            ..Record::new(&place.id.to_string(), Says::Done(values.to_vec()))
-        };
+        let record = record(place.id, place.replayed, ttl, Says::Done(values.to_vec()));
         let written = write(core, &to.api, Log::Journal, &record).await;
         written.map_err(Stuck::Refused)?;
     }

@@ -1,7 +1,6 @@
 //! The end of a flow at one of its tasks that is dead for good.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +8,12 @@ use super::advance::{End, end};
 use super::next::{Bytes, Next, Step, following};
 use super::posting::{Posting, next_group, next_task};
 use super::word::{Part, Word};
-use super::{Place, Stuck, join};
+use super::{Place, Stuck, join, record};
 use crate::boxed::BoxedFor;
 use crate::bus::Core;
 use crate::codec::encode;
 use crate::task::journal::write;
-use crate::task::record::{Failed, Record, Says};
+use crate::task::record::{Failed, Says};
 use crate::task::results::attempts as attempts_in_words;
 use crate::topology::Log;
 
@@ -149,11 +148,7 @@ pub(super) async fn note(
             domain: domain.map(|bytes| bytes.0),
         }),
     };
-    let record = Record {
-        replayed: u32::try_from(replayed).unwrap_or_default(),
-        ttl: Some(Duration::from_millis(ttl)),
-        ..Record::new(&end.id.to_string(), says)
-    };
+    let record = record(end.id, replayed, ttl, says);
     let written = write(core, end.api, Log::Journal, &record).await;
     written.map_err(Stuck::Refused)
 }

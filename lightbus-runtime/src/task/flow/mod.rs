@@ -20,8 +20,11 @@ mod start;
 mod word;
 mod worker;
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
+use super::record::{Record, Says};
 use crate::publishing::Refusal;
 
 pub use compose::{Flow, IntoFlow, group};
@@ -51,6 +54,15 @@ struct Place<'a> {
 impl Place<'_> {
     fn at(self, id: Uuid) -> Self {
         Self { id, ..self }
+    }
+}
+
+/// What is written down of a flow's task or group that did not run here.
+fn record(id: Uuid, replayed: i64, ttl_ms: u64, says: Says) -> Record {
+    Record {
+        replayed: u32::try_from(replayed).unwrap_or_default(),
+        ttl: Some(Duration::from_millis(ttl_ms)),
+        ..Record::new(&id.to_string(), says)
     }
 }
 

@@ -1,13 +1,11 @@
 //! A flow in a worker's hands: what its message says follows, and what is done about it.
 
-use std::time::Duration;
-
 use lapin::BasicProperties;
 use uuid::Uuid;
 
 use super::failed::{Cause, FailedStep, fail};
 use super::next::{self, Bytes, LIMIT, Next};
-use super::{Place, Stuck, advance};
+use super::{Place, Stuck, advance, record};
 use crate::boxed::Boxed;
 use crate::bus::Core;
 use crate::context::Context;
@@ -142,10 +140,6 @@ pub(in crate::task) async fn begin(
 pub(in crate::task) fn replayed(properties: &BasicProperties) -> Option<(String, Record)> {
     let following = Following::of(properties)?.ok()?;
     let end = advance::end(following.id, &following.then)?;
-    let record = Record {
-        replayed: u32::try_from(following.replayed).unwrap_or_default(),
-        ttl: Some(Duration::from_millis(end.ttl_ms?)),
-        ..Record::new(&end.id.to_string(), Says::Replayed)
-    };
+    let record = record(end.id, following.replayed, end.ttl_ms?, Says::Replayed);
     Some((end.api.to_owned(), record))
 }
