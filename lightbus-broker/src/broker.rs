@@ -233,6 +233,23 @@ impl Broker {
         self.shared.advance(by)
     }
 
+    /// How far the clock of a broker that was built with [`manual_clock`](BrokerBuilder::manual_clock) has to be moved until the next thing may be due: a message or a queue that
+    /// expires, above all. `None` when there is no such thing.
+    ///
+    /// # Errors
+    ///
+    /// [`NotManual`] where the clock goes by itself.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = lightbus_broker::Broker::builder().manual_clock().start().await?;
+    /// assert_eq!(broker.next_due()?, None);
+    /// # Ok(()) }
+    /// ```
+    pub fn next_due(&self) -> Result<Option<Duration>, NotManual> {
+        self.shared.next_due()
+    }
+
     /// Tells its clients that it is going away, and waits until everything of it is gone.
     ///
     /// ```

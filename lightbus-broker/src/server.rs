@@ -159,6 +159,16 @@ impl Shared {
         Ok(())
     }
 
+    /// How far a manual clock is from the next deadline.
+    pub(crate) fn next_due(&self) -> Result<Option<Duration>, NotManual> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let now = state.clock.now().instant;
+        state.clock.as_manual().ok_or(NotManual)?;
+        let next = state.core.next_deadline();
+        Ok(next.map(|next| next.saturating_duration_since(now)))
+    }
+
     /// Like [`Shared::with`], where no frame is to blame: a panic in the core is contained here.
     pub(crate) fn guarded(&self, act: impl FnOnce(&mut Core, Now)) {
         if catch_unwind(AssertUnwindSafe(|| self.with(act))).is_err() {

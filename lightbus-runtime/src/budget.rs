@@ -47,6 +47,11 @@ impl Budget {
         shares.flatten().collect()
     }
 
+    /// Is anything in flight?
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.0.available_permits() < BYTES / UNIT
+    }
+
     async fn acquire(&self, units: u32) -> Option<Room> {
         // The semaphore is never closed.
         Arc::clone(&self.0).acquire_many_owned(units).await.ok()

@@ -14,6 +14,7 @@ use tracing::info;
 use crate::attempts::Hold;
 use crate::boxed::Boxed;
 use crate::budget::Budget;
+use crate::clock::Clock;
 use crate::config::{BusBuilder, Config};
 use crate::connection::alone::{AT_ONCE, Alone};
 use crate::connection::publisher::{Mode, Publisher};
@@ -66,6 +67,7 @@ impl Drop for Open {
 /// What all handles and tasks of a bus share.
 pub(crate) struct Core {
     pub(crate) config: Config,
+    pub(crate) clock: Clock,
     /// This process on the bus: 128 random bits.
     pub(crate) instance: String,
     /// This machine, for people.
@@ -131,7 +133,7 @@ impl Bus {
         });
         info!(app = config.app, instance, broker = %config.broker(), "connected to the bus");
         let core = Core {
-            sender: wire::Sender::new(&config.app, &instance),
+            sender: wire::Sender::new(&config.clock, &config.app, &instance),
             direct: Publisher::new(io.publish.clone(), Mode::Direct, &life.counters),
             confirmed: Publisher::new(io.publish.clone(), Mode::Confirmed, &life.counters),
             alone: Alone::new(io.publish.clone()),
@@ -151,6 +153,7 @@ impl Bus {
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),
             listeners: Mutex::default(),
+            clock: config.clock.clone(),
             config,
             instance,
             io,

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
 
 use crate::attempts::HoldTimes;
+use crate::clock::{Clock, Manual};
 use crate::grammar::check_name;
 use crate::{Bus, Error, Retry};
 
@@ -29,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) grace: Duration,
     pub(crate) schedule_grace: Duration,
     pub(crate) lazy: bool,
+    pub(crate) clock: Clock,
     pub(crate) hold: HoldTimes,
     pub(crate) retry: Retry,
     pub(crate) api_retries: HashMap<String, Retry>,
@@ -79,6 +82,7 @@ impl BusBuilder {
             grace: Duration::from_secs(20),
             schedule_grace: Duration::from_secs(600),
             lazy: false,
+            clock: Clock::default(),
             hold: HoldTimes::default(),
             retry: Retry::default(),
             api_retries: HashMap::new(),
@@ -89,6 +93,11 @@ impl BusBuilder {
             vhost: None,
             config,
         }
+    }
+
+    pub(crate) fn clock(mut self, clock: &Arc<Manual>) -> Self {
+        self.config.clock = Clock::manual(Arc::clone(clock));
+        self
     }
 
     /// The broker: `amqp://user:password@host:port/vhost`. Default: the environment's `LIGHTBUS_URL`, else `amqp://127.0.0.1:5672`.

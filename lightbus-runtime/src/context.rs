@@ -9,6 +9,7 @@ use lapin::types::{AMQPValue, ShortString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::clock::Clock;
 use crate::config::LONGEST_WAIT;
 use crate::idempotence::Claim;
 use crate::retry::Wish;
@@ -38,6 +39,7 @@ pub struct Context {
 }
 
 struct Inner {
+    clock: Clock,
     properties: BasicProperties,
     subject: Subject,
     redelivered: bool,
@@ -66,12 +68,18 @@ impl Context {
         CURRENT.try_with(Self::clone).ok()
     }
 
-    pub(crate) fn new(properties: BasicProperties, subject: Subject, redelivered: bool) -> Self {
-        Self::of_call(properties, subject, redelivered, None)
+    pub(crate) fn new(
+        clock: &Clock,
+        properties: BasicProperties,
+        subject: Subject,
+        redelivered: bool,
+    ) -> Self {
+        Self::of_call(clock, properties, subject, redelivered, None)
     }
 
     /// Of a call whose caller waits for so long from now on.
     pub(crate) fn of_call(
+        clock: &Clock,
         properties: BasicProperties,
         subject: Subject,
         redelivered: bool,
@@ -81,10 +89,11 @@ impl Context {
         let attempt = attempt.and_then(|n| u32::try_from(n).ok());
         Self {
             inner: Arc::new(Inner {
+                clock: clock.clone(),
                 properties,
                 subject,
                 redelivered,
-                deadline: left.map(|left| Instant::now() + left.min(LONGEST_WAIT)),
+                deadline: left.map(|left| clock.now().into_std() + left.min(LONGEST_WAIT)),
                 attempt: attempt.unwrap_or_default(),
                 limit: None,
                 claim: None,
@@ -96,13 +105,14 @@ impl Context {
 
     /// Of a task that may take so long at each attempt.
     pub(crate) fn of_task(
+        clock: &Clock,
         properties: BasicProperties,
         subject: Subject,
         redelivered: bool,
         limit: Option<Duration>,
         running: Arc<Running>,
     ) -> Self {
-        let mut context = Self::of_call(properties, subject, redelivered, limit);
+        let mut context = Self::of_call(clock, properties, subject, redelivered, limit);
         if let Some(inner) = Arc::get_mut(&mut context.inner) {
             inner.limit = limit;
             inner.running = Some(running);
@@ -134,11 +144,12 @@ impl Context {
         let old = &*self.inner;
         Self {
             inner: Arc::new(Inner {
+                clock: old.clock.clone(),
                 properties: old.properties.clone(),
                 subject: old.subject,
                 redelivered: old.redelivered,
                 deadline: match old.limit {
-                    Some(limit) => Some(Instant::now() + limit),
+                    Some(limit) => Some(old.clock.now().into_std() + limit),
                     None => old.deadline,
                 },
                 limit: old.limit,
@@ -157,6 +168,10 @@ impl Context {
     /// Time left of the current handler's deadline, for what it calls itself.
     pub(crate) fn inherited_time() -> Option<Duration> {
         CURRENT.try_with(Self::time_left).ok().flatten()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
     }
 
     pub(crate) fn properties(&self) -> &BasicProperties {
@@ -196,9 +211,8 @@ impl Context {
 
     /// Time until the [`deadline`](Self::deadline), zero when it has passed. Calls made in this handler get no more than this.
     pub fn time_left(&self) -> Option<Duration> {
-        self.inner
-            .deadline
-            .map(|at| at.saturating_duration_since(Instant::now()))
+        let inner = &*self.inner;
+        inner.deadline.map(|at| inner.clock.left(at.into()))
     }
 
     /// How often the message was tried before: 0 for the first time.

@@ -18,6 +18,7 @@ mod attempts;
 mod boxed;
 mod budget;
 mod bus;
+mod clock;
 mod codec;
 mod config;
 mod connection;

@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use crate::budget::Room;
 use crate::bus::Core;
+use crate::clock::Clock;
 use crate::connection::publisher::{Outgoing, Unconfirmed};
 use crate::connection::{LinkClosed, pause};
 use crate::error::Error;
 use crate::remains::Place;
 use crate::topology::Plan;
-use crate::wire;
 
 /// A message to be stored.
 pub(crate) struct Message<'a> {
@@ -58,11 +58,11 @@ pub(crate) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: &Clock) -> Self {
         Self {
-            id: wire::new_id(),
+            id: clock.new_id(),
             place: Place::default(),
-            begun: Instant::now(),
+            begun: clock.now(),
             sent: false,
             reason: None,
             alone: false,
@@ -74,8 +74,8 @@ impl<'a> Progress<'a> {
         self.place = Place::of_event(core, room);
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
+    pub(crate) fn elapsed(&self, clock: &Clock) -> Duration {
+        clock.now() - self.begun
     }
 }
 
@@ -131,10 +131,13 @@ impl Core {
         progress: &mut Progress<'a>,
         timeout: Duration,
     ) -> Result<(), Unsent> {
-        let deadline = Instant::now() + timeout;
+        let deadline = self.clock.now() + timeout;
         let room = self.room(message.payload.len(), deadline, timeout).await?;
         progress.take_place(self, room);
-        match tokio::time::timeout_at(deadline, self.store(message, progress)).await {
+        let stored = self
+            .clock
+            .timeout_at(deadline, self.store(message, progress));
+        match stored.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Refusal::Failed(error))) if progress.sent => {
                 progress.reason = Some(error.to_string());
@@ -158,7 +161,10 @@ impl Core {
         if self.io.publish.is_blocked() {
             return Err(Unsent::Blocked);
         }
-        let room = tokio::time::timeout_at(deadline, self.budget.reserve(bytes)).await;
+        let room = self
+            .clock
+            .timeout_at(deadline, self.budget.reserve(bytes))
+            .await;
         room.ok()
             .flatten()
             .ok_or_else(|| match self.io.publish.is_blocked() {
@@ -180,7 +186,7 @@ impl Core {
             false => self.not_sent(timeout, &reason),
             true => Unsent::Unconfirmed {
                 id: progress.id,
-                waited: progress.elapsed(),
+                waited: progress.elapsed(&self.clock),
                 reason,
             },
         }

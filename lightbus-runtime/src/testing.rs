@@ -9,12 +9,40 @@ use serde_json::Value;
 use crate::args::{ArgError, Args};
 use crate::bus::Bus;
 use crate::codec::{EncodeError, Format, Payload, encode};
+use crate::config::BusBuilder;
 use crate::error::{CallError, Error, PublishError};
 use crate::event::{Event, Publisher};
 use crate::rpc::{self, Call, Calls};
 use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
 use crate::task::spec::TaskSpec;
 use crate::task::{EnqueueError, Task, TaskHandle};
+
+pub use crate::clock::Manual as Clock;
+
+/// Has a bus go by a clock that a test moves.
+pub fn with_clock(builder: BusBuilder, clock: &Arc<Clock>) -> BusBuilder {
+    builder.clock(clock)
+}
+
+/// What this handle's process is about to send, or waits for: in words, if there is any.
+pub fn in_flight(bus: &Bus) -> Option<&'static str> {
+    let core = bus.core();
+    if core.budget.is_in_use() {
+        return Some("publishes something that is not confirmed yet");
+    }
+    let calls = core.calls_budget.is_in_use();
+    calls.then_some("waits for the answer to a call")
+}
+
+/// The schedules that this handle's process has.
+pub fn schedules(bus: &Bus) -> Vec<String> {
+    bus.core().schedules.names()
+}
+
+/// Does this one fire them, and has nothing to do before its clock has been moved?
+pub fn is_scheduler_at_rest(bus: &Bus) -> bool {
+    bus.core().schedules.is_at_rest()
+}
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -11,6 +11,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::codec::{JSON, MSGPACK};
 use crate::grammar::{is_instance, is_name};
 
@@ -182,6 +183,7 @@ pub(crate) fn new_id() -> Uuid {
 /// What every message of this app carries; made once, cloned for each message.
 #[derive(Clone)]
 pub(crate) struct Sender {
+    clock: Clock,
     request: BasicProperties,
     reply: BasicProperties,
     event: BasicProperties,
@@ -192,7 +194,7 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    pub(crate) fn new(app: &str, instance: &str) -> Self {
+    pub(crate) fn new(clock: &Clock, app: &str, instance: &str) -> Self {
         let of = |kind, mode| {
             BasicProperties::default()
                 .with_type(short(kind))
@@ -201,6 +203,7 @@ impl Sender {
         // The reply address names the app.
         let address = short(&format!("{app}/{instance}"));
         Self {
+            clock: clock.clone(),
             request: of(REQUEST, TRANSIENT).with_reply_to(address.clone()),
             control: of(CONTROL, TRANSIENT).with_reply_to(address),
             reply: of(REPLY, TRANSIENT),
@@ -217,6 +220,10 @@ impl Sender {
                 .with_content_type(short(MSGPACK))
                 .with_app_id(short(app)),
         }
+    }
+
+    fn now_s(&self) -> u64 {
+        u64::try_from(self.clock.now_ms() / 1000).unwrap_or_default()
     }
 
     /// A call: `id` is its correlation id, and says when it was made.
@@ -271,7 +278,7 @@ impl Sender {
             .event
             .clone()
             .with_message_id(id_text(id))
-            .with_timestamp(u64::try_from(now_ms() / 1000).unwrap_or_default());
+            .with_timestamp(self.now_s());
         with_headers(event, meta(headers))
     }
 
@@ -295,7 +302,7 @@ impl Sender {
         self.task
             .clone()
             .with_message_id(short(id))
-            .with_timestamp(u64::try_from(now_ms() / 1000).unwrap_or_default())
+            .with_timestamp(self.now_s())
             .with_headers(table)
     }
 
@@ -534,7 +541,11 @@ mod tests {
 
     #[test]
     fn a_request_says_when_it_expires() {
-        let sender = Sender::new("shop", "0123456789abcdef0123456789abcdef");
+        let sender = Sender::new(
+            &Clock::default(),
+            "shop",
+            "0123456789abcdef0123456789abcdef",
+        );
         let before = now_ms();
         let id = new_id();
         let request = sender.request(

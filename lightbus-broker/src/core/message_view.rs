@@ -86,6 +86,12 @@ impl Message {
         self.text(Field::ReplyTo)
     }
 
+    /// The property `expiration`: for how long it may wait in a queue, in milliseconds.
+    #[must_use]
+    pub fn expiration(&self) -> Option<&str> {
+        self.text(Field::Expiration)
+    }
+
     /// The property `type`.
     #[must_use]
     pub fn type_name(&self) -> Option<&str> {

@@ -261,7 +261,7 @@ impl<J: Job> Attempts<J> {
             payload: &self.received.data,
             must_route: true,
         };
-        core.store(&message, &mut Progress::new()).await
+        core.store(&message, &mut Progress::new(&core.clock)).await
     }
 
     /// Was the delivery in hand lost with its connection? The message comes again.
@@ -292,7 +292,7 @@ impl<J: Job> Attempts<J> {
 
     /// False when the listener is stopped or paused meanwhile.
     pub(crate) async fn wait(&self, delay: Duration) -> bool {
-        let waited = tokio::time::sleep(delay);
+        let waited = self.job.core().clock.pause(delay);
         let rest = self.job.rest();
         rest.run_until_cancelled(waited).await.is_some()
     }
@@ -385,7 +385,7 @@ impl<J: Job> Attempts<J> {
             must_route: true,
         };
         let core = self.job.core();
-        core.store(&message, &mut Progress::new()).await
+        core.store(&message, &mut Progress::new(&core.clock)).await
     }
 
     /// No attempt is left.
@@ -435,6 +435,7 @@ impl<J: Job> Attempts<J> {
             attempts: context.attempt().saturating_add(1),
             queue,
             host: &core.host,
+            at_ms: core.clock.now_ms(),
         };
         let properties = again::for_the_dead(context.properties(), self.from(), &death);
         // For a replay, which need not begin at the beginning.
@@ -450,7 +451,7 @@ impl<J: Job> Attempts<J> {
             // To delete this queue is a quick way to be rid of what is in it.
             must_route: true,
         };
-        match core.store(&message, &mut Progress::new()).await {
+        match core.store(&message, &mut Progress::new(&core.clock)).await {
             Ok(()) => Outcome::Done,
             Err(Refusal::Failed(_)) if core.life.stop.is_cancelled() => Outcome::Kept,
             Err(refusal) => {

@@ -5,32 +5,36 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::Clock;
+
 /// How far behind its time a beginning may be made up for: what the machine's scheduler costs, and no more.
 const SLACK: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
+    clock: Clock,
     between: Duration,
     next: Arc<Mutex<Instant>>,
 }
 
 impl Pace {
-    pub(crate) fn new(count: u32, per: Duration) -> Self {
+    pub(crate) fn new(clock: &Clock, count: u32, per: Duration) -> Self {
         Self {
+            clock: clock.clone(),
             between: per / count.max(1),
-            next: Arc::new(Mutex::new(Instant::now())),
+            next: Arc::new(Mutex::new(clock.now())),
         }
     }
 
     /// Waits until the next one may begin.
     pub(super) async fn wait(&self) {
         let next = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        tokio::time::sleep_until(next).await;
+        self.clock.pause(self.clock.left(next)).await;
     }
 
     pub(super) fn begun(&self) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let earliest = Instant::now().checked_sub(SLACK);
+        let earliest = self.clock.now().checked_sub(SLACK);
         *next = earliest.map_or(*next, |earliest| earliest.max(*next)) + self.between;
     }
 }
@@ -41,7 +45,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn as_many_begin_as_the_rate_allows() {
-        let pace = Pace::new(10, Duration::from_secs(1));
+        let pace = Pace::new(&Clock::default(), 10, Duration::from_secs(1));
         // Nothing for a while: that is not made up for.
         tokio::time::sleep(Duration::from_secs(60)).await;
         let begun = Instant::now();

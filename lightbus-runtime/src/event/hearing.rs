@@ -164,7 +164,12 @@ impl Hearing {
             data: delivery.data,
             acker: delivery.acker,
         };
-        let mut context = Context::new(delivery.properties, subject, delivery.redelivered);
+        let mut context = Context::new(
+            &self.core.clock,
+            delivery.properties,
+            subject,
+            delivery.redelivered,
+        );
         if let Some(deduplicate) = &self.deduplicate {
             let claim = deduplicate.claim(wire::message_id(context.properties()));
             context = context.with_claim(claim);

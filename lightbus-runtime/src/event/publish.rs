@@ -123,7 +123,7 @@ impl Publish {
         let core = self.bus.core();
         let timeout = self.timeout.unwrap_or(core.config.publish_timeout);
         let exchange = topology::event_exchange(self.api);
-        let mut progress = Progress::new();
+        let mut progress = Progress::new(&core.clock);
         let id = progress.id;
         let message = Message {
             exchange: &exchange,

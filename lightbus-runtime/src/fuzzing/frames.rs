@@ -8,6 +8,7 @@ use lapin::types::{AMQPValue, FieldTable};
 
 use super::pieces::{Passed, pass};
 use super::tape::Tape;
+use crate::clock::Clock;
 use crate::connection::guard::DEEPEST;
 use crate::context::{Context, Subject};
 use crate::rpc;
@@ -233,7 +234,7 @@ fn receive(properties: BasicProperties) {
         api: "fuzzing",
         name: "properties",
     };
-    let context = Context::new(properties, subject, false);
+    let context = Context::new(&Clock::default(), properties, subject, false);
     assert_eq!(context.message_id(), id.unwrap_or_default());
     assert_eq!(context.deadline().is_some(), context.time_left().is_some());
     let _ = (context.attempt(), context.caller(), context.header("k"));

@@ -4,6 +4,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString};
 
 use super::tape::Tape;
+use crate::clock::Clock;
 use crate::task::TaskId;
 use crate::task::record::Record;
 use crate::task::story::Story;
@@ -29,7 +30,7 @@ const CONTENT_TYPES: [&str; 3] = ["application/msgpack", "application/json", "te
 
 /// Reads one record after the other, and tells them as a story. Gives how many were records.
 pub(super) fn records(bytes: &[u8]) -> usize {
-    let sender = Sender::new("fuzzing", "0");
+    let sender = Sender::new(&Clock::default(), "fuzzing", "0");
     let mut tape = Tape::new(bytes);
     let mut story = Story::default();
     let mut read = 0;

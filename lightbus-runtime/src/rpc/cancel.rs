@@ -16,6 +16,7 @@ use super::call::CallSpec;
 use super::in_progress::CallKey;
 use super::own_queue;
 use crate::bus::Core;
+use crate::clock::Clock;
 use crate::connection::consumer::Source;
 use crate::connection::publisher::Outgoing;
 use crate::counters::Counters;
@@ -161,13 +162,14 @@ impl Cancellable {
     /// Runs a handler until it has answered, or is cancelled, or nobody waits for the answer any more: then it is dropped.
     pub(super) async fn run(
         self,
+        clock: Clock,
         deadline: Option<Instant>,
         counters: Arc<Counters>,
         handling: impl Future<Output = Outcome>,
     ) -> Outcome {
         let expired = async {
             match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                Some(deadline) => clock.sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };

@@ -38,8 +38,8 @@ struct Fastest {
 
 impl Clocks {
     /// Time until a call's deadline; zero when it has passed. `None`: it has none.
-    pub(super) fn time_left(&mut self, call: &BasicProperties) -> Option<Duration> {
-        let left = wire::deadline_ms(call)?.saturating_sub(wire::now_ms());
+    pub(super) fn time_left(&mut self, call: &BasicProperties, now_ms: i64) -> Option<Duration> {
+        let left = wire::deadline_ms(call)?.saturating_sub(now_ms);
         let left = match (wire::expiration_ms(call), call.reply_to()) {
             (Some(in_all), Some(caller)) => {
                 let seems = in_all.saturating_sub(left);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn left_ms(clocks: &mut Clocks, call: &BasicProperties) -> i64 {
-        i64::try_from(clocks.time_left(call).unwrap().as_millis()).unwrap()
+        i64::try_from(clocks.time_left(call, wire::now_ms()).unwrap().as_millis()).unwrap()
     }
 
     #[test]
@@ -181,6 +181,9 @@ mod tests {
         assert!(left_ms(clocks, &bare(500)) > 400);
         assert_eq!(left_ms(clocks, &bare(1500)), 1, "clocks differ a little");
         assert_eq!(left_ms(clocks, &bare(3000)), 0);
-        assert_eq!(clocks.time_left(&BasicProperties::default()), None);
+        assert_eq!(
+            clocks.time_left(&BasicProperties::default(), wire::now_ms()),
+            None
+        );
     }
 }

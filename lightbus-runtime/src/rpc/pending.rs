@@ -40,9 +40,12 @@ impl Pending {
     }
 
     /// The id tells the time: to be made when the call leaves.
-    pub(crate) fn register<'a>(&'a self, canceller: Option<Canceller<'a>>) -> Waiting<'a> {
+    pub(crate) fn register<'a>(
+        &'a self,
+        id: Uuid,
+        canceller: Option<Canceller<'a>>,
+    ) -> Waiting<'a> {
         let (sender, answer) = oneshot::channel();
-        let id = wire::new_id();
         let call = Call {
             answer: sender,
             cancels: canceller.as_ref().map(|canceller| canceller.api),
@@ -104,10 +107,14 @@ mod tests {
         BasicProperties::default().with_correlation_id(short(id))
     }
 
+    fn register(pending: &Pending) -> Waiting<'_> {
+        pending.register(wire::new_id(), None)
+    }
+
     #[test]
     fn a_dropped_call_leaves_nothing_behind() {
         let pending = Pending::default();
-        let (one, two) = (pending.register(None), pending.register(None));
+        let (one, two) = (register(&pending), register(&pending));
         assert_eq!(pending.len(), 2);
         drop(one);
         assert_eq!(pending.len(), 1);
@@ -118,7 +125,7 @@ mod tests {
     #[test]
     fn an_answer_to_nobody_is_nobodys() {
         let pending = Pending::default();
-        let waiting = pending.register(None);
+        let waiting = register(&pending);
         for id in ["", "x", "01a1fd88-d5d9-749a-96dd-18d6e3aec036"] {
             assert!(pending.take(&reply_to(id)).is_none());
         }

@@ -86,8 +86,8 @@ impl Request {
     async fn exchange(self) -> Result<Reply, Failure> {
         self.check()?;
         let timeout = self.timeout();
-        let deadline = Instant::now() + timeout;
         let core = self.bus.core();
+        let deadline = core.clock.now() + timeout;
         let room = self.reserve(self.payload().len(), deadline, timeout);
         let exchange = topology::rpc_name(self.spec.api);
         let mut place = Place::of_call(core, room.await?, &exchange);
@@ -98,7 +98,7 @@ impl Request {
                 return Ok(reply);
             }
             // Jitter, so that the calls which a stopping provider gives back do not all come to the next one at once.
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = core.clock.left(deadline);
             if left < RETRY_LAST {
                 return Err(not_executed(timeout));
             }
@@ -128,7 +128,10 @@ impl Request {
                     .unwrap_or("the broker blocks publishers")
             )));
         }
-        let room = tokio::time::timeout_at(deadline, core.calls_budget.reserve(payload)).await;
+        let room = core
+            .clock
+            .timeout_at(deadline, core.calls_budget.reserve(payload))
+            .await;
         room.ok()
             .flatten()
             .ok_or_else(|| self.not_sent(timeout, "too many calls are waiting for their answers"))
@@ -149,11 +152,16 @@ impl Request {
         let not_sent = |_| self.not_sent(timeout, "the broker is slow to set things up");
         let mut waiting = loop {
             if !self.is_ready(exchange) {
-                let ready = tokio::time::timeout_at(deadline, self.prepare(exchange)).await;
+                let ready = core
+                    .clock
+                    .timeout_at(deadline, self.prepare(exchange))
+                    .await;
                 ready.map_err(not_sent)??;
             }
-            let waiting = core.pending.register(Canceller::of(core, self.spec));
-            let left = deadline.saturating_duration_since(Instant::now());
+            let waiting = core
+                .pending
+                .register(core.clock.new_id(), Canceller::of(core, self.spec));
+            let left = core.clock.left(deadline);
             let message = Outgoing {
                 exchange,
                 key: self.spec.method,
@@ -218,14 +226,14 @@ impl Request {
         let core = self.bus.core();
         let mut look = FIRST_LOOK;
         loop {
-            let next = deadline.min(Instant::now() + look);
-            match tokio::time::timeout_at(next, &mut waiting.answer).await {
+            let answer = core.clock.look(look, deadline, &mut waiting.answer);
+            match answer.await {
                 Ok(Ok(Err(Failure::Returned))) => return Err(self.unserved(deadline).await),
                 Ok(Ok(answer)) => return answer,
                 Ok(Err(oneshot::error::RecvError { .. })) => return Err(closed(LinkClosed)),
                 Err(_) => {
                     core.sort_returned();
-                    if next == deadline {
+                    if core.clock.now() >= deadline {
                         return self.last_look(waiting, deadline, timeout).await;
                     }
                     look = (look * 4).min(LONGEST_LOOK);
@@ -254,7 +262,7 @@ impl Request {
         let asked = match core.io.publish.now() {
             Some(session) => {
                 let asked = declare::consumers(&session, &queue);
-                let answer = tokio::time::timeout_at(deadline, asked).await;
+                let answer = core.clock.timeout_at(deadline, asked).await;
                 answer.ok().and_then(Result::ok).flatten()
             }
             None => None,

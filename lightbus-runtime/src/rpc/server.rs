@@ -144,7 +144,8 @@ impl Server {
         if delivery.redelivered && !self.dispatch.is_idempotent(method) {
             return Err((Status::Redelivered, none()));
         }
-        let left = self.clocks.time_left(&delivery.properties);
+        let now_ms = self.core.clock.now_ms();
+        let left = self.clocks.time_left(&delivery.properties, now_ms);
         if left.is_some_and(|left| left.is_zero()) {
             return Err((Status::Expired, none()));
         }
@@ -189,7 +190,8 @@ impl Server {
             name: self.dispatch.name(method),
         };
         let (properties, left) = (delivery.properties, accepted.left);
-        let context = Context::of_call(properties, subject, delivery.redelivered, left);
+        let clock = &self.core.clock;
+        let context = Context::of_call(clock, properties, subject, delivery.redelivered, left);
         let deadline = context.deadline().map(Instant::from);
         let (core, in_progress) = (Arc::clone(&self.core), Arc::clone(&self.in_progress));
         let call = context.clone();
@@ -198,7 +200,7 @@ impl Server {
             None => Box::pin(async move { in_progress.wait(call.properties(), handling).await }),
             Some(cancellable) => {
                 let counters = Arc::clone(&self.core.counters);
-                let handling = cancellable.run(deadline, counters, handling);
+                let handling = cancellable.run(clock.clone(), deadline, counters, handling);
                 Box::pin(async move { in_progress.wait(call.properties(), handling).await })
             }
         };

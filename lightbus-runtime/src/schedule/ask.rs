@@ -33,7 +33,7 @@ async fn ask(core: &Arc<Core>, timeout: Duration) -> Result<Vec<Status>, Error> 
         .await?;
     let mut waiting = loop {
         ready(core, &exchange).await?;
-        let waiting = core.pending.register(None);
+        let waiting = core.pending.register(core.clock.new_id(), None);
         let left = deadline.saturating_duration_since(Instant::now());
         let message = Outgoing {
             exchange: &exchange,

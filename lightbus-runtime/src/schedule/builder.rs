@@ -217,7 +217,7 @@ async fn announce(bus: &Bus, name: &str, task: &TaskMessage) -> Result<(), Error
     let core = bus.core();
     let app = &core.config.app;
     let word = Word::Here {
-        at: core.schedules.stamp(),
+        at: core.schedules.stamp(&core.clock),
     };
     let letter = Letter::word(&core.sender, app, name, &word);
     let needs = format!("schedule {name}");

@@ -11,11 +11,10 @@ use super::message::{self, Letter};
 use super::state::{Occurrence, Since};
 use super::table::Entry;
 use super::timing::Overlap;
-use super::turn::{Lost, REST, Turn};
+use super::turn::{Lost, REST, Turn, Wake};
 use crate::connection::declare;
 use crate::error::Error;
 use crate::topology;
-use crate::wire;
 
 /// So many occurrences of one schedule are fired before another one has its turn.
 const AT_ONCE: usize = 100;
@@ -31,13 +30,13 @@ pub(super) enum Fired {
 
 impl Turn {
     /// Fires what is due, and says how long nothing more is.
-    pub(super) async fn lead(&mut self) -> Result<Duration, Lost> {
+    pub(super) async fn lead(&mut self) -> Result<Wake, Lost> {
         self.resolve_doubts().await?;
         self.run_errands().await?;
         self.forget().await?;
-        let mut wake = Duration::MAX;
+        let mut wake = Wake::NEVER;
         for entry in Arc::clone(&self.entries).values() {
-            wake = wake.min(self.attend(entry).await?);
+            wake = wake.or(self.attend(entry).await?);
         }
         Ok(wake)
     }
@@ -65,18 +64,21 @@ impl Turn {
     }
 
     /// Fires what is due of one schedule, and says how long nothing more of it is.
-    async fn attend(&mut self, entry: &Arc<Entry>) -> Result<Duration, Lost> {
+    async fn attend(&mut self, entry: &Arc<Entry>) -> Result<Wake, Lost> {
         let name = &entry.name;
         // Nobody has said that there is such a schedule: this process is about to.
         let Some(kept) = self.kept.get_mut(name) else {
-            return Ok(Duration::MAX);
+            return Ok(Wake::NEVER);
         };
         let (true, false, Some(after)) =
             (!kept.state.paused.value, kept.rests(), kept.state.after())
         else {
-            return Ok(if kept.rests() { REST } else { Duration::MAX });
+            return Ok(match kept.rests() {
+                true => Wake::look(REST),
+                false => Wake::NEVER,
+            });
         };
-        let due = entry.timing.due(name, after, wire::now_ms());
+        let due = entry.timing.due(name, after, self.core.clock.now_ms());
         if due.left_out > 0 {
             self.core.counters.schedules_missed.add_many(due.left_out);
             warn!(
@@ -93,16 +95,16 @@ impl Turn {
         for at in due.fire.into_iter().take(AT_ONCE) {
             let run = Occurrence { at, manual: false };
             if !self.overlaps(entry, at) && self.fire(entry, run).await? == Fired::NotYet {
-                return Ok(REST);
+                return Ok(Wake::look(REST));
             }
         }
         let Some(kept) = self.kept.get_mut(name).filter(|_| is_all) else {
-            return Ok(Duration::ZERO);
+            return Ok(Wake::due(Duration::ZERO));
         };
         let next = entry.timing.next(name, kept.state.after().unwrap_or(after));
-        Ok(next.map_or(Duration::MAX, |next| {
-            let ms = next.saturating_sub(wire::now_ms());
-            Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+        Ok(next.map_or(Wake::NEVER, |next| {
+            let ms = next.saturating_sub(self.core.clock.now_ms());
+            Wake::due(Duration::from_millis(u64::try_from(ms).unwrap_or_default()))
         }))
     }
 
@@ -112,7 +114,9 @@ impl Turn {
             return false;
         };
         let overlaps = entry.overlap == Overlap::Skip
-            && kept.state.is_running(wire::now_ms(), entry.lost_after);
+            && kept
+                .state
+                .is_running(self.core.clock.now_ms(), entry.lost_after);
         if overlaps {
             kept.state.settle(at);
             self.core.counters.schedules_overlapped.add();
@@ -130,7 +134,7 @@ impl Turn {
         if rests || !self.is_ready(entry).await? {
             return Ok(Fired::NotYet);
         }
-        let (core, now) = (&self.core, wire::now_ms());
+        let (core, now) = (&self.core, self.core.clock.now_ms());
         let app = &core.config.app;
         let letter = Letter {
             exchange: topology::cron_exchange(app),
@@ -189,7 +193,11 @@ impl Turn {
         }
         kept.ready_until = Some(Instant::now() + READY);
         if kept.state.queue.value != queue {
-            let at = wire::now_ms().max(kept.state.queue.at.saturating_add(1));
+            let at = self
+                .core
+                .clock
+                .now_ms()
+                .max(kept.state.queue.at.saturating_add(1));
             kept.state.queue = Since { at, value: queue };
             kept.unwritten = true;
         }
@@ -219,8 +227,8 @@ impl Turn {
         if self.leads_from.is_none_or(|from| from.elapsed() < grace) {
             return Ok(());
         }
-        let oldest =
-            i64::try_from(grace.as_millis()).map_or(i64::MIN, |grace| wire::now_ms() - grace);
+        let oldest = i64::try_from(grace.as_millis())
+            .map_or(i64::MIN, |grace| self.core.clock.now_ms() - grace);
         let is_gone = |name: &String, kept: &Kept| {
             kept.state.seen < oldest && !self.entries.contains_key(name)
         };

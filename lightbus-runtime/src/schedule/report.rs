@@ -27,7 +27,7 @@ pub(crate) fn report_end<'a>(
     let Some((app, schedule, run)) = occurrence(properties) else {
         return Box::pin(std::future::ready(()));
     };
-    let at = wire::now_ms();
+    let at = core.clock.now_ms();
     let word = Word::Done {
         run,
         end: End { at, outcome },
@@ -67,5 +67,6 @@ pub(super) async fn send(
         must_route: false,
     };
     let timeout = core.config.publish_timeout;
-    core.publish(&message, &mut Progress::new(), timeout).await
+    core.publish(&message, &mut Progress::new(&core.clock), timeout)
+        .await
 }

@@ -105,7 +105,7 @@ impl Scheduled {
 
     fn say(&self, word: impl FnOnce(i64) -> Word) -> Boxed<Result<(), Error>> {
         let this = self.clone();
-        let word = word(self.core.schedules.stamp());
+        let word = word(self.core.schedules.stamp(&self.core.clock));
         Box::pin(async move {
             let core = &this.core;
             let app = &core.config.app;

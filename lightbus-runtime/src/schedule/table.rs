@@ -1,16 +1,16 @@
 //! The schedules that this process has in its code.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OnceCell, watch};
 
 use super::timing::{Overlap, Timing};
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::task::TaskMessage;
-use crate::wire;
 
 /// A bound to what one process has to look at, and to what is kept in the state queue.
 pub(super) const MOST: usize = 500;
@@ -35,6 +35,7 @@ pub(crate) struct Table {
     /// Set when the task runs that fires them.
     pub(super) started: OnceCell<()>,
     last_stamp: AtomicI64,
+    at_rest: AtomicBool,
 }
 
 impl Table {
@@ -44,6 +45,19 @@ impl Table {
 
     pub(super) fn entries(&self) -> Arc<Entries> {
         Arc::clone(&self.lock())
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Does this process fire them, and has nothing to do before something is due?
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.at_rest.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn rests(&self, rests: bool) {
+        self.at_rest.store(rests, Ordering::Relaxed);
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<()> {
@@ -77,8 +91,8 @@ impl Table {
     }
 
     /// The time, as a number that this process uses only once.
-    pub(super) fn stamp(&self) -> i64 {
-        let now = wire::now_ms();
+    pub(super) fn stamp(&self, clock: &Clock) -> i64 {
+        let now = clock.now_ms();
         let next = |last: i64| Some(now.max(last.saturating_add(1)));
         let last = self
             .last_stamp

@@ -38,6 +38,41 @@ const BLOCKED: Duration = Duration::from_millis(50);
 /// The consumer is lost.
 pub(super) struct Lost;
 
+/// When there is something to do again.
+#[derive(Clone, Copy)]
+pub(super) struct Wake {
+    /// By the system's time: to look whether something has changed.
+    pub(super) look: Duration,
+    /// By the time that schedules go by.
+    pub(super) due: Duration,
+}
+
+impl Wake {
+    pub(super) const NEVER: Self = Self {
+        look: Duration::MAX,
+        due: Duration::MAX,
+    };
+
+    pub(super) fn look(look: Duration) -> Self {
+        Self {
+            look,
+            ..Self::NEVER
+        }
+    }
+
+    pub(super) fn due(due: Duration) -> Self {
+        Self { due, ..Self::NEVER }
+    }
+
+    /// At the earlier of the two.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            look: self.look.min(other.look),
+            due: self.due.min(other.due),
+        }
+    }
+}
+
 pub(super) struct Turn {
     pub(super) core: Arc<Core>,
     pub(super) consumer: Consumer,
@@ -79,6 +114,7 @@ impl Turn {
         if self.consumer.confirming().await.is_ok() {
             // Not an error of its own: the consumers' task tells, and opens the next one.
             let _: Result<(), Lost> = self.take_part(stop, changes).await;
+            self.core.schedules.rests(false);
         }
         self.consumer.close().await;
     }
@@ -90,6 +126,8 @@ impl Turn {
     ) -> Result<(), Lost> {
         loop {
             let wake = self.work().await?;
+            let leads = self.leads_from.is_some_and(|from| from <= Instant::now());
+            self.core.schedules.rests(leads && self.errands.is_empty());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
@@ -101,32 +139,34 @@ impl Turn {
                         return Ok(());
                     }
                 }
-                () = tokio::time::sleep(wake) => {}
+                () = tokio::time::sleep(wake.look) => {}
+                () = self.core.clock.sleep(wake.due) => {}
             }
+            self.core.schedules.rests(false);
         }
     }
 
     /// Does what is to be done, and says how long there is nothing more.
-    async fn work(&mut self) -> Result<Duration, Lost> {
+    async fn work(&mut self) -> Result<Wake, Lost> {
         if self.core.io.publish.is_blocked() {
-            return Ok(BLOCKED);
+            return Ok(Wake::look(BLOCKED));
         }
         self.announce().await?;
         let now = Instant::now();
-        let mut wake = LOOK.min(self.core.config.schedule_grace / 3);
+        let mut wake = Wake::look(LOOK.min(self.core.config.schedule_grace / 3));
         if self.is_active && self.mark.is_none() && self.rests_until <= now {
             self.set_mark().await?;
         }
-        wake = wake.min(match self.leads_from {
+        wake = wake.or(match self.leads_from {
             Some(from) if from <= now => self.lead().await?,
-            Some(from) => from - now,
-            None => LOOK,
+            Some(from) => Wake::look(from - now),
+            None => Wake::NEVER,
         });
         if self.is_active && self.rests_until <= now {
             self.compact().await?;
         }
         Ok(match self.rests_until.checked_duration_since(now) {
-            Some(rest) => wake.min(rest.max(BLOCKED)),
+            Some(rest) => wake.or(Wake::look(rest.max(BLOCKED))),
             None => wake,
         })
     }
@@ -140,7 +180,7 @@ impl Turn {
         let entries = Arc::clone(&self.entries);
         for name in entries.keys() {
             if self.announced.insert(name.clone()) {
-                let at = self.core.schedules.stamp();
+                let at = self.core.schedules.stamp(&self.core.clock);
                 self.say(name, &Word::Here { at }).await?;
             }
         }

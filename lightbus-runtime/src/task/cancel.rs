@@ -34,7 +34,7 @@ pub(super) async fn cancel(
     message: &str,
     timeout: Duration,
 ) -> Result<(), Unsent> {
-    let record = Record::new(message, Says::Cancel);
+    let record = Record::new(&core.clock, message, Says::Cancel);
     let properties = record.properties(&core.sender);
     let message = Message {
         exchange: &topology::journal_exchange(api),
@@ -45,7 +45,8 @@ pub(super) async fn cancel(
         payload: &[],
         must_route: true,
     };
-    core.publish(&message, &mut Progress::new(), timeout).await
+    core.publish(&message, &mut Progress::new(&core.clock), timeout)
+        .await
 }
 
 // ---- the workers' side
@@ -128,7 +129,7 @@ impl Cancels {
     async fn sync(&self) {
         let marker = wire::new_id().to_string();
         let seen = self.known.expect(&marker);
-        let record = Record::new(&marker, Says::Marker);
+        let record = Record::new(&self.core.clock, &marker, Says::Marker);
         match write(&self.core, self.api, Log::Cancelled, &record).await {
             Ok(()) => drop(seen.await),
             Err(refusal) => warn!(

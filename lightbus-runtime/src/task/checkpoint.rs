@@ -140,7 +140,7 @@ fn unread(context: &Context, why: &dyn fmt::Display) {
 async fn last(context: &Context, running: &Running) -> Result<Option<Vec<u8>>, String> {
     let desk = &running.desk;
     let marker = wire::new_id().to_string();
-    let record = Record::new(&marker, Says::Marker);
+    let record = Record::new(&desk.core.clock, &marker, Says::Marker);
     let marked = write(&desk.core, desk.api, Log::Checkpoints, &record).await;
     marked.map_err(|refusal| format!("{refusal:?}"))?;
     let made = made_at(context.message_id()).and_then(|made| made.checked_sub(CLOCKS));

@@ -175,10 +175,10 @@ impl From<Unsent> for Failure {
 }
 
 async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<TaskId, Failure> {
-    let deadline = Instant::now() + timeout;
-    let mut progress = Progress::new();
+    let deadline = core.clock.now() + timeout;
+    let mut progress = Progress::new(&core.clock);
     let id = progress.id.to_string();
-    let now = SystemTime::now();
+    let now = core.clock.date();
     let locked = match task.options.unique {
         None => Locked::Free,
         // In a box: the others need not carry its state.
@@ -189,8 +189,7 @@ async fn send(core: &Core, task: &TaskMessage, timeout: Duration) -> Result<Task
         Locked::Ours(lock) => Some(lock),
         Locked::Joined(holder) => return Ok(holder),
     };
-    let left = deadline.saturating_duration_since(Instant::now());
-    let sent = publish(core, task, &mut progress, &id, now, left).await;
+    let sent = publish(core, task, &mut progress, &id, now, deadline).await;
     if let (Err(unsent), Some(lock)) = (&sent, lock)
         && !matches!(unsent, Unsent::Unconfirmed { .. })
     {
@@ -207,17 +206,15 @@ async fn publish<'a>(
     progress: &mut Progress<'a>,
     id: &str,
     now: SystemTime,
-    timeout: Duration,
+    deadline: Instant,
 ) -> Result<(), Unsent> {
-    let begun = Instant::now();
     let (address, due) = (task.address(), task.options.due);
     let _turn = match due.delay(now).is_zero() {
         true => None,
-        false => Some(turn(core, begun + timeout).await?),
+        false => Some(turn(core, deadline).await?),
     };
     // From its own due time: it may have waited for its turn.
-    let route = address.route(Due::At(now + due.delay(now)), SystemTime::now());
-    let timeout = timeout.saturating_sub(begun.elapsed());
+    let route = address.route(Due::At(now + due.delay(now)), core.clock.date());
     let message = Message {
         exchange: &route.exchange,
         key: &route.key,
@@ -228,7 +225,8 @@ async fn publish<'a>(
         // A level of the ladder may be deleted under it, to be rid of what is put off.
         must_route: route.on_ladder,
     };
-    core.publish(&message, progress, timeout).await
+    core.publish(&message, progress, core.clock.left(deadline))
+        .await
 }
 
 /// Delayed tasks are stored by a few at a time: each by a channel of its own.
@@ -241,7 +239,10 @@ async fn turn(core: &Core, deadline: Instant) -> Result<SemaphorePermit<'_>, Uns
             .unwrap_or("many others are to be delayed");
         Unsent::NotSent(format!("it did not come to its turn in time: {why}"))
     };
-    let turn = tokio::time::timeout_at(deadline, core.delaying.acquire()).await;
+    let turn = core
+        .clock
+        .timeout_at(deadline, core.delaying.acquire())
+        .await;
     turn.map_err(|_| late())?.map_err(|_| late())
 }
 
@@ -268,7 +269,7 @@ async fn lock(
         return Ok(Locked::Free);
     };
     let refused = |error| Failure::Unsent(Unsent::Refused(Refusal::Failed(error)));
-    let taken = tokio::time::timeout_at(deadline, lock.take(core)).await;
+    let taken = core.clock.timeout_at(deadline, lock.take(core)).await;
     match taken {
         Ok(Ok(Taken::Ours)) => Ok(Locked::Ours(lock)),
         Ok(Ok(Taken::Theirs(holder))) if *join => Ok(Locked::Joined(holder.task(api, name))),

@@ -43,14 +43,15 @@ impl Followed {
 
     /// What is and will be known of a task.
     pub(super) fn watch(core: &Arc<Core>, id: &TaskId) -> Watched {
+        let now = core.clock.date();
         let mut journals = core.followed.journals();
-        if let Some(watched) = journals.get(id.api()).and_then(|it| it.watch(id)) {
+        if let Some(watched) = journals.get(id.api()).and_then(|it| it.watch(id, now)) {
             return watched;
         }
-        let journal = Arc::new(Journal::new(id));
+        let journal = Arc::new(Journal::new(id, now));
         journals.insert(id.api().to_owned(), Arc::clone(&journal));
         drop(journals);
-        let watched = journal.watch(id);
+        let watched = journal.watch(id, now);
         let follow = follow(Arc::clone(core), Arc::clone(&journal));
         core.life.late_tasks.spawn_on(follow, &core.handle);
         watched.unwrap_or_else(|| Watched::ended(journal))
@@ -136,8 +137,7 @@ impl Task {
 }
 
 impl Journal {
-    fn new(id: &TaskId) -> Self {
-        let now = SystemTime::now();
+    fn new(id: &TaskId, now: SystemTime) -> Self {
         let recent = now.checked_sub(RECENT).unwrap_or(now);
         let covers = before(id.earliest(now)).clamp(recent, now);
         Self {
@@ -152,12 +152,11 @@ impl Journal {
     }
 
     /// `None`: it is not followed any more.
-    fn watch(self: &Arc<Self>, id: &TaskId) -> Option<Watched> {
+    fn watch(self: &Arc<Self>, id: &TaskId, now: SystemTime) -> Option<Watched> {
         let mut known = self.known();
         if known.ended.is_some() {
             return None;
         }
-        let now = SystemTime::now();
         let since = before(id.earliest(now).min(now));
         let story = known.watch(id.key(), made_at(id.message_id()), since);
         known.watchers += 1;
@@ -270,7 +269,7 @@ impl Known {
     }
 
     /// The next record of the journal, at the place before `next`.
-    fn follow(&mut self, found: Found, marker: &str) {
+    fn follow(&mut self, found: Found, marker: &str, now: SystemTime) {
         self.next = found.next;
         let Some(record) = found.record else {
             return;
@@ -285,7 +284,7 @@ impl Known {
         if !self.tasks.contains_key(&key) {
             // Of one that began before this reader did, or was forgotten, it would be half a story.
             let made = made_at(&record.task);
-            if !self.has_all_of(made) || made > SystemTime::now().checked_add(CLOCKS) {
+            if !self.has_all_of(made) || made > now.checked_add(CLOCKS) {
                 return;
             }
             let story = Story::new(self.is_caught_up);
@@ -446,7 +445,7 @@ async fn read(
         Again::go_on(&mut again, core, journal, stop).await;
         tokio::select! {
             found = reading.next() => match found {
-                Some(found) => journal.known().follow(found, &marker),
+                Some(found) => journal.known().follow(found, &marker, core.clock.date()),
                 None => break match started.try_recv() {
                     Ok(Err(error)) => error.to_string(),
                     _ => Error::Closed.to_string(),
@@ -477,6 +476,6 @@ async fn read(
 
 /// Everything that was there at the start has been read when this comes.
 fn mark(core: Arc<Core>, api: String, marker: &str) -> Boxed<Result<(), Refusal>> {
-    let record = Record::new(marker, Says::Marker);
+    let record = Record::new(&core.clock, marker, Says::Marker);
     Box::pin(async move { write(&core, &api, Log::Journal, &record).await })
 }

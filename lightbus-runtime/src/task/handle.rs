@@ -97,7 +97,7 @@ fn status(bus: Bus, id: TaskId) -> Boxed<Result<TaskStatus, Unknown>> {
         let timeout = at_most(Some(bus.core().config.call_timeout));
         let is_enough = |story: &Story, _| story.is_told || story.end().is_some();
         let story = until(&bus, &id, timeout, is_enough).await?;
-        still_counts(&story, &id)?;
+        still_counts(&story, &id, bus.core().clock.date())?;
         // What is known goes on only as long as it can be read.
         let trouble = bus.core().io.consume.trouble();
         if let Some(trouble) = trouble.filter(|_| story.end().is_none()) {

@@ -39,7 +39,7 @@ pub(crate) async fn write(
         payload: &payload,
         must_route: false,
     };
-    core.store(&message, &mut Progress::new()).await
+    core.store(&message, &mut Progress::new(&core.clock)).await
 }
 
 /// Where in a stream to begin.

@@ -138,7 +138,7 @@ impl TaskMessage {
     }
 
     /// May it be sent? Else the reason.
-    pub(crate) fn check(&self, payload_limit: usize) -> Result<(), String> {
+    pub(crate) fn check(&self, payload_limit: usize, now: SystemTime) -> Result<(), String> {
         if self.payload.len() > payload_limit {
             return Err(format!(
                 "its arguments take {} bytes, the limit is {payload_limit}. Send a reference instead, or raise `payload_limit` on both sides",
@@ -167,7 +167,7 @@ impl TaskMessage {
                 LONGEST_KEPT.as_secs() / 86_400
             ));
         }
-        let delay = self.options.due.delay(SystemTime::now());
+        let delay = self.options.due.delay(now);
         if delay > topology::LONGEST_DELAY {
             return Err(format!(
                 "it is due in {} days, the limit is {}",
@@ -224,7 +224,11 @@ mod tests {
 
     #[test]
     fn what_expires_does_so_counted_from_when_it_is_due() {
-        let sender = Sender::new("shop", "0123456789abcdef0123456789abcdef");
+        let sender = Sender::new(
+            &crate::clock::Clock::default(),
+            "shop",
+            "0123456789abcdef0123456789abcdef",
+        );
         let mut message = message(Due::After(Duration::from_secs(60)));
         message.options.expires = Some(Duration::from_secs(5));
         let now = SystemTime::now();

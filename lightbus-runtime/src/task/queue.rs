@@ -17,6 +17,7 @@ use crate::args::Args;
 use crate::attempts::{Attempts, Handled, Handling, Job, Received, Unreadable};
 use crate::boxed::Boxed;
 use crate::bus::Core;
+use crate::clock::Clock;
 use crate::codec::{Format, decode_checked};
 use crate::context::{Context, Subject};
 use crate::counters::Tally;
@@ -93,7 +94,8 @@ impl TaskQueue {
             );
             return Err(unreadable("delivery_limit", detail));
         }
-        if let Some(late) = late(wire::header_number(properties, wire::DEADLINE)) {
+        let until = wire::header_number(properties, wire::DEADLINE);
+        if let Some(late) = until.and_then(|until| late(until, self.core.clock.date())) {
             self.core.counters.tasks_expired.add();
             return Err(unreadable(
                 "expired",
@@ -189,7 +191,14 @@ impl TaskQueue {
             acker: delivery.acker,
         };
         let redelivered = delivery.redelivered;
-        let context = Context::of_task(delivery.properties, subject, redelivered, limit, running);
+        let context = Context::of_task(
+            &self.core.clock,
+            delivery.properties,
+            subject,
+            redelivered,
+            limit,
+            running,
+        );
         Attempts::new(Arc::clone(self), format, received, context)
     }
 
@@ -440,7 +449,7 @@ async fn locked(
         tokio::select! {
             biased;
             ended = &mut handling => break ended,
-            () = tokio::time::sleep(lock.extends_every()) => lock.extend(&core).await,
+            () = core.clock.sleep(lock.extends_every()) => lock.extend(&core).await,
         }
     };
     if ended.is_ok() {
@@ -455,7 +464,7 @@ async fn run(
     context: Context,
 ) -> Result<Handled, HandlerError> {
     match context.running().filter(|running| running.is_awaited()) {
-        None => judge(within(handler, limit).await?).map(|_| Handled::Done),
+        None => judge(within(context.clock(), handler, limit).await?).map(|_| Handled::Done),
         // In a box: the others need not carry its state.
         Some(running) => Box::pin(run_awaited(handler, limit, running, &context)).await,
     }
@@ -468,7 +477,9 @@ async fn run_awaited(
     running: &Running,
     context: &Context,
 ) -> Result<Handled, HandlerError> {
-    let reply = running.told(context, within(handler, limit)).await?;
+    let reply = running
+        .told(context, within(context.clock(), handler, limit))
+        .await?;
     if let Answer::Domain(error) = &reply.0 {
         running.failed_with(error);
     }
@@ -505,11 +516,15 @@ fn go_on(core: &Core, followed: Result<(), Stuck>) -> Result<Handled, HandlerErr
     }
 }
 
-async fn within(handler: HandlerFuture, limit: Option<Duration>) -> Result<Reply, HandlerError> {
+async fn within(
+    clock: &Clock,
+    handler: HandlerFuture,
+    limit: Option<Duration>,
+) -> Result<Reply, HandlerError> {
     let Some(limit) = limit else {
         return Ok(handler.await);
     };
-    let reply = tokio::time::timeout(limit, handler).await;
+    let reply = clock.timeout(limit, handler).await;
     reply.map_err(|_| format!("it took longer than its timeout, {limit:?}").into())
 }
 
@@ -535,8 +550,8 @@ fn text(error: &[u8]) -> String {
 }
 
 /// How long the time has passed until which a task may begin.
-fn late(until_ms: Option<i64>) -> Option<Duration> {
-    let until = u64::try_from(until_ms?).unwrap_or_default();
+fn late(until_ms: i64, now: SystemTime) -> Option<Duration> {
+    let until = u64::try_from(until_ms).unwrap_or_default();
     let until = UNIX_EPOCH.checked_add(Duration::from_millis(until))?;
-    SystemTime::now().duration_since(until).ok()
+    now.duration_since(until).ok()
 }

@@ -9,6 +9,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use serde::{Deserialize, Serialize};
 
 use super::id::TaskKey;
+use crate::clock::Clock;
 use crate::codec::{Format, Payload, encode};
 use crate::wire::again::{DEAD_REASON, REPLAYED};
 use crate::wire::{self, ATTEMPT, ERROR, RESULT_TTL, SENT_AT, STATE, Sender, short, text_value};
@@ -109,10 +110,10 @@ impl Says {
 
 impl Record {
     /// Of now, about a task's first attempt.
-    pub(crate) fn new(task: &str, says: Says) -> Self {
+    pub(crate) fn new(clock: &Clock, task: &str, says: Says) -> Self {
         Self {
             task: task.to_owned(),
-            at_ms: wire::now_ms(),
+            at_ms: clock.now_ms(),
             attempt: 0,
             replayed: 0,
             ttl: None,
@@ -255,7 +256,7 @@ mod tests {
     type Written = (BasicProperties, Vec<u8>);
 
     fn written(record: &Record) -> Written {
-        let properties = record.properties(&Sender::new("shop", "0"));
+        let properties = record.properties(&Sender::new(&Clock::default(), "shop", "0"));
         (properties, record.says.payload())
     }
 
@@ -288,7 +289,11 @@ mod tests {
                 attempt: 2,
                 replayed: 1,
                 ttl: Some(Duration::from_secs(60)),
-                ..Record::new("019aa9f4-3c00-7a3b-8f5e-2f1d5c3b7a90", says)
+                ..Record::new(
+                    &Clock::default(),
+                    "019aa9f4-3c00-7a3b-8f5e-2f1d5c3b7a90",
+                    says,
+                )
             };
             assert_eq!(read(&written(&record)), Ok(record));
         }
@@ -296,7 +301,7 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_told_from_one() {
-        let good = Record::new("7", Says::Done(encode(&7).unwrap()));
+        let good = Record::new(&Clock::default(), "7", Says::Done(encode(&7).unwrap()));
         let with = |change: fn(Written) -> Written| read(&change(written(&good))).err();
         assert_eq!(with(|it| it), None);
         let bad: [fn(Written) -> Written; 7] = [
@@ -312,6 +317,7 @@ mod tests {
             assert!(with(change).is_some());
         }
         let nan = Record::new(
+            &Clock::default(),
             "7",
             Says::Progress(Progress {
                 part: f64::NAN,

@@ -9,6 +9,7 @@ use super::flow;
 use super::journal::write;
 use super::record::{Record, Says};
 use crate::bus::Core;
+use crate::clock::Clock;
 use crate::topology::{self, Log};
 use crate::wire::again::REPLAYED;
 use crate::wire::{self, RESULT_TTL};
@@ -18,8 +19,12 @@ pub(crate) async fn note_replayed(core: &Core, queue: &str, properties: &BasicPr
     if !wire::is_kind(properties, wire::TASK) {
         return;
     }
-    let own = topology::api_of_task_queue(queue).and_then(|api| Some((api, own(properties)?)));
-    for (api, record) in own.into_iter().chain(flow::replayed(properties)) {
+    let own = topology::api_of_task_queue(queue)
+        .and_then(|api| Some((api, own(&core.clock, properties)?)));
+    for (api, record) in own
+        .into_iter()
+        .chain(flow::replayed(&core.clock, properties))
+    {
         if let Err(refusal) = write(core, &api, Log::Journal, &record).await {
             debug!(
                 api,
@@ -32,12 +37,12 @@ pub(crate) async fn note_replayed(core: &Core, queue: &str, properties: &BasicPr
 }
 
 /// Of one whose result is kept.
-fn own(properties: &BasicProperties) -> Option<Record> {
+fn own(clock: &Clock, properties: &BasicProperties) -> Option<Record> {
     let ttl = u64::try_from(wire::header_number(properties, RESULT_TTL)?).ok()?;
     let replayed = wire::header_number(properties, REPLAYED)?;
     Some(Record {
         replayed: u32::try_from(replayed).ok()?,
         ttl: Some(Duration::from_millis(ttl)),
-        ..Record::new(wire::message_id(properties), Says::Replayed)
+        ..Record::new(clock, wire::message_id(properties), Says::Replayed)
     })
 }

@@ -90,16 +90,16 @@ fn end(bus: Bus, id: TaskId, timeout: Option<Duration>) -> Boxed<Result<Arc<End>
             story.end().is_some() || is_over
         });
         let story = story.await?;
-        still_counts(&story, &id)?;
+        still_counts(&story, &id, bus.core().clock.date())?;
         story.end().cloned().ok_or(Unknown::Gone)
     })
 }
 
 /// Is it not so long ago that nothing should be known of it any more?
-pub(super) fn still_counts(story: &Story, id: &TaskId) -> Result<(), Unknown> {
+pub(super) fn still_counts(story: &Story, id: &TaskId, now: SystemTime) -> Result<(), Unknown> {
     let is_gone = match story.end() {
-        Some(end) => end.is_gone(SystemTime::now()),
-        None => is_forgotten(story, id),
+        Some(end) => end.is_gone(now),
+        None => is_forgotten(story, id, now),
     };
     if is_gone { Err(Unknown::Gone) } else { Ok(()) }
 }
@@ -114,14 +114,15 @@ pub(super) async fn until(
     if id.is_unkept() {
         return Err(Unknown::NotKept);
     }
+    let clock = &bus.core().clock;
     let mut watched = Followed::watch(bus.core(), id);
     let enough = watched.story.wait_for(|story| {
-        let is_over = story.is_told && is_forgotten(story, id);
+        let is_over = story.is_told && is_forgotten(story, id, clock.date());
         is_enough(story, is_over)
     });
     let enough = match timeout {
         None => Ok(enough.await),
-        Some(timeout) => tokio::time::timeout(timeout, enough).await,
+        Some(timeout) => clock.timeout(timeout, enough).await,
     };
     let known = enough.map(|told| told.map(|story| story.clone()).ok());
     match known {
@@ -132,8 +133,7 @@ pub(super) async fn until(
 }
 
 /// Nothing is written of it, and what was would have been deleted by now.
-fn is_forgotten(story: &Story, id: &TaskId) -> bool {
-    let now = SystemTime::now();
+fn is_forgotten(story: &Story, id: &TaskId, now: SystemTime) -> bool {
     let age = now.duration_since(id.due().unwrap_or(id.earliest(now)));
     matches!(story.phase, Phase::Waiting) && age.is_ok_and(|age| age > LONGEST_KEPT)
 }

@@ -133,7 +133,7 @@ impl Running {
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or_default(),
             ttl: self.kept.as_ref().map(|kept| kept.ttl),
-            ..Record::new(context.message_id(), says)
+            ..Record::new(&self.desk.core.clock, context.message_id(), says)
         }
     }
 

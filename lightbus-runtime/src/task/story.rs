@@ -168,7 +168,7 @@ mod tests {
             story.add(Record {
                 replayed,
                 attempt,
-                ..Record::new("7", says)
+                ..Record::new(&crate::clock::Clock::default(), "7", says)
             });
         }
         story

@@ -164,6 +164,7 @@ impl Draft {
         if !self.holes.is_empty() {
             return Err("it takes the output of another task: let it follow that one, by `.then(|output| …)`".to_owned());
         }
+        let now = self.bus.core().clock.date();
         let payload = self.payload;
         let mut message = TaskMessage {
             spec: self.spec,
@@ -171,7 +172,7 @@ impl Draft {
             options: self.options,
         };
         message.make_unique();
-        message.check(payload_limit)?;
+        message.check(payload_limit, now)?;
         Ok(message)
     }
 }

@@ -124,7 +124,7 @@ fn workers(
     };
     if let Lane::Limited(task) = lane {
         let gate = match rate(tasks, task) {
-            Some(rate) => Gate::Paced(Pace::new(rate.count, rate.per)),
+            Some(rate) => Gate::Paced(Pace::new(&core.clock, rate.count, rate.per)),
             None => Gate::Open,
         };
         // While it still runs here, none begins elsewhere.

@@ -47,6 +47,8 @@ pub(crate) struct Death<'a> {
     pub(crate) attempts: u32,
     pub(crate) queue: &'a str,
     pub(crate) host: &'a str,
+    /// In milliseconds since 1970.
+    pub(crate) at_ms: i64,
 }
 
 /// For attempt number `attempt`, counted from 0. The same number as before is for a message that is only put off.
@@ -70,7 +72,7 @@ pub(crate) fn for_the_dead(
     table.insert(short(ATTEMPT), AMQPValue::LongUInt(death.attempts));
     table.insert(short(DEAD_REASON), text_value(death.reason));
     table.insert(short(DEAD_QUEUE), text_value(death.queue));
-    table.insert(short(DEAD_AT), AMQPValue::LongLongInt(now_ms()));
+    table.insert(short(DEAD_AT), AMQPValue::LongLongInt(death.at_ms));
     table.insert(short(DEAD_HOST), text_value(death.host));
     if let Some((first, causes)) = death.errors.split_first() {
         table.insert(short(ERROR), text_value(first));
@@ -301,6 +303,7 @@ mod tests {
     fn a_dead_letter_tells_why_and_a_replay_forgets_it() {
         let errors: Vec<String> = (0..40).map(|n| n.to_string().repeat(600)).collect();
         let death = Death {
+            at_ms: 1_700_000_000_000,
             reason: "failed",
             errors: &errors,
             attempts: 5,

@@ -137,13 +137,15 @@ impl Expectation {
         let begun = Instant::now();
         let mut quiet = Quiet::default();
         loop {
+            let now = self.bus.date();
             let (found, busy, count) = self.bus.look(|traffic, snapshot| {
                 (
                     self.found(traffic),
-                    going_on(traffic, snapshot),
+                    going_on(traffic, snapshot, now),
                     traffic.count,
                 )
             });
+            let busy = busy.or_else(|| self.bus.in_flight());
             if matches!(self.number, Number::AtLeast(least) if found >= least) {
                 return;
             }

@@ -29,6 +29,7 @@ mod settled;
 mod story;
 mod stub;
 mod test_bus;
+mod time;
 mod traffic;
 
 pub use expect::Expectation;

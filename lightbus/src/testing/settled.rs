@@ -1,6 +1,6 @@
 //! Is anything going on? A bus is quiet when no message is on its way, being handled, or about to be tried again in place.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use lightbus_broker::{QueueInfo, Snapshot};
 use lightbus_runtime::__testing::Kind;
@@ -11,6 +11,9 @@ use super::traffic::Traffic;
 pub(super) const QUIET: Duration = Duration::from_millis(5);
 /// And so long before it counts as an end: a program may be about to send something, of which nobody can know.
 pub(super) const END: Duration = Duration::from_millis(250);
+
+/// With virtual time: so long nothing may happen while something waits for the clock, before it is taken to wait for nothing else.
+pub(super) const STILL: Duration = Duration::from_millis(30);
 
 /// For how long nothing has been going on.
 #[derive(Debug, Default)]
@@ -33,11 +36,11 @@ impl Quiet {
 }
 
 /// What is going on, in words; `None` if nothing is.
-pub(super) fn going_on(traffic: &Traffic, snapshot: &Snapshot) -> Option<String> {
+pub(super) fn going_on(traffic: &Traffic, snapshot: &Snapshot, now: SystemTime) -> Option<String> {
     let call = traffic
         .seen
         .iter()
-        .find(|seen| seen.kind == Kind::Call && !seen.is_answered());
+        .find(|seen| seen.kind == Kind::Call && !seen.is_answered() && !seen.is_late(now));
     if let Some(call) = call {
         let (subject, by) = (call.subject(), &call.by);
         return Some(format!("the call {subject} by {by} has no answer yet"));

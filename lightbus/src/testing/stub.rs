@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lightbus_runtime::__private::{HandlerFuture, Reply, reply, reply_plain, run};
-use lightbus_runtime::__testing::{Answering, Kind, Outline, Stubs as Provider, refusal};
+use lightbus_runtime::__testing::{Answering, Clock, Kind, Outline, Stubs as Provider, refusal};
 use lightbus_runtime::Error;
 use serde::Serialize;
 use serde_json::Value;
@@ -71,7 +71,7 @@ impl<T, E> Stub<T, E> {
         self
     }
 
-    /// Answers after so long. Default: at once.
+    /// Answers after so long, on a bus with virtual time by that. Default: at once.
     pub fn after(mut self, delay: Duration) -> Self {
         self.after = delay;
         self
@@ -155,7 +155,9 @@ impl Stubs {
             Arc::clone(provider.or_insert_with(|| Arc::new(Provider::new(outline.api))))
         };
         let rules = Arc::clone(&self.rules);
-        let answering: Answering = Arc::new(move |arguments| answer(&rules, method, &arguments));
+        let clock = bus.clock().cloned();
+        let answering: Answering =
+            Arc::new(move |arguments| answer(&rules, clock.clone(), method, &arguments));
         provider.answer(bus, outline.name, answering).await
     }
 
@@ -189,6 +191,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn answer(
     rules: &Mutex<Rules>,
+    clock: Option<Arc<Clock>>,
     (api, method): (&'static str, &'static str),
     arguments: &Value,
 ) -> HandlerFuture {
@@ -214,8 +217,10 @@ fn answer(
         }
     };
     run(async move {
-        if !after.is_zero() {
-            tokio::time::sleep(after).await;
+        match clock {
+            _ if after.is_zero() => {}
+            Some(clock) => clock.pause(after).await,
+            None => tokio::time::sleep(after).await,
         }
         reply
     })

@@ -4,14 +4,13 @@ use std::fmt;
 use std::ops::Deref;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lightbus_broker::{Broker, BrokerBuilder, Faults, Snapshot};
-use lightbus_runtime::__testing::{Kind, Sendable, event};
+use lightbus_runtime::__testing::{Clock, Kind, Sendable, event, with_clock};
 use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
 
 use super::expect::{Content, Expectation, Wanted};
-use super::settled::{QUIET, Quiet, going_on};
 use super::story;
 use super::stub::{Stub, Stubs};
 use super::traffic::{Seen, Traffic};
@@ -19,8 +18,8 @@ use super::traffic::{Seen, Traffic};
 /// The name of the test's own app.
 const TEST: &str = "test";
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Of an advance of the clock.
-const MOST_STEPS: u32 = 20_000;
+/// A hundred years.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// A bus of a test's own: an embedded broker that nobody else knows, and a connection to it, as the app `test`. It is a [`Bus`]: clients are made over it, and whatever a test sends
 /// goes the way that it takes in production. Cheap to clone; gone when the last clone is dropped.
@@ -65,6 +64,8 @@ pub struct TestBus {
 struct Inner {
     bus: Bus,
     broker: Broker,
+    /// The time of all programs on it, if a test moves it.
+    clock: Option<Arc<Clock>>,
     traffic: Mutex<Traffic>,
     /// Kept open.
     apps: Mutex<Vec<Bus>>,
@@ -77,27 +78,30 @@ impl TestBus {
     /// # Errors
     /// When no loopback port is to be had, or the process has no sockets left.
     pub async fn start() -> Result<Self, StartError> {
-        Self::on(Broker::builder()).await
+        Self::on(Broker::builder(), None).await
     }
 
-    /// The same, with a broker whose clock stands still until [`advance`](Self::advance) moves it: what waits on the broker for hours and days, a retry or a delayed task, is there in
+    /// The same, on which time stands still until [`advance`](Self::advance) moves it: what waits for hours and days, a retry, a delayed task, a schedule or a deadline, is there in
     /// milliseconds.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn with_virtual_time() -> Result<Self, StartError> {
-        Self::on(Broker::builder().manual_clock()).await
+        // What programs keep unacknowledged they renew by the system's time.
+        let broker = Broker::builder().manual_clock().consumer_timeout(NEVER);
+        Self::on(broker, Some(Arc::default())).await
     }
 
-    async fn on(broker: BrokerBuilder) -> Result<Self, StartError> {
+    async fn on(broker: BrokerBuilder, clock: Option<Arc<Clock>>) -> Result<Self, StartError> {
         let broker = broker.event_buffer(100_000).start().await;
         let broker = broker.map_err(|error| StartError(error.to_string()))?;
         let traffic = Mutex::new(Traffic::new(broker.events()));
-        let bus = Bus::builder(TEST).url(broker.url()).connect().await;
+        let bus = builder(TEST, &broker, clock.as_ref()).connect().await;
         Ok(Self {
             inner: Arc::new(Inner {
                 bus: bus.map_err(|error| StartError(error.to_string()))?,
                 broker,
+                clock,
                 traffic,
                 apps: Mutex::default(),
                 stubs: Stubs::default(),
@@ -117,7 +121,7 @@ impl TestBus {
 
     /// Settings of such a connection. What is connected by it stays open as long as somebody holds it.
     pub fn app_builder(&self, name: &str) -> BusBuilder {
-        Bus::builder(name).url(self.inner.broker.url())
+        builder(name, &self.inner.broker, self.inner.clock.as_ref())
     }
 
     /// Where programs connect that are processes of their own: for `LIGHTBUS_URL` in their environment.
@@ -221,73 +225,21 @@ impl TestBus {
     /// # Panics
     /// When that takes longer than 10 s, with what is going on.
     pub async fn settled(&self) {
-        let begun = Instant::now();
-        let mut quiet = Quiet::default();
-        loop {
-            let (busy, count) =
-                self.look(|traffic, snapshot| (going_on(traffic, snapshot), traffic.count));
-            if quiet.look(busy.is_some(), count) >= QUIET {
-                return;
-            }
-            if begun.elapsed() > PATIENCE {
-                let busy = busy.unwrap_or_else(|| "messages are sent all the time".to_owned());
-                self.fail(&format!(
-                    "the bus was not quiet within {PATIENCE:?}: {busy}"
-                ));
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// Moves the time of a bus that was started [`with_virtual_time`](Self::with_virtual_time). Whatever falls due on the way happens in its order, each before the next: the bus is
-    /// [settled](Self::settled) in between.
-    ///
-    /// It is the broker's time: delays, retries, and what expires in a queue. What a program waits for by itself goes by real time: timeouts, `expires` of a task, schedules,
-    /// and retries within half a second.
-    ///
-    /// ```
-    /// # use lightbus::testing::TestBus;
-    /// # use std::time::Duration;
-    /// # #[lightbus::api(name = "auth")]
-    /// # pub trait AuthApi { #[task(result_ttl = "1d")] async fn remind(&self, user_id: u64) -> u64; }
-    /// # struct Auth;
-    /// # impl AuthApi for Auth { async fn remind(&self, user_id: u64) -> u64 { user_id } }
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let bus = TestBus::with_virtual_time().await?;
-    /// bus.app("auth-app").await?.serve(AuthApiServer::new(Auth)).await?;
-    /// let auth = AuthApiClient::new(&bus);
-    /// let reminder = auth.remind(7).after(Duration::from_secs(3600)).enqueue().await?;
-    /// bus.advance(Duration::from_secs(3600)).await;
-    /// assert_eq!(reminder.result().await?, 7);
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Panics
-    /// When the bus has no virtual time, and as [`settled`](Self::settled).
-    pub async fn advance(&self, by: Duration) {
-        self.settled().await;
-        // What the bus puts off is put off by whole seconds.
-        let step = Duration::from_secs(1).max(by / MOST_STEPS);
-        let mut left = by;
-        while !left.is_zero() {
-            let now = step.min(left);
-            left -= now;
-            let before = self.happened();
-            if let Err(error) = self.inner.broker.advance(now) {
-                self.fail(&format!(
-                    "{error}: start the bus by `TestBus::with_virtual_time()`"
-                ));
-            }
-            if self.happened() != before {
-                self.settled().await;
-            }
-        }
+        self.wait_until_quiet(PATIENCE).await;
     }
 
     /// Who sent what, where it went, and what became of it, up to now. A test that fails prints it.
     pub fn story(&self) -> String {
         self.look(|traffic, _| story::tell(traffic))
+    }
+
+    pub(super) fn clock(&self) -> Option<&Arc<Clock>> {
+        self.inner.clock.as_ref()
+    }
+
+    /// The apps that are kept open.
+    pub(super) fn apps(&self) -> Vec<Bus> {
+        lock(&self.inner.apps).clone()
     }
 
     pub(super) fn patience(&self) -> Duration {
@@ -296,13 +248,6 @@ impl TestBus {
 
     pub(super) fn stubs(&self) -> &Stubs {
         &self.inner.stubs
-    }
-
-    /// How many things have happened so far.
-    fn happened(&self) -> u64 {
-        let mut traffic = lock(&self.inner.traffic);
-        traffic.read();
-        traffic.count
     }
 
     pub(super) fn look<R>(&self, look: impl FnOnce(&Traffic, &Snapshot) -> R) -> R {
@@ -323,6 +268,15 @@ impl TestBus {
         let unserved = self.look(|traffic, _| self.inner.stubs.unserved(&traffic.seen));
         complaints.extend(unserved);
         complaints
+    }
+}
+
+/// Settings of an app's bus.
+fn builder(app: &str, broker: &Broker, clock: Option<&Arc<Clock>>) -> BusBuilder {
+    let builder = Bus::builder(app).url(broker.url());
+    match clock {
+        Some(clock) => with_clock(builder, clock),
+        None => builder,
     }
 }
 

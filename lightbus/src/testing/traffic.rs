@@ -8,6 +8,9 @@ use lightbus_broker::{ConnectionName, Event, EventKind, Events, Message, QueueNa
 use lightbus_runtime::__testing::{Kind, json};
 use serde_json::Value;
 
+/// So far the clocks of a broker and of its clients may be apart.
+const CLOCKS: Duration = Duration::from_millis(50);
+
 /// Everything that was seen so far.
 pub(super) struct Traffic {
     events: Events,
@@ -26,11 +29,15 @@ pub(super) struct Traffic {
 pub(super) struct Seen {
     /// Since the first one.
     pub(super) at: Duration,
+    /// And by the broker's clock.
+    sent: SystemTime,
     /// The app that sent it.
     pub(super) by: String,
     pub(super) kind: Kind,
     pub(super) api: String,
     pub(super) name: String,
+    /// Of a task: the schedule that fired it.
+    pub(super) schedule: Option<String>,
     /// As JSON; or why it is none.
     pub(super) content: Result<Value, String>,
     pub(super) message: Arc<Message>,
@@ -90,7 +97,8 @@ impl Traffic {
             EventKind::Routed {
                 message, queues, ..
             } => {
-                let queues = queues.iter().map(queue).collect();
+                let queues: Vec<_> = queues.iter().map(queue).collect();
+                self.name_api(&message, &queues);
                 self.fate_of(&message, at, Fate::To(queues));
             }
             EventKind::Unroutable { message, .. } => self.fate_of(&message, at, Fate::Nowhere),
@@ -125,6 +133,14 @@ impl Traffic {
             if is_first || !matches!(fate, Fate::To(_)) {
                 seen.fates.push((at, fate));
             }
+        }
+    }
+
+    /// A schedule's task does not say of which API it is: its queue does.
+    fn name_api(&mut self, message: &Message, queues: &[String]) {
+        if let Some(seen) = self.of(message).filter(|seen| seen.api.is_empty()) {
+            let api = queues.iter().find_map(|queue| api_of(queue));
+            seen.api = api.unwrap_or_default().to_owned();
         }
     }
 
@@ -166,10 +182,15 @@ impl Traffic {
         self.by_id.insert(id, index);
         self.seen.push(Seen {
             at,
+            sent: self.begun.unwrap_or(SystemTime::UNIX_EPOCH) + at,
             by,
             kind,
             api,
             name,
+            schedule: message
+                .exchange()
+                .starts_with("lb.cron.")
+                .then(|| message.routing_key().to_owned()),
             content: json(message.body(), message.content_type()),
             message,
             fates: Vec::new(),
@@ -217,6 +238,13 @@ impl Seen {
             .any(|(_, fate)| matches!(fate, Fate::Answered { .. } | Fate::Nowhere | Fate::Dead(_)))
     }
 
+    /// Is it a call whose caller waits no longer?
+    pub(super) fn is_late(&self, now: SystemTime) -> bool {
+        let within = self.message.expiration().and_then(|ms| ms.parse().ok());
+        let passed = now.duration_since(self.sent).unwrap_or_default();
+        within.is_some_and(|ms| passed + CLOCKS >= Duration::from_millis(ms))
+    }
+
     /// API and name.
     pub(super) fn subject(&self) -> String {
         format!("{}.{}", self.api, self.name)
@@ -256,9 +284,20 @@ fn subject(message: &Message) -> Option<(Kind, String, String)> {
         return Some((Kind::Call, api.to_owned(), key.to_owned()));
     }
     // At once, put off, or by a schedule: the queue's name is in the key, or in where it came from.
-    let (_, queue) = key.split_once("lb.task.").unwrap_or(("", ""));
-    let queue = exchange.strip_prefix("lb.task.").unwrap_or(queue);
-    let api = queue.split([':', '~', '+']).next().unwrap_or_default();
+    let queue = if exchange.starts_with("lb.task.") {
+        exchange
+    } else {
+        key.find("lb.task.").map_or("", |at| &key[at..])
+    };
+    let api = api_of(queue).unwrap_or_default();
     let name = text(message, "lb-name")?;
     Some((Kind::Task, api.to_owned(), name))
+}
+
+/// The API of a queue of tasks.
+fn api_of(queue: &str) -> Option<&str> {
+    queue
+        .strip_prefix("lb.task.")?
+        .split([':', '~', '+'])
+        .next()
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use lightbus::Context;
 use lightbus::testing::TestBus;
+use lightbus::{CallError, Context, Retry};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -16,6 +16,13 @@ trait Api {
     async fn fragile(&self) -> Result<u32, String>;
     #[task(result_ttl = "7d")]
     async fn usual(&self, n: u32) -> u32;
+    #[task(expires = "1h")]
+    async fn urgent(&self) -> u32;
+    #[task(rate = "1/h")]
+    async fn seldom(&self);
+    async fn slow(&self) -> u32;
+    #[event]
+    fn rang();
 }
 
 /// Counts its attempts.
@@ -33,6 +40,18 @@ impl Api for Worker {
     async fn usual(&self, n: u32) -> u32 {
         self.0.fetch_add(1, SeqCst);
         n
+    }
+
+    async fn urgent(&self) -> u32 {
+        self.0.fetch_add(1, SeqCst)
+    }
+
+    async fn seldom(&self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+
+    async fn slow(&self) -> u32 {
+        std::future::pending().await
     }
 }
 
@@ -65,4 +84,124 @@ async fn hours_pass_one_after_the_other() -> anyhow::Result<()> {
 async fn time_that_goes_by_itself_is_not_moved() {
     let text = crate::failure(|bus| async move { bus.advance(HOUR).await });
     assert!(text.await.contains("with_virtual_time"));
+}
+
+/// A bus with virtual time and a worker, which counts what it runs.
+async fn stage() -> anyhow::Result<(TestBus, Arc<AtomicU32>, ApiClient)> {
+    let bus = TestBus::with_virtual_time().await?;
+    let ran = Arc::<AtomicU32>::default();
+    let worker = ApiServer::new(Worker(Arc::clone(&ran)));
+    bus.app("worker").await?.serve(worker).await?;
+    let client = ApiClient::new(&bus);
+    Ok((bus, ran, client))
+}
+
+#[tokio::test]
+async fn deadlines_pass() -> anyhow::Result<()> {
+    let (bus, _, client) = stage().await?;
+    let slow = tokio::spawn(client.slow().timeout(HOUR).into_future());
+    bus.advance(HOUR - Duration::from_millis(1)).await;
+    assert!(!slow.is_finished());
+    bus.advance(Duration::from_millis(1)).await;
+    let answer = slow.await?;
+    assert!(matches!(answer, Err(CallError::Timeout(_))), "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stub_answers_after_hours() -> anyhow::Result<()> {
+    let bus = TestBus::with_virtual_time().await?;
+    let client = ApiClient::new(&bus);
+    bus.stub(client.slow()).after(HOUR).returns(7).await?;
+    let early = tokio::spawn(client.slow().timeout(HOUR / 2).into_future());
+    let patient = tokio::spawn(client.slow().timeout(2 * HOUR).into_future());
+    bus.settled().await;
+    assert!(!early.is_finished() && !patient.is_finished());
+    bus.advance(HOUR).await;
+    assert!(matches!(early.await?, Err(CallError::Timeout(_))));
+    assert_eq!(patient.await?, Ok(7));
+    Ok(())
+}
+
+#[tokio::test]
+async fn retries_within_a_second_wait_for_the_clock_as_well() -> anyhow::Result<()> {
+    let bus = TestBus::with_virtual_time().await?;
+    let (heard, app) = (Arc::<AtomicU32>::default(), bus.app("door").await?);
+    let count = Arc::clone(&heard);
+    let answer = move |_: Rang| {
+        let tries = count.fetch_add(1, SeqCst);
+        async move { (tries > 1).then_some(()).ok_or("not yet") }
+    };
+    let retry = Retry::fixed(Duration::from_millis(200)).jitter(0.0);
+    let rang = ApiClient::new(&app).rang();
+    rang.retry(retry).listen("answer", answer).await?;
+    bus.simulate(Rang {}).await?;
+    bus.settled().await;
+    assert_eq!(heard.load(SeqCst), 1);
+    bus.advance(Duration::from_millis(199)).await;
+    assert_eq!(heard.load(SeqCst), 1);
+    bus.advance(Duration::from_millis(1)).await;
+    assert_eq!(heard.load(SeqCst), 2);
+    bus.advance(Duration::from_secs(1)).await;
+    assert_eq!(heard.load(SeqCst), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn tasks_expire() -> anyhow::Result<()> {
+    let (bus, ran, client) = stage().await?;
+    bus.faults().pause_queue("lb.task.waiting");
+    client.urgent().enqueue().await?;
+    bus.advance(2 * HOUR).await;
+    bus.faults().resume_queue("lb.task.waiting");
+    client.urgent().enqueue().await?;
+    bus.settled().await;
+    assert_eq!(ran.load(SeqCst), 1, "{}", bus.story());
+    assert!(bus.story().contains("dead: expired"), "{}", bus.story());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rate_lets_one_run_each_hour() -> anyhow::Result<()> {
+    let (bus, ran, client) = stage().await?;
+    for _ in 0..3 {
+        client.seldom().enqueue().await?;
+    }
+    bus.settled().await;
+    for hours in 1..=3 {
+        assert_eq!(ran.load(SeqCst), hours, "{}", bus.story());
+        bus.advance(HOUR).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn schedules_fire_when_they_are_due_and_when_they_are_told_to() -> anyhow::Result<()> {
+    let (bus, ran, _) = stage().await?;
+    let app = bus.app("planner").await?;
+    let (nightly, each) = (ApiClient::new(&app).usual(1), ApiClient::new(&app).usual(2));
+    app.schedule("nightly")
+        .cron("0 3 * * *")
+        .run(nightly)
+        .await?;
+    app.schedule("each").every(6 * HOUR).run(each).await?;
+    bus.advance(10 * 24 * HOUR).await;
+    let client = ApiClient::new(&bus);
+    bus.enqueued(client.usual(1)).by("planner").times(10).await;
+    bus.enqueued(client.usual(2)).times(40).await;
+    assert_eq!(ran.load(SeqCst), 50);
+    bus.run_schedule("nightly").await?;
+    assert_eq!(ran.load(SeqCst), 51);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_schedule_that_nobody_has_is_named() {
+    let text = crate::failure(|bus| async move {
+        bus.run_schedule("nightly").await.unwrap();
+    });
+    assert!(
+        text.await
+            .starts_with("no app of this test has a schedule `nightly`")
+    );
 }

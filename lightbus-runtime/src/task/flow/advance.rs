@@ -78,7 +78,7 @@ async fn mention(core: &Core, place: Place<'_>, rest: &[Next]) {
     let part = f64::from(done) / f64::from(place.length);
     let text = format!("{done} of {} are done", place.length);
     let says = Says::Progress(Progress::new(part, &text));
-    let record = record(end.id, place.replayed, ttl, says);
+    let record = record(&core.clock, end.id, place.replayed, ttl, says);
     if let Err(refusal) = write(core, end.api, Log::Journal, &record).await {
         debug!(
             flow = place.flow,
@@ -158,7 +158,13 @@ pub(super) async fn gathered(
     values: &[u8],
 ) -> Result<(), Stuck> {
     if let Some(ttl) = to.ttl_ms {
-        let record = record(place.id, place.replayed, ttl, Says::Done(values.to_vec()));
+        let record = record(
+            &core.clock,
+            place.id,
+            place.replayed,
+            ttl,
+            Says::Done(values.to_vec()),
+        );
         let written = write(core, &to.api, Log::Journal, &record).await;
         written.map_err(Stuck::Refused)?;
     }

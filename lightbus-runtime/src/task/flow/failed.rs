@@ -148,7 +148,7 @@ pub(super) async fn note(
             domain: domain.map(|bytes| bytes.0),
         }),
     };
-    let record = record(end.id, replayed, ttl, says);
+    let record = record(&core.clock, end.id, replayed, ttl, says);
     let written = write(core, end.api, Log::Journal, &record).await;
     written.map_err(Stuck::Refused)
 }

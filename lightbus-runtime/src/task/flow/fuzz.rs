@@ -86,7 +86,8 @@ pub(crate) fn row(bytes: &[u8]) -> bool {
 
 /// One word after the other, put together. Gives how many were good.
 pub(crate) fn heard<'a>(words: impl Iterator<Item = &'a [u8]>) -> usize {
-    let properties = Sender::new("fuzzing", "0").task_join(uuid::Uuid::nil());
+    let properties =
+        Sender::new(&crate::clock::Clock::default(), "fuzzing", "0").task_join(uuid::Uuid::nil());
     let mut groups = Groups::new(LIMIT);
     let mut good = 0;
     for (tag, bytes) in (1..).zip(words) {

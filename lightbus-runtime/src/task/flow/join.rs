@@ -61,7 +61,7 @@ pub(super) async fn tell(core: &Core, api: &str, word: &Word) -> Result<(), Refu
         payload: &payload,
         must_route: false,
     };
-    core.store(&message, &mut Progress::new()).await
+    core.store(&message, &mut Progress::new(&core.clock)).await
 }
 
 /// Puts the groups of an API together, whenever this process is the one to do it.

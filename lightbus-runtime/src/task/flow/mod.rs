@@ -25,6 +25,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::record::{Record, Says};
+use crate::clock::Clock;
 use crate::publishing::Refusal;
 
 pub use compose::{Flow, IntoFlow, group};
@@ -58,11 +59,11 @@ impl Place<'_> {
 }
 
 /// What is written down of a flow's task or group that did not run here.
-fn record(id: Uuid, replayed: i64, ttl_ms: u64, says: Says) -> Record {
+fn record(clock: &Clock, id: Uuid, replayed: i64, ttl_ms: u64, says: Says) -> Record {
     Record {
         replayed: u32::try_from(replayed).unwrap_or_default(),
         ttl: Some(Duration::from_millis(ttl_ms)),
-        ..Record::new(&id.to_string(), says)
+        ..Record::new(clock, &id.to_string(), says)
     }
 }
 

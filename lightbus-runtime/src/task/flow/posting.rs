@@ -1,6 +1,6 @@
 //! A task of a flow on its way to its queue.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lapin::BasicProperties;
 use uuid::Uuid;
@@ -39,7 +39,7 @@ impl<'a> Posting<'a> {
         let cannot = |why: String| Stuck::Cannot(format!("{} cannot follow: {why}", step.name()));
         let payload = arguments(core, step, value).map_err(cannot)?;
         let then = follow(then).map_err(cannot)?;
-        let (now, due) = (SystemTime::now(), step.due());
+        let (now, due) = (core.clock.date(), step.due());
         let expires = step.expires_ms.map(Duration::from_millis);
         let says = TaskHeaders {
             name: &step.task,
@@ -95,7 +95,7 @@ impl<'a> Posting<'a> {
         };
         Self {
             address,
-            route: address.route(crate::task::message::Due::Now, SystemTime::now()),
+            route: address.route(crate::task::message::Due::Now, core.clock.date()),
             properties: core.sender.task(&place.id.to_string(), &says),
             payload,
         }
@@ -126,7 +126,7 @@ impl<'a> Posting<'a> {
         let plan = || self.address.plan_of(&self.route);
         let properties = || self.properties.clone();
         let message = self.message(&plan, &properties);
-        core.store(&message, &mut Progress::new()).await
+        core.store(&message, &mut Progress::new(&core.clock)).await
     }
 
     /// Within `timeout`.

@@ -69,7 +69,7 @@ fn send(mut plan: Plan, timeout: Option<Duration>) -> Boxed<Result<Enqueued, Enq
         let core = bus.core();
         let limit = core.config.payload_limit;
         let row = lower(plan.row, limit).map_err(rejected)?;
-        let mut progress = Progress::new();
+        let mut progress = Progress::new(&core.clock);
         let begin = Beginning::of(&row, progress.id).map_err(rejected)?;
         let posting = begin.posting(core).map_err(|stuck| match stuck {
             Stuck::Cannot(why) => rejected(why),
@@ -79,7 +79,7 @@ fn send(mut plan: Plan, timeout: Option<Duration>) -> Boxed<Result<Enqueued, Enq
         let timeout = timeout.unwrap_or(core.config.publish_timeout);
         let published = posting.publish(core, &mut progress, timeout).await;
         published.map_err(|unsent| explain(task, posting.queue(), unsent))?;
-        Ok((bus.clone(), begin.handle()))
+        Ok((bus.clone(), begin.handle(core.clock.date())))
     })
 }
 
@@ -167,15 +167,15 @@ impl<'a> Beginning<'a> {
     }
 
     /// By what its end is known.
-    fn handle(&self) -> TaskId {
+    fn handle(&self, now: SystemTime) -> TaskId {
         let End { api, task, id, .. } = self.end;
         let id = TaskId::new(api, task, &id.to_string());
         // Nothing becomes of it before its first task is due.
         let delay = match self.row.first() {
-            Some(Next::Task(first)) => first.due().delay(SystemTime::now()),
+            Some(Next::Task(first)) => first.due().delay(now),
             _ => Duration::ZERO,
         };
-        let id = match SystemTime::now().checked_add(delay) {
+        let id = match now.checked_add(delay) {
             Some(due) if !delay.is_zero() => id.due_at(due),
             _ => id,
         };

@@ -8,6 +8,7 @@ use super::next::{self, Bytes, LIMIT, Next};
 use super::{Place, Stuck, advance, record};
 use crate::boxed::Boxed;
 use crate::bus::Core;
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::task::record::{Record, Says};
 use crate::wire::again::REPLAYED;
@@ -137,9 +138,18 @@ pub(in crate::task) async fn begin(
 }
 
 /// What waits for a task that comes out of the dead letters begins anew: what is known of the last one of its flow.
-pub(in crate::task) fn replayed(properties: &BasicProperties) -> Option<(String, Record)> {
+pub(in crate::task) fn replayed(
+    clock: &Clock,
+    properties: &BasicProperties,
+) -> Option<(String, Record)> {
     let following = Following::of(properties)?.ok()?;
     let end = advance::end(following.id, &following.then)?;
-    let record = record(end.id, following.replayed, end.ttl_ms?, Says::Replayed);
+    let record = record(
+        clock,
+        end.id,
+        following.replayed,
+        end.ttl_ms?,
+        Says::Replayed,
+    );
     Some((end.api.to_owned(), record))
 }

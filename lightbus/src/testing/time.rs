@@ -1,0 +1,246 @@
+//! Waiting: until a bus is quiet, and, where time is virtual, for what is due later.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use lightbus_runtime::__testing::{Clock, Kind, in_flight, is_scheduler_at_rest, schedules};
+use lightbus_runtime::{Bus, Error};
+
+use super::settled::{END, QUIET, Quiet, STILL, going_on};
+use super::test_bus::TestBus;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// What a wait has come to.
+#[derive(Clone, Copy, PartialEq)]
+enum Look {
+    Quiet,
+    /// Something is under way, and has not moved for so long.
+    Still(Duration),
+}
+
+impl TestBus {
+    /// For [`settled`](TestBus::settled).
+    pub(super) async fn wait_until_quiet(&self, patience: Duration) {
+        let is_enough = |look| look == Look::Quiet;
+        self.wait(patience, is_enough).await;
+    }
+
+    /// Looks until it is enough.
+    async fn wait(&self, patience: Duration, is_enough: impl Fn(Look) -> bool) {
+        let begun = Instant::now();
+        let (mut quiet, mut still) = (Quiet::default(), Quiet::default());
+        loop {
+            let now = self.date();
+            let (busy, count) =
+                self.look(|traffic, snapshot| (going_on(traffic, snapshot, now), traffic.count));
+            let busy = busy.or_else(|| self.in_flight());
+            let busy = busy.or_else(|| self.unready_schedules());
+            let (quiet, still) = (quiet.look(busy.is_some(), count), still.look(false, count));
+            // What waits for the clock to be moved waits for us.
+            let waits = self.clock().is_some_and(|it| it.is_anybody_waiting());
+            let look = match quiet >= QUIET || waits && still >= STILL {
+                true => Look::Quiet,
+                false => Look::Still(still),
+            };
+            if is_enough(look) {
+                return;
+            }
+            if begun.elapsed() > patience {
+                let busy = busy.unwrap_or_else(|| "messages are sent all the time".to_owned());
+                self.fail(&format!(
+                    "the bus was not quiet within {patience:?}: {busy}"
+                ));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What time it is for the programs on the bus.
+    pub(super) fn date(&self) -> SystemTime {
+        self.clock().map_or_else(SystemTime::now, |it| it.date())
+    }
+
+    /// What has not come to the broker yet, or is to be answered.
+    pub(super) fn in_flight(&self) -> Option<String> {
+        let mut apps = self.apps();
+        apps.push(Bus::clone(self));
+        apps.iter()
+            .find_map(|app| Some(format!("{} {}", app.app(), in_flight(app)?)))
+    }
+
+    /// Where a test moves the time: schedules that nobody waits to fire yet.
+    fn unready_schedules(&self) -> Option<String> {
+        self.clock()?;
+        let apps = self.apps();
+        let has_any = |app: &&Bus| !schedules(app).is_empty();
+        let is_unready = |app: &&Bus| {
+            let mut replicas = apps.iter().filter(|other| other.app() == app.app());
+            !replicas.any(is_scheduler_at_rest)
+        };
+        let unready = apps.iter().filter(has_any).find(is_unready)?;
+        Some(format!(
+            "no process of `{}` fires its schedules yet",
+            unready.app()
+        ))
+    }
+
+    /// Moves the time of a bus that was started [`with_virtual_time`](Self::with_virtual_time). Whatever falls due on the way happens in its order, each before the next: the bus is
+    /// [settled](Self::settled) in between.
+    ///
+    /// It is the time of the broker and of all apps of the test: of delays and retries, of what expires, of deadlines of calls, of schedules, and of [`Stub::after`](super::Stub::after). It
+    /// is not the time of a handler that sleeps by itself, nor of programs that are processes of their own.
+    ///
+    /// ```
+    /// # use lightbus::testing::TestBus;
+    /// # use lightbus::CallError;
+    /// # use std::time::Duration;
+    /// # #[lightbus::api(name = "auth")]
+    /// # pub trait AuthApi {
+    /// #     async fn count(&self) -> u64;
+    /// #     #[task(result_ttl = "1d")]
+    /// #     async fn remind(&self, user_id: u64) -> u64;
+    /// # }
+    /// # struct Auth;
+    /// # impl AuthApi for Auth {
+    /// #     async fn count(&self) -> u64 { std::future::pending().await }
+    /// #     async fn remind(&self, user_id: u64) -> u64 { user_id }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = TestBus::with_virtual_time().await?;
+    /// bus.app("auth-app").await?.serve(AuthApiServer::new(Auth)).await?;
+    /// let auth = AuthApiClient::new(&bus);
+    ///
+    /// let reminder = auth.remind(7).after(Duration::from_secs(3600)).enqueue().await?;
+    /// bus.advance(Duration::from_secs(3600)).await;
+    /// assert_eq!(reminder.result().await?, 7);
+    ///
+    /// // A provider that never answers: the call's timeout comes at once.
+    /// let count = tokio::spawn(auth.count().timeout(Duration::from_secs(30)).into_future());
+    /// bus.advance(Duration::from_secs(30)).await;
+    /// assert!(matches!(count.await?, Err(CallError::Timeout(_))));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    /// When the bus has no virtual time, and as [`settled`](Self::settled).
+    pub async fn advance(&self, by: Duration) {
+        let Some(clock) = self.clock().map(Arc::clone) else {
+            self.fail(
+                "the time of this bus goes by itself: start it by `TestBus::with_virtual_time()`, or write `#[lightbus::test(virtual_time)]`",
+            );
+        };
+        let end = clock.passed() + by;
+        loop {
+            self.wait_for_the_clock(&clock).await;
+            let next = self.next_due(&clock).filter(|next| *next < end);
+            self.move_to(&clock, next.unwrap_or(end));
+            if next.is_none() {
+                break;
+            }
+        }
+        self.wait_for_the_clock(&clock).await;
+    }
+
+    /// Until nothing happens any more before the clock is moved. What hangs, and has a deadline, waits for that.
+    async fn wait_for_the_clock(&self, clock: &Clock) {
+        let is_enough = |look| match look {
+            Look::Quiet => true,
+            Look::Still(time) => time >= END && clock.next_due().is_some(),
+        };
+        self.wait(self.patience(), is_enough).await;
+    }
+
+    /// When the next thing may happen, counted from the beginning.
+    fn next_due(&self, clock: &Clock) -> Option<Duration> {
+        let of_broker = self.broker().next_due().ok().flatten();
+        let of_broker = of_broker.map(|due| clock.passed() + due);
+        let both = [of_broker, clock.next_due()];
+        both.into_iter().flatten().min()
+    }
+
+    fn move_to(&self, clock: &Clock, passed: Duration) {
+        let by = passed.saturating_sub(clock.passed());
+        if let Err(error) = self.broker().advance(by) {
+            self.fail(&error.to_string());
+        }
+        clock.move_to(passed);
+    }
+
+    /// Fires a schedule once, now, whenever it is due, and waits until the bus is [settled](Self::settled): the task that it runs has been worked on, if somebody does so.
+    ///
+    /// ```
+    /// # use lightbus::testing::TestBus;
+    /// # #[lightbus::api(name = "shop")]
+    /// # pub trait ShopApi { #[task] async fn clean_up(&self); }
+    /// # async fn run_shop(bus: &lightbus::Bus) -> Result<(), lightbus::Error> {
+    /// #     let shop = ShopApiClient::new(bus);
+    /// #     bus.schedule("nightly").cron("0 3 * * *").run(shop.clean_up()).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = TestBus::start().await?;
+    /// run_shop(&bus.app("shop").await?).await?;
+    /// bus.run_schedule("nightly").await?;
+    /// bus.enqueued(ShopApiClient::new(&bus).clean_up()).by("shop").once().await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the word to the app is not stored.
+    ///
+    /// # Panics
+    /// When no app of the test, made by [`app`](Self::app), has such a schedule; when it is not fired within 10 s; and as [`settled`](Self::settled).
+    pub async fn run_schedule(&self, name: &str) -> Result<(), Error> {
+        let apps = self.apps();
+        let Some(app) = apps
+            .iter()
+            .find(|app| schedules(app).iter().any(|it| it == name))
+        else {
+            self.fail(&no_such_schedule(name, &apps));
+        };
+        let before = self.fired(app.app(), name);
+        app.schedules().get(name)?.run_now().await?;
+        let begun = Instant::now();
+        while self.fired(app.app(), name) == before {
+            if begun.elapsed() > self.patience() {
+                let app = app.app();
+                self.fail(&format!("`{app}` did not fire its schedule `{name}`"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        self.settled().await;
+        Ok(())
+    }
+
+    /// How often a schedule has been fired.
+    fn fired(&self, app: &str, name: &str) -> usize {
+        self.look(|traffic, _| {
+            let tasks = traffic.seen.iter().filter(|seen| seen.kind == Kind::Task);
+            tasks
+                .filter(|seen| seen.schedule.as_deref() == Some(name) && seen.by == app)
+                .count()
+        })
+    }
+}
+
+fn no_such_schedule(name: &str, apps: &[Bus]) -> String {
+    let of = |app: &Bus| {
+        let names = schedules(app).into_iter();
+        let app = app.app().to_owned();
+        names.map(move |name| format!("`{name}` of {app}"))
+    };
+    let known: Vec<_> = apps.iter().flat_map(of).collect();
+    match known.is_empty() {
+        true => format!(
+            "no app of this test has a schedule `{name}`, nor any other: was the program that sets it up started, on a bus that is kept, by `bus.app(..)`?"
+        ),
+        false => format!(
+            "no app of this test has a schedule `{name}`; there is {}",
+            known.join(", ")
+        ),
+    }
+}
