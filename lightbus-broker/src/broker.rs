@@ -6,7 +6,7 @@ use crate::{
     error::StartError,
     events::Events,
     faults::Faults,
-    server::Shared,
+    server::{self, Shared},
     snapshot::Snapshot,
     thread::Thread,
 };
@@ -76,7 +76,10 @@ impl Broker {
         let address = listener.local_addr().map_err(failed)?;
         let url = url(address, &settings);
         let shared = Arc::new(Shared::new(settings, limits));
-        let thread = Thread::start(shared.clone(), listener).map_err(failed)?;
+        let (serving, ending) = (shared.clone(), shared.clone());
+        let serve = move |listener| server::serve(serving, listener);
+        let thread = Thread::start("lightbus-broker", listener, serve, move || ending.end());
+        let thread = thread.map_err(failed)?;
         Ok(Self {
             shared,
             address,
@@ -267,16 +270,21 @@ impl Broker {
 }
 
 fn url(address: SocketAddr, settings: &Settings) -> String {
+    let (user, password) = settings.users.first().map_or(("", ""), |user| {
+        (user.name.as_str(), user.password.as_str())
+    });
+    let vhost = settings.vhosts.first().map_or("/", String::as_str);
+    url_of(address, (user, password), vhost)
+}
+
+/// Where clients connect.
+pub(crate) fn url_of(address: SocketAddr, (user, password): (&str, &str), vhost: &str) -> String {
     let host = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
         IpAddr::V6(ip) if ip.is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
-    let (user, password) = settings.users.first().map_or(("", ""), |user| {
-        (user.name.as_str(), user.password.as_str())
-    });
-    let vhost = settings.vhosts.first().map_or("/", String::as_str);
     format!(
         "amqp://{}:{}@{host}:{}/{}",
         escape(user),

@@ -1,13 +1,25 @@
 //! Watching a broker.
 
-use crate::{
-    core::{Event, WatcherId},
-    server::Shared,
-};
-use std::{collections::VecDeque, pin::pin, sync::Arc};
+use crate::core::{Event, WatcherId};
+use std::{collections::VecDeque, fmt::Debug, pin::pin, sync::Arc};
+use tokio::sync::Notify;
 
 /// How many events are fetched from the broker at once.
 const BATCH: usize = 64;
+
+/// What can be watched: a broker, or a relay in front of one.
+pub(crate) trait Watched: Debug + Send + Sync {
+    /// Lets somebody watch from now on.
+    fn open_watch(&self) -> WatcherId;
+    /// Somebody watches no longer.
+    fn close_watch(&self, id: WatcherId);
+    /// What a watcher is to be told next, at most so many events.
+    fn read_watch(&self, id: WatcherId, most: usize, into: &mut VecDeque<Event>);
+    /// Wakes those who watch.
+    fn news(&self) -> &Notify;
+    /// Nothing more will happen.
+    fn has_ended(&self) -> bool;
+}
 
 /// What happens in a broker, in order, from the moment of [`Broker::events`](crate::Broker::events) on.
 ///
@@ -38,16 +50,16 @@ const BATCH: usize = 64;
 #[derive(Debug)]
 #[must_use = "events are there to be read"]
 pub struct Events {
-    shared: Arc<Shared>,
+    watched: Arc<dyn Watched>,
     id: WatcherId,
     fetched: VecDeque<Event>,
 }
 
 impl Events {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let id = shared.with(|core, _| core.open_watch());
+    pub(crate) fn new(watched: Arc<dyn Watched>) -> Self {
+        let id = watched.open_watch();
         Self {
-            shared,
+            watched,
             id,
             fetched: VecDeque::new(),
         }
@@ -65,11 +77,11 @@ impl Events {
     /// ```
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            let shared = self.shared.clone();
-            let mut news = pin!(shared.news.notified());
+            let watched = self.watched.clone();
+            let mut news = pin!(watched.news().notified());
             // From here on no wake-up is lost.
             news.as_mut().enable();
-            let ended = shared.has_ended();
+            let ended = watched.has_ended();
             if let Some(event) = self.try_next() {
                 return Some(event);
             }
@@ -90,9 +102,7 @@ impl Events {
     /// ```
     pub fn try_next(&mut self) -> Option<Event> {
         if self.fetched.is_empty() {
-            let (id, fetched) = (self.id, &mut self.fetched);
-            self.shared
-                .with(|core, _| core.read_watch(id, BATCH, fetched));
+            self.watched.read_watch(self.id, BATCH, &mut self.fetched);
         }
         self.fetched.pop_front()
     }
@@ -100,6 +110,6 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.shared.with(|core, _| core.close_watch(self.id));
+        self.watched.close_watch(self.id);
     }
 }

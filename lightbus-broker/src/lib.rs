@@ -87,6 +87,7 @@ mod link;
 mod outage;
 mod queue_type;
 mod refusal;
+mod relay;
 mod server;
 mod session;
 mod snapshot;
@@ -108,6 +109,7 @@ pub use crate::{
     faults::Faults,
     queue_type::QueueType,
     refusal::Refusal,
+    relay::{Relay, RelayError},
     snapshot::{
         ArmedFaults, BindingInfo, ChannelInfo, ConnectionInfo, ConsumerInfo, ExchangeInfo,
         QueueInfo, Snapshot,

@@ -3,13 +3,15 @@
 use crate::{
     clock::{Clock, NotManual},
     config::{Limits, Settings},
-    core::{ConnId, Core, Directive, IdMap, Now},
+    core::{ConnId, Core, Directive, Event, IdMap, Now, WatcherId},
+    events::Watched,
     flush::{Flush, PATIENCE},
     link::Link,
     outage::Outage,
     session,
 };
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -133,11 +135,6 @@ impl Shared {
         self.ended.store(true, Ordering::SeqCst);
         self.news.notify_waiters();
     }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
-    }
-
     /// Moves a manual clock from deadline to deadline, and waits until the sockets have what came of it.
     pub(crate) fn advance(&self, by: Duration) -> Result<(), NotManual> {
         let mut guard = self.lock();
@@ -242,6 +239,28 @@ impl Shared {
             self.lock().alarm = None;
             self.guarded(|core, now| core.tick(now));
         }
+    }
+}
+
+impl Watched for Shared {
+    fn open_watch(&self) -> WatcherId {
+        self.with(|core, _| core.open_watch())
+    }
+
+    fn close_watch(&self, id: WatcherId) {
+        self.with(|core, _| core.close_watch(id));
+    }
+
+    fn read_watch(&self, id: WatcherId, most: usize, into: &mut VecDeque<Event>) {
+        self.with(|core, _| core.read_watch(id, most, into));
+    }
+
+    fn news(&self) -> &Notify {
+        &self.news
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 }
 

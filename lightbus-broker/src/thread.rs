@@ -1,10 +1,8 @@
-//! The thread a broker runs on. Its own, so that a program that blocks its runtime, as tests do, does not stop its broker.
+//! The thread a broker runs on, or a relay. Its own, so that a program that blocks its runtime, as tests do, does not stop its broker.
 
-use std::{io, net::TcpListener, sync::Arc};
+use std::{io, net::TcpListener};
 
 use tokio::sync::oneshot;
-
-use crate::server::{self, Shared};
 
 #[derive(Debug)]
 pub(crate) struct Thread {
@@ -15,8 +13,13 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    /// Serves `listener` until the broker is stopped, or this is dropped.
-    pub(crate) fn start(shared: Arc<Shared>, listener: TcpListener) -> io::Result<Self> {
+    /// Serves `listener` until `serve` ends, or this is dropped. Then everything of it goes, and `end` is called.
+    pub(crate) fn start<F: Future<Output = ()>>(
+        name: &str,
+        listener: TcpListener,
+        serve: impl FnOnce(tokio::net::TcpListener) -> F + Send + 'static,
+        end: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -26,20 +29,20 @@ impl Thread {
             tokio::net::TcpListener::from_std(listener)?
         };
         let (alive, gone) = oneshot::channel::<()>();
-        let (end, ended) = oneshot::channel();
+        let (last, ended) = oneshot::channel();
         let handle = std::thread::Builder::new()
-            .name("lightbus-broker".to_owned())
+            .name(name.to_owned())
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        () = server::serve(shared.clone(), listener) => {}
+                        () = serve(listener) => {}
                         _ = gone => {}
                     }
                 });
                 // Its tasks and sockets go with it, before anybody hears of the end.
                 drop(runtime);
-                shared.end();
-                let _ = end.send(());
+                end();
+                let _ = last.send(());
             })?;
         Ok(Self {
             alive: Some(alive),
@@ -61,7 +64,7 @@ impl Drop for Thread {
         if let Some(handle) = self.handle.take()
             && handle.join().is_err()
         {
-            tracing::error!("the broker's thread panicked");
+            tracing::error!("a broker's thread panicked");
         }
     }
 }

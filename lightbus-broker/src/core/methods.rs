@@ -291,7 +291,12 @@ fn shown(frame: &Frame<'_>) -> String {
 }
 
 /// Decodes a method, once its table was found fit for a decoder that recurses.
-fn parse(class: u16, method: u16, payload: &[u8], arguments: &[u8]) -> Outcome<AMQPClass> {
+pub(crate) fn parse(
+    class: u16,
+    method: u16,
+    payload: &[u8],
+    arguments: &[u8],
+) -> Outcome<AMQPClass> {
     if let Some(at) = tables::offset_in_method(class, method, arguments) {
         tables::walk(arguments, at, |_| ()).map_err(|error| match error {
             TableError::Malformed => undecodable(arguments),

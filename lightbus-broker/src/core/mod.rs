@@ -62,10 +62,19 @@ mod watch;
 
 pub(crate) use self::{
     access::Rights,
+    arguments::{readable, text},
+    channel::{Partial, Publish},
     connection::{Directive, Meter},
-    ids::{At, ConnId, IdMap},
+    exchange::{Declaration, Kind, Target},
+    ids::{At, ConnId, IdMap, QueueId},
+    message::Gauge,
+    methods::parse,
     pattern::Pattern,
+    properties::{Field, Index},
+    publish::{RESERVE, understand},
     tampering::Tamper,
+    vhost::{Route, VHost},
+    watch::Watch,
     watch::WatcherId,
 };
 pub use self::{
@@ -81,15 +90,12 @@ use self::{
     connection::{Connection, Phase},
     errors::{Fault, Scope, connection_forced, frame_error, internal_error, reply_text},
     handshake::LEAST_FRAME,
-    ids::{ConsumerId, QueueId},
+    ids::ConsumerId,
     jobs::Job,
     memory::Pressure,
-    message::Gauge,
     queue::Queue,
     tampering::Tampering,
     timers::{Alarm, Timers},
-    vhost::VHost,
-    watch::Watch,
 };
 use crate::{
     config::Settings,

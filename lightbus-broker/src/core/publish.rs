@@ -29,7 +29,7 @@ use std::{collections::BTreeMap, sync::Arc};
 type Keys = Vec<Arc<str>>;
 
 /// How much of an announced body is reserved before any of it came.
-const RESERVE: usize = 256 << 10;
+pub(crate) const RESERVE: usize = 256 << 10;
 
 /// A message whose way is known.
 #[derive(Debug)]
@@ -439,7 +439,7 @@ fn short(bytes: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// A message: what of its properties concerns the broker is read here, once.
-fn understand(mut partial: Partial, number: u64) -> Outcome<Message> {
+pub(crate) fn understand(mut partial: Partial, number: u64) -> Outcome<Message> {
     let expiration = partial
         .index
         .short(&partial.properties, Field::Expiration)
