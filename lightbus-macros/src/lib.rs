@@ -104,8 +104,14 @@ pub fn key(_attr: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a test of an `async fn` that takes a `TestBus`: `#[lightbus::test] async fn it_works(bus: TestBus) { … }`. For the facade's feature `testing`.
 ///
-/// Each test has a bus of its own, on a broker in the process. It may return `()`, or a `Result`. When it fails, the story of the bus is printed.
-/// Its key: `crate`, the path of lightbus where it goes by another name.
+/// Each test has a bus of its own, on a broker in the process, or on the RabbitMQ that `LIGHTBUS_TEST_URL` names. It may return `()`, or a `Result`. When it fails, the story of the
+/// bus is printed.
+///
+/// Its keys:
+/// - `broker = "embedded"`, always in the process, for what only that broker can do; `broker = "rabbitmq"`, only on a RabbitMQ; `broker = "both"`, two tests, of which the second is called
+///   `…_on_rabbitmq`. Without `LIGHTBUS_TEST_URL`, a test for a RabbitMQ says that it is skipped, and passes;
+/// - `virtual_time`, on the embedded broker, whose clock the test moves;
+/// - `crate`, the path of lightbus where it goes by another name.
 #[proc_macro_attribute]
 pub fn test(attr: TokenStream, item: TokenStream) -> TokenStream {
     test_case::expand(attr.into(), item.into()).into()

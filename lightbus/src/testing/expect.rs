@@ -9,7 +9,7 @@ use lightbus_runtime::__testing::{Kind, Outline};
 use serde_json::Value;
 
 use super::compare::{describe, differences, short};
-use super::settled::{END, QUIET, Quiet, going_on};
+use super::settled::{Quiet, going_on};
 use super::story::{milliseconds, word};
 use super::test_bus::TestBus;
 use super::traffic::{Seen, Traffic};
@@ -18,7 +18,7 @@ use super::traffic::{Seen, Traffic};
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A message that is expected; made by [`TestBus::published`], [`TestBus::called`] and [`TestBus::enqueued`]. Awaited, it waits until the message was sent, or, where the number
-/// counts, until the bus is [settled](TestBus::settled). Before it gives up, nothing may have happened for a quarter of a second.
+/// counts, until the bus is [settled](TestBus::settled). Before it gives up, nothing may have happened for a quarter of a second (half a second on a RabbitMQ).
 ///
 /// # Panics
 /// When it is not as expected: with what was wanted, the nearest message of the same name, and where they differ.
@@ -134,7 +134,7 @@ impl Expectation {
     }
 
     async fn check(self) {
-        let begun = Instant::now();
+        let (begun, pace) = (Instant::now(), self.bus.pace());
         let mut quiet = Quiet::default();
         loop {
             let now = self.bus.date();
@@ -151,11 +151,11 @@ impl Expectation {
             }
             let quiet = quiet.look(busy.is_some(), count);
             let is_late = begun.elapsed() > self.within;
-            if quiet >= QUIET && self.number == Number::Exactly(found) {
+            if quiet >= pace.quiet && self.number == Number::Exactly(found) {
                 return;
             }
             let is_over = matches!(self.number, Number::Exactly(times) if found > times);
-            if is_over || quiet >= END || is_late {
+            if is_over || quiet >= pace.end || is_late {
                 let failure = self.failure(found, busy.filter(|_| is_late));
                 self.bus.fail(&failure);
             }

@@ -24,6 +24,9 @@
 
 mod compare;
 mod expect;
+mod management;
+mod place;
+mod rabbitmq;
 mod run;
 mod settled;
 mod story;
@@ -34,8 +37,8 @@ mod traffic;
 
 pub use expect::Expectation;
 pub use lightbus_runtime::__testing::Sendable;
-#[doc(hidden)]
-pub use run::__run;
 pub use run::TestOutcome;
+#[doc(hidden)]
+pub use run::{__On, __run};
 pub use stub::Stub;
 pub use test_bus::{StartError, TestBus};

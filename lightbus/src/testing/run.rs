@@ -2,29 +2,92 @@
 
 use std::fmt::Debug;
 
-use super::test_bus::TestBus;
+use super::rabbitmq;
+use super::test_bus::{StartError, TestBus};
 
-/// What a test may return.
+/// What a test may return: `()`, or a `Result` of that.
 pub trait TestOutcome {
     #[doc(hidden)]
     fn failure(&self) -> Option<String>;
+    /// Of a test that did not run.
+    #[doc(hidden)]
+    fn skipped() -> Self;
 }
 
 impl TestOutcome for () {
     fn failure(&self) -> Option<String> {
         None
     }
+
+    fn skipped() -> Self {}
 }
 
-impl<T, E: Debug> TestOutcome for Result<T, E> {
+impl<T: TestOutcome, E: Debug> TestOutcome for Result<T, E> {
     fn failure(&self) -> Option<String> {
         self.as_ref().err().map(|error| format!("{error:?}"))
     }
+
+    fn skipped() -> Self {
+        Ok(T::skipped())
+    }
+}
+
+/// Where a test is to run.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum __On {
+    /// On the embedded broker, unless `LIGHTBUS_TEST_URL` names a RabbitMQ.
+    Environment,
+    Embedded,
+    /// On the RabbitMQ that `LIGHTBUS_TEST_URL` names, or not at all.
+    RabbitMq {
+        /// What a test says that should panic, as it also does when it is skipped.
+        should_panic: Option<&'static str>,
+    },
+    /// On the embedded broker, whose clock the test moves.
+    VirtualTime,
+}
+
+async fn start(on: __On) -> Result<TestBus, StartError> {
+    match (on, rabbitmq::url()) {
+        (__On::RabbitMq { .. }, Some(url)) => TestBus::on_rabbitmq(&url).await,
+        (__On::Embedded, _) => TestBus::embedded().await,
+        (__On::VirtualTime, url) => {
+            if url.is_some() {
+                eprintln!(
+                    "{} needs virtual time: it stays on the embedded broker, whatever LIGHTBUS_TEST_URL says",
+                    name()
+                );
+            }
+            TestBus::with_virtual_time().await
+        }
+        _ => TestBus::start().await,
+    }
+}
+
+/// The test's name, which its thread has.
+fn name() -> String {
+    let thread = std::thread::current();
+    thread.name().unwrap_or("this test").to_owned()
 }
 
 /// Runs a test on a bus of its own.
 #[doc(hidden)]
-pub fn __run<F: Future<Output: TestOutcome>>(test: impl FnOnce(TestBus) -> F) -> F::Output {
+pub fn __run<F: Future<Output: TestOutcome>>(
+    on: __On,
+    test: impl FnOnce(TestBus) -> F,
+) -> F::Output {
+    if let __On::RabbitMq { should_panic } = on
+        && rabbitmq::url().is_none()
+    {
+        let name = name();
+        let why = "LIGHTBUS_TEST_URL names no RabbitMQ, as in amqp://guest:guest@localhost:5672";
+        eprintln!("{name} is skipped: {why}");
+        if let Some(expected) = should_panic {
+            panic!("{name} is skipped, where it would say: {expected}");
+        }
+        return F::Output::skipped();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -32,7 +95,7 @@ pub fn __run<F: Future<Output: TestOutcome>>(test: impl FnOnce(TestBus) -> F) ->
         .map_err(|error| error.to_string())
         .and_then(|runtime| {
             runtime.block_on(async {
-                let bus = TestBus::start().await.map_err(|error| error.to_string())?;
+                let bus = start(on).await.map_err(|error| error.to_string())?;
                 let outcome = test(bus.clone()).await;
                 if outcome.failure().is_some() {
                     eprintln!("\n{}", bus.story());

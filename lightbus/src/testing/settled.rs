@@ -7,10 +7,26 @@ use lightbus_runtime::__testing::Kind;
 
 use super::traffic::Traffic;
 
-/// So long nothing may happen before it counts as quiet: what a client has sent may be on its way through a socket.
-pub(super) const QUIET: Duration = Duration::from_millis(5);
-/// And so long before it counts as an end: a program may be about to send something, of which nobody can know.
-pub(super) const END: Duration = Duration::from_millis(250);
+/// How long a broker takes its time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// So long nothing may happen before it counts as quiet: what a client has sent may be on its way through a socket.
+    pub(super) quiet: Duration,
+    /// And so long before it counts as an end: a program may be about to send something, of which nobody can know.
+    pub(super) end: Duration,
+}
+
+impl Pace {
+    pub(super) const EMBEDDED: Self = Self {
+        quiet: Duration::from_millis(5),
+        end: Duration::from_millis(250),
+    };
+    /// What waits is known there, what is between a queue and a consumer is not.
+    pub(super) const RABBITMQ: Self = Self {
+        quiet: Duration::from_millis(25),
+        end: Duration::from_millis(500),
+    };
+}
 
 /// With virtual time: so long nothing may happen while something waits for the clock, before it is taken to wait for nothing else.
 pub(super) const STILL: Duration = Duration::from_millis(30);
@@ -35,8 +51,12 @@ impl Quiet {
     }
 }
 
-/// What is going on, in words; `None` if nothing is.
-pub(super) fn going_on(traffic: &Traffic, snapshot: &Snapshot, now: SystemTime) -> Option<String> {
+/// What is going on, in words; `None` if nothing is. There is no snapshot while the broker has not said what waits.
+pub(super) fn going_on(
+    traffic: &Traffic,
+    snapshot: Option<&Snapshot>,
+    now: SystemTime,
+) -> Option<String> {
     let call = traffic
         .seen
         .iter()
@@ -45,6 +65,9 @@ pub(super) fn going_on(traffic: &Traffic, snapshot: &Snapshot, now: SystemTime) 
         let (subject, by) = (call.subject(), &call.by);
         return Some(format!("the call {subject} by {by} has no answer yet"));
     }
+    let Some(snapshot) = snapshot else {
+        return Some("the broker has not said yet what waits in its queues".to_owned());
+    };
     let queue = snapshot.queues.iter().find(|queue| is_busy(queue))?;
     Some(format!(
         "the queue {} has {} messages that wait for its consumers, and {} in their hands",

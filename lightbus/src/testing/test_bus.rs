@@ -6,11 +6,14 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lightbus_broker::{Broker, BrokerBuilder, Faults, Snapshot};
+use lightbus_broker::{Broker, Faults, Snapshot};
 use lightbus_runtime::__testing::{Clock, Kind, Sendable, event, with_clock};
 use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
 
 use super::expect::{Content, Expectation, Wanted};
+use super::place::Place;
+use super::rabbitmq;
+use super::settled::Pace;
 use super::story;
 use super::stub::{Stub, Stubs};
 use super::traffic::{Seen, Traffic};
@@ -63,7 +66,7 @@ pub struct TestBus {
 
 struct Inner {
     bus: Bus,
-    broker: Broker,
+    place: Place,
     /// The time of all programs on it, if a test moves it.
     clock: Option<Arc<Clock>>,
     traffic: Mutex<Traffic>,
@@ -73,34 +76,47 @@ struct Inner {
 }
 
 impl TestBus {
-    /// Starts one: a broker, and a connection to it.
+    /// Starts one: a broker in the process, and a connection to it; or, if `LIGHTBUS_TEST_URL` is set, a virtual host of its own on that [RabbitMQ](super#on-a-rabbitmq).
     ///
     /// # Errors
-    /// When no loopback port is to be had, or the process has no sockets left.
+    /// When no loopback port is to be had, or the process has no sockets left; when the RabbitMQ or its management API cannot be reached, or refuses the user.
     pub async fn start() -> Result<Self, StartError> {
-        Self::on(Broker::builder(), None).await
+        match rabbitmq::url() {
+            Some(url) => Self::on_rabbitmq(&url).await,
+            None => Self::embedded().await,
+        }
+    }
+
+    pub(super) async fn embedded() -> Result<Self, StartError> {
+        Self::on(Place::embedded(Broker::builder()).await, None).await
+    }
+
+    pub(super) async fn on_rabbitmq(url: &str) -> Result<Self, StartError> {
+        Self::on(Place::rabbitmq(url).await, None).await
     }
 
     /// The same, on which time stands still until [`advance`](Self::advance) moves it: what waits for hours and days, a retry, a delayed task, a schedule or a deadline, is there in
-    /// milliseconds.
+    /// milliseconds. It is always on a broker in the process.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn with_virtual_time() -> Result<Self, StartError> {
         // What programs keep unacknowledged they renew by the system's time.
         let broker = Broker::builder().manual_clock().consumer_timeout(NEVER);
-        Self::on(broker, Some(Arc::default())).await
+        Self::on(Place::embedded(broker).await, Some(Arc::default())).await
     }
 
-    async fn on(broker: BrokerBuilder, clock: Option<Arc<Clock>>) -> Result<Self, StartError> {
-        let broker = broker.event_buffer(100_000).start().await;
-        let broker = broker.map_err(|error| StartError(error.to_string()))?;
-        let traffic = Mutex::new(Traffic::new(broker.events()));
-        let bus = builder(TEST, &broker, clock.as_ref()).connect().await;
+    async fn on(
+        place: Result<Place, String>,
+        clock: Option<Arc<Clock>>,
+    ) -> Result<Self, StartError> {
+        let place = place.map_err(StartError)?;
+        let traffic = Mutex::new(Traffic::new(place.events()));
+        let bus = builder(TEST, &place, clock.as_ref()).connect().await;
         Ok(Self {
             inner: Arc::new(Inner {
                 bus: bus.map_err(|error| StartError(error.to_string()))?,
-                broker,
+                place,
                 clock,
                 traffic,
                 apps: Mutex::default(),
@@ -121,22 +137,34 @@ impl TestBus {
 
     /// Settings of such a connection. What is connected by it stays open as long as somebody holds it.
     pub fn app_builder(&self, name: &str) -> BusBuilder {
-        builder(name, &self.inner.broker, self.inner.clock.as_ref())
+        builder(name, &self.inner.place, self.inner.clock.as_ref())
     }
 
     /// Where programs connect that are processes of their own: for `LIGHTBUS_URL` in their environment.
     pub fn url(&self) -> String {
-        self.inner.broker.url()
+        self.inner.place.url()
     }
 
     /// What can be made to go wrong on purpose: connections cut, messages delayed, doubled or lost, the broker restarted.
+    ///
+    /// # Panics
+    /// On a RabbitMQ, which does none of that.
     pub fn faults(&self) -> Faults {
-        self.inner.broker.faults()
+        self.embedded_for("`TestBus::faults`").faults()
     }
 
     /// The broker itself, to look into.
+    ///
+    /// # Panics
+    /// On a RabbitMQ, which is not in the process.
     pub fn broker(&self) -> &Broker {
-        &self.inner.broker
+        self.embedded_for("`TestBus::broker`")
+    }
+
+    /// The embedded broker; a test that is not on it fails.
+    fn embedded_for(&self, what: &str) -> &Broker {
+        let broker = self.inner.place.broker(what);
+        broker.unwrap_or_else(|why| self.fail(&why))
     }
 
     /// Sends what somebody else would send: publishes an event, makes a call and waits for its answer, or enqueues a task. The very values that [`published`](Self::published),
@@ -242,6 +270,10 @@ impl TestBus {
         lock(&self.inner.apps).clone()
     }
 
+    pub(super) fn pace(&self) -> Pace {
+        self.inner.place.pace()
+    }
+
     pub(super) fn patience(&self) -> Duration {
         PATIENCE
     }
@@ -250,11 +282,11 @@ impl TestBus {
         &self.inner.stubs
     }
 
-    pub(super) fn look<R>(&self, look: impl FnOnce(&Traffic, &Snapshot) -> R) -> R {
-        let snapshot = self.inner.broker.snapshot();
+    pub(super) fn look<R>(&self, look: impl FnOnce(&Traffic, Option<&Snapshot>) -> R) -> R {
+        let snapshot = self.inner.place.snapshot();
         let mut traffic = lock(&self.inner.traffic);
         traffic.read();
-        look(&traffic, &snapshot)
+        look(&traffic, snapshot.as_ref())
     }
 
     /// Ends the test.
@@ -272,8 +304,8 @@ impl TestBus {
 }
 
 /// Settings of an app's bus.
-fn builder(app: &str, broker: &Broker, clock: Option<&Arc<Clock>>) -> BusBuilder {
-    let builder = Bus::builder(app).url(broker.url());
+fn builder(app: &str, place: &Place, clock: Option<&Arc<Clock>>) -> BusBuilder {
+    let builder = Bus::builder(app).url(place.url());
     match clock {
         Some(clock) => with_clock(builder, clock),
         None => builder,

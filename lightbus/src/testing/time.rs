@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use lightbus_runtime::__testing::{Clock, Kind, in_flight, is_scheduler_at_rest, schedules};
 use lightbus_runtime::{Bus, Error};
 
-use super::settled::{END, QUIET, Quiet, STILL, going_on};
+use super::settled::{Pace, Quiet, STILL, going_on};
 use super::test_bus::TestBus;
 
 /// Between two looks.
@@ -29,7 +29,7 @@ impl TestBus {
 
     /// Looks until it is enough.
     async fn wait(&self, patience: Duration, is_enough: impl Fn(Look) -> bool) {
-        let begun = Instant::now();
+        let (begun, pace) = (Instant::now(), self.pace());
         let (mut quiet, mut still) = (Quiet::default(), Quiet::default());
         loop {
             let now = self.date();
@@ -40,7 +40,7 @@ impl TestBus {
             let (quiet, still) = (quiet.look(busy.is_some(), count), still.look(false, count));
             // What waits for the clock to be moved waits for us.
             let waits = self.clock().is_some_and(|it| it.is_anybody_waiting());
-            let look = match quiet >= QUIET || waits && still >= STILL {
+            let look = match quiet >= pace.quiet || waits && still >= STILL {
                 true => Look::Quiet,
                 false => Look::Still(still),
             };
@@ -148,7 +148,7 @@ impl TestBus {
     async fn wait_for_the_clock(&self, clock: &Clock) {
         let is_enough = |look| match look {
             Look::Quiet => true,
-            Look::Still(time) => time >= END && clock.next_due().is_some(),
+            Look::Still(time) => time >= self.pace().end && clock.next_due().is_some(),
         };
         self.wait(self.patience(), is_enough).await;
     }

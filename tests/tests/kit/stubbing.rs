@@ -73,7 +73,7 @@ async fn a_call_of_another_method_fails_the_test(bus: TestBus) {
     ));
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_call_that_expires_unheard_is_over(bus: TestBus) -> anyhow::Result<()> {
     let auth = AuthApiClient::new(&bus);
     bus.stub(auth.count()).returns(3).await?;

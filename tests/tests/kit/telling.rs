@@ -95,11 +95,16 @@ async fn a_bus_is_ready_in_milliseconds() -> anyhow::Result<()> {
         drop(bus);
     }
     println!("a test's bus is ready in {best:?}");
-    assert!(best < Duration::from_millis(100), "{best:?}");
+    // A RabbitMQ makes a virtual host.
+    let limit = match std::env::var_os("LIGHTBUS_TEST_URL") {
+        None => Duration::from_millis(100),
+        Some(_) => Duration::from_secs(2),
+    };
+    assert!(best < limit, "{best:?}");
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn faults_are_made_on_purpose(bus: TestBus) -> anyhow::Result<()> {
     let auth = AuthApiClient::new(&bus);
     bus.stub(auth.count()).returns(1).await?;
