@@ -62,6 +62,10 @@
 //! | Failing on purpose | no | [`Broker::faults`], [`Broker::drop_connections`], [`Broker::block_publishers`] | `faults`, `lifecycle::cut_connections_are_gone_at_once` |
 //! | Time | the machine's | the machine's, or a test's: [`Broker::advance`] | `clock` |
 //!
+//! # In front of another broker
+//!
+//! A [`Relay`] stands in front of a RabbitMQ and tells what passes in the same [events](EventKind): what watches this broker can watch that one.
+//!
 //! # Robustness
 //!
 //! Whatever one client does stays with that client: malformed frames, floods, silence and half-open sockets end its

@@ -28,7 +28,7 @@ pub(super) async fn run(shared: Arc<Shared>, admin: Admin) {
 /// Asks once for each queue.
 async fn round(shared: &Shared, admin: &mut Admin) -> std::io::Result<()> {
     let vhost = shared.target.vhost.as_str();
-    let (changes, names) = shared.with(|ledger| (ledger.changes, consumed(ledger, vhost)));
+    let (changes, names) = shared.with(|ledger| (ledger.changes, counted(ledger, vhost)));
     for name in names {
         let ready = admin.ready(&name).await?;
         shared.with(|ledger| {
@@ -42,14 +42,11 @@ async fn round(shared: &Shared, admin: &mut Admin) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The queues that somebody consumes. A stream keeps what was read, so that its length says nothing; and those that belong to one connection are closed to us.
-fn consumed(ledger: &Ledger, vhost: &str) -> Vec<Arc<str>> {
-    let Some(places) = ledger.vhosts.get(vhost) else {
-        return Vec::new();
-    };
-    let all = places.queues.iter();
-    let consumed = all.filter(|(_, queue)| {
-        queue.consumers > 0 && queue.owner.is_none() && queue.kind() != "stream"
-    });
-    consumed.map(|(name, _)| name.clone()).collect()
+fn counted(ledger: &Ledger, vhost: &str) -> Vec<Arc<str>> {
+    let queues = ledger.vhosts.get(vhost).map(|places| &places.queues);
+    let counted = queues
+        .into_iter()
+        .flatten()
+        .filter(|(_, it)| it.is_counted());
+    counted.map(|(name, _)| name.clone()).collect()
 }

@@ -3,7 +3,7 @@
 use super::{
     client::{Client, Subscription, Unacked},
     content::{Content, Delivery, Purpose},
-    ledger::{Ledger, Place, answers},
+    ledger::{Ledger, Place},
     ties::is_same_address,
 };
 use crate::core::{CancelReason, CloseReason, DeleteReason, EventKind, Message, RefuseReason};
@@ -11,7 +11,7 @@ use amq_protocol::protocol::{AMQPClass, basic, channel, connection, exchange, qu
 use std::sync::Arc;
 
 impl Ledger {
-    pub(super) fn from_broker(&mut self, at: Place, method: AMQPClass) {
+    pub(super) fn broker_says(&mut self, at: Place, method: AMQPClass) {
         match method {
             AMQPClass::Connection(method) => self.connection_says(at, method),
             AMQPClass::Channel(channel::AMQPMethod::Close(close)) => {
@@ -99,7 +99,7 @@ impl Ledger {
     }
 
     fn receives(&mut self, at: Place, content: Content) {
-        self.changes += 1;
+        self.changed();
         if let Some(channel) = self.channel(at) {
             channel.receiving = Some(content);
         }
@@ -193,7 +193,7 @@ impl Ledger {
     }
 
     fn confirmed(&mut self, at: Place, tag: u64, multiple: bool) -> Vec<Arc<Message>> {
-        self.changes += 1;
+        self.changed();
         let channel = self.channel(at);
         let confirms = channel.and_then(|channel| channel.confirms.as_mut());
         confirms.map_or_else(Vec::new, |confirms| confirms.confirmed(tag, multiple))
@@ -243,7 +243,7 @@ impl Ledger {
             exclusive: consume.exclusive,
         };
         channel.consumers.insert(tag.clone(), subscription);
-        self.changes += 1;
+        self.changed();
         let Some(connection) = self.clients.get(&at.client).map(Client::connection) else {
             return;
         };
@@ -271,25 +271,16 @@ impl Ledger {
     }
 
     fn queue_happened(&mut self, at: Place, method: queue::AMQPMethod, answer: Option<&AMQPClass>) {
-        use queue::AMQPMethod::{Bind, Declare, DeclareOk, Delete, Unbind};
+        use queue::AMQPMethod::{Bind, Declare, Delete, Unbind};
         let Some(channel) = self.channel(at) else {
             return;
         };
         let named = |queue: &str| channel.named(queue);
         match method {
-            Declare(declare) => {
-                let name: Arc<str> = match answer {
-                    Some(AMQPClass::Queue(DeclareOk(ok))) => ok.queue.as_str().into(),
-                    _ => declare.queue.as_str().into(),
-                };
-                channel.last_queue = name.clone();
-                let places = self.places(at.client);
-                let kind = places.and_then(|it| it.declare_queue(&name, declare, at.client));
-                self.note_if(kind);
-            }
+            Declare(declare) => self.queue_declared(at, declare, answer),
             Delete(delete) => {
                 let queue = named(delete.queue.as_str());
-                self.changes += 1;
+                self.changed();
                 self.delete_queue(at.client, &queue, DeleteReason::Client);
             }
             Bind(bind) => {
@@ -316,6 +307,19 @@ impl Ledger {
         }
     }
 
+    fn queue_declared(&mut self, at: Place, declare: queue::Declare, answer: Option<&AMQPClass>) {
+        let name: Arc<str> = match answer {
+            Some(AMQPClass::Queue(queue::AMQPMethod::DeclareOk(ok))) => ok.queue.as_str().into(),
+            _ => declare.queue.as_str().into(),
+        };
+        if let Some(channel) = self.channel(at) {
+            channel.last_queue = name.clone();
+        }
+        let places = self.places(at.client);
+        let kind = places.and_then(|it| it.declare_queue(&name, declare, at.client));
+        self.note_if(kind);
+    }
+
     fn exchange_happened(&mut self, at: Place, method: exchange::AMQPMethod) {
         use exchange::AMQPMethod::{Bind, Declare, Delete, Unbind};
         let Some(places) = self.places(at.client) else {
@@ -339,5 +343,35 @@ impl Ledger {
             _ => None,
         };
         self.note_if(kind);
+    }
+}
+
+/// Whether a method of the client was answered by this one.
+fn answers(asked: &AMQPClass, answer: &AMQPClass) -> bool {
+    use amq_protocol::protocol::{
+        basic::AMQPMethod as Basic, exchange::AMQPMethod as Exchange, queue::AMQPMethod as Queue,
+    };
+    match (asked, answer) {
+        (AMQPClass::Basic(asked), AMQPClass::Basic(answer)) => matches!(
+            (asked, answer),
+            (Basic::Consume(_), Basic::ConsumeOk(_))
+                | (Basic::Cancel(_), Basic::CancelOk(_))
+                | (Basic::Get(_), Basic::GetOk(_) | Basic::GetEmpty(_))
+        ),
+        (AMQPClass::Queue(asked), AMQPClass::Queue(answer)) => matches!(
+            (asked, answer),
+            (Queue::Declare(_), Queue::DeclareOk(_))
+                | (Queue::Bind(_), Queue::BindOk(_))
+                | (Queue::Unbind(_), Queue::UnbindOk(_))
+                | (Queue::Delete(_), Queue::DeleteOk(_))
+        ),
+        (AMQPClass::Exchange(asked), AMQPClass::Exchange(answer)) => matches!(
+            (asked, answer),
+            (Exchange::Declare(_), Exchange::DeclareOk(_))
+                | (Exchange::Bind(_), Exchange::BindOk(_))
+                | (Exchange::Unbind(_), Exchange::UnbindOk(_))
+                | (Exchange::Delete(_), Exchange::DeleteOk(_))
+        ),
+        _ => false,
     }
 }

@@ -10,7 +10,7 @@ use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exc
 use std::sync::Arc;
 
 impl Ledger {
-    pub(super) fn from_client(&mut self, at: Place, method: AMQPClass) {
+    pub(super) fn client_says(&mut self, at: Place, method: AMQPClass) {
         match method {
             AMQPClass::Connection(method) => self.connection_asks(at, method),
             AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
@@ -79,7 +79,7 @@ impl Ledger {
     }
 
     fn take(&mut self, at: Place, tag: u64, multiple: bool) -> Vec<Unacked> {
-        self.changes += 1;
+        self.changed();
         let channel = self.channel(at);
         channel.map_or_else(Vec::new, |channel| channel.settle(tag, multiple))
     }
@@ -114,7 +114,7 @@ impl Ledger {
         }
     }
 
-    /// A client has published a message: where it goes is known from what was bound.
+    /// A client has published a message.
     pub(super) fn published(&mut self, at: Place, mut message: Message, mandatory: bool) {
         message.number = self.next_message();
         let message = Arc::new(message);
@@ -132,12 +132,18 @@ impl Ledger {
             channel: at.channel,
             vhost: vhost.clone(),
         });
+        self.route(at, &vhost, message, mandatory);
+    }
+
+    /// Where a message goes is known from what was bound.
+    fn route(&mut self, at: Place, vhost: &Arc<str>, message: Arc<Message>, mandatory: bool) {
         let Some(places) = self.places(at.client) else {
             return;
         };
-        let route = places.route(&message);
-        let (queues, alternates) = route.clone().unwrap_or_default();
-        let names = queues
+        let Some((queues, alternates)) = places.route(&message) else {
+            return self.ties.add(&message, Vec::new());
+        };
+        let names: Vec<_> = queues
             .iter()
             .map(|queue| places.queue_name(queue))
             .collect();
@@ -146,22 +152,22 @@ impl Ledger {
             queue.is_some_and(|queue| !queue.has_dead_letters())
         };
         let last: Vec<_> = queues.iter().filter(is_last).cloned().collect();
-        self.ties.add(&message, queues);
         for queue in &last {
-            self.expires(&message, &vhost, queue);
+            self.expires(&message, vhost, queue);
         }
-        match route {
-            Some((queues, _)) if !queues.is_empty() => self.note(EventKind::Routed {
+        self.ties.add(&message, queues);
+        if !names.is_empty() {
+            self.note(EventKind::Routed {
                 message,
                 queues: names,
                 alternates,
-            }),
+            });
+        } else if !mandatory {
             // What is mandatory comes back, and is noted then.
-            Some(_) if !mandatory => self.note(EventKind::Unroutable {
+            self.note(EventKind::Unroutable {
                 message,
                 returned: false,
-            }),
-            _ => {}
+            });
         }
     }
 }

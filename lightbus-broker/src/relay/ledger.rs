@@ -1,20 +1,16 @@
 //! All that a relay knows: it is told every frame that passes, before that goes on.
 
 use super::{
-    client::{Channel, Client, Subscription, Unacked},
+    client::{Channel, Client},
     content::{Content, Progress},
     places::Places,
     ties::Ties,
 };
 use crate::{
     clock::Clock,
-    core::{
-        CancelReason, CloseReason, ConnectionName, DeleteReason, DropReason, EventKind, Gauge,
-        Message, QueueName, Watch, parse,
-    },
+    core::{DropReason, EventKind, Gauge, Message, QueueName, Watch, parse},
     frames::{BODY, Frame, HEADER, METHOD},
 };
-use amq_protocol::protocol::AMQPClass;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -26,9 +22,9 @@ const MOST_WEIGHT: usize = 64 << 20;
 /// So long after its expiration a message that was not delivered counts as gone: it may be on its way.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// Which way a frame goes.
+/// Whose a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Side {
     Client,
     Broker,
 }
@@ -52,8 +48,9 @@ pub(super) struct Ledger {
     expiring: BTreeSet<(Instant, u64, Arc<str>, Arc<str>)>,
     last_client: u64,
     last_message: u64,
-    /// How many frames have changed what lies in the queues, or may have.
+    /// How many frames have changed what lies in the queues, or may have; and when the last one did.
     pub(super) changes: u64,
+    pub(super) changed: Instant,
     /// As many of them had come before the broker was last asked what waits.
     pub(super) counted: Option<u64>,
 }
@@ -75,6 +72,7 @@ impl Ledger {
             last_client: 0,
             last_message: 0,
             changes: 0,
+            changed: now.instant,
             counted: None,
         }
     }
@@ -95,6 +93,12 @@ impl Ledger {
         }
     }
 
+    /// Something passes that may change what lies in the queues.
+    pub(super) fn changed(&mut self) {
+        self.changes += 1;
+        self.changed = Instant::now();
+    }
+
     /// A connection comes.
     pub(super) fn connect(&mut self, peer: String) -> u64 {
         self.last_client += 1;
@@ -104,7 +108,7 @@ impl Ledger {
     }
 
     /// A frame passes.
-    pub(super) fn frame(&mut self, client: u64, from: From, frame: &Frame<'_>) {
+    pub(super) fn frame(&mut self, client: u64, from: Side, frame: &Frame<'_>) {
         let at = Place {
             client,
             channel: frame.channel,
@@ -116,7 +120,7 @@ impl Ledger {
         }
     }
 
-    fn method(&mut self, at: Place, from: From, payload: &[u8]) {
+    fn method(&mut self, at: Place, from: Side, payload: &[u8]) {
         let [c1, c0, m1, m0, arguments @ ..] = payload else {
             return;
         };
@@ -132,18 +136,18 @@ impl Ledger {
             return;
         };
         match from {
-            From::Client => self.from_client(at, method),
-            From::Broker => self.from_broker(at, method),
+            Side::Client => self.client_says(at, method),
+            Side::Broker => self.broker_says(at, method),
         }
     }
 
-    fn content(&mut self, at: Place, from: From, frame: &Frame<'_>) {
+    fn content(&mut self, at: Place, from: Side, frame: &Frame<'_>) {
         let Some(channel) = self.channel(at) else {
             return;
         };
         let slot = match from {
-            From::Client => &mut channel.sending,
-            From::Broker => &mut channel.receiving,
+            Side::Client => &mut channel.sending,
+            Side::Broker => &mut channel.receiving,
         };
         let Some(mut content) = slot.take() else {
             return;
@@ -158,8 +162,8 @@ impl Ledger {
             Progress::More => {
                 if let Some(channel) = self.channel(at) {
                     let slot = match from {
-                        From::Client => &mut channel.sending,
-                        From::Broker => &mut channel.receiving,
+                        Side::Client => &mut channel.sending,
+                        Side::Broker => &mut channel.receiving,
                     };
                     *slot = Some(content);
                 }
@@ -170,7 +174,7 @@ impl Ledger {
     /// A message has come in full.
     fn whole(&mut self, at: Place, content: Content, message: Message) {
         use super::content::Purpose::{Deliver, Publish, Return};
-        self.changes += 1;
+        self.changed();
         match content.purpose {
             Publish => self.published(at, message, content.mandatory),
             Deliver(delivery) => self.delivered(at, message, delivery),
@@ -229,201 +233,5 @@ impl Ledger {
                 why: DropReason::Expired,
             });
         }
-    }
-
-    /// A connection ends.
-    pub(super) fn disconnect(&mut self, id: u64, why: CloseReason) {
-        let Some(client) = self.clients.get(&id) else {
-            return;
-        };
-        self.changes += 1;
-        if client.is_open {
-            let connection = client.connection();
-            self.note(EventKind::ConnectionClosed { connection, why });
-        }
-        let channels = self.clients.get(&id).map(|client| &client.channels);
-        let channels: Vec<_> = channels
-            .into_iter()
-            .flat_map(BTreeMap::keys)
-            .copied()
-            .collect();
-        for channel in &channels {
-            let channel = *channel;
-            self.drop_consumers(Place {
-                client: id,
-                channel,
-            });
-        }
-        self.drop_exclusive(id);
-        for channel in channels {
-            self.end_channel(Place {
-                client: id,
-                channel,
-            });
-        }
-        self.clients.remove(&id);
-    }
-
-    fn drop_exclusive(&mut self, client: u64) {
-        let Some(places) = self.places(client) else {
-            return;
-        };
-        let owned = places
-            .queues
-            .iter()
-            .filter(|(_, queue)| queue.owner == Some(client));
-        let owned: Vec<_> = owned.map(|(name, _)| name.clone()).collect();
-        for queue in owned {
-            self.delete_queue(client, &queue, DeleteReason::Exclusive);
-        }
-    }
-
-    /// A queue is gone, and with it its consumers and what they had.
-    pub(super) fn delete_queue(&mut self, client: u64, queue: &Arc<str>, why: DeleteReason) {
-        let Some(vhost) = self.clients.get(&client).map(|client| client.vhost.clone()) else {
-            return;
-        };
-        let mut cancelled = Vec::new();
-        for client in self
-            .clients
-            .values_mut()
-            .filter(|client| client.vhost == vhost)
-        {
-            let connection = client.connection();
-            for (number, channel) in &mut client.channels {
-                channel.unacked.retain(|_, unacked| unacked.queue != *queue);
-                let gone = channel.consumers.extract_if(.., |_, it| it.queue == *queue);
-                cancelled.extend(gone.map(|(tag, _)| (connection.clone(), *number, tag)));
-            }
-        }
-        let Some(places) = self.vhosts.get_mut(&vhost) else {
-            return;
-        };
-        let name = places.queue_name(queue);
-        let deleted = places.delete_queue(queue, why);
-        for (connection, channel, consumer) in cancelled {
-            self.note(EventKind::ConsumerCancelled {
-                connection,
-                channel,
-                consumer,
-                queue: name.clone(),
-                why: CancelReason::QueueDeleted,
-            });
-        }
-        self.note_if(deleted);
-    }
-
-    /// A channel ends: its consumers leave, and what it has not settled goes back.
-    pub(super) fn end_channel(&mut self, at: Place) {
-        self.drop_consumers(at);
-        self.changes += 1;
-        let client = self.clients.get_mut(&at.client);
-        let Some(channel) = client.and_then(|client| client.channels.remove(&at.channel)) else {
-            return;
-        };
-        self.requeue(at, channel.unacked.into_values().collect());
-    }
-
-    fn drop_consumers(&mut self, at: Place) {
-        let Some(channel) = self.channel(at) else {
-            return;
-        };
-        for (tag, subscription) in std::mem::take(&mut channel.consumers) {
-            self.unsubscribed(at, tag, subscription, CancelReason::ChannelClosed);
-        }
-    }
-
-    /// A consumer left.
-    pub(super) fn unsubscribed(
-        &mut self,
-        at: Place,
-        consumer: Arc<str>,
-        subscription: Subscription,
-        why: CancelReason,
-    ) {
-        let Some(connection) = self.clients.get(&at.client).map(Client::connection) else {
-            return;
-        };
-        let Some(places) = self.places(at.client) else {
-            return;
-        };
-        let name = subscription.queue;
-        let queue = places.queue_name(&name);
-        let mut is_over = false;
-        if let Some(queue) = places.queues.get_mut(&name) {
-            queue.consumers = queue.consumers.saturating_sub(1);
-            is_over = queue.auto_delete && queue.consumers == 0;
-        }
-        self.note(EventKind::ConsumerCancelled {
-            connection,
-            channel: at.channel,
-            consumer,
-            queue,
-            why,
-        });
-        if is_over {
-            self.delete_queue(at.client, &name, DeleteReason::AutoDelete);
-        }
-    }
-
-    /// Messages go back to their queues.
-    pub(super) fn requeue(&mut self, at: Place, unacked: Vec<Unacked>) {
-        for one in unacked {
-            self.ties.requeued(one.message.number(), &one.queue);
-            self.settled(at, one, |message, queue, connection, channel| {
-                EventKind::Requeued {
-                    message,
-                    queue,
-                    connection,
-                    channel,
-                }
-            });
-        }
-    }
-
-    /// Notes what a client did with a message it had.
-    pub(super) fn settled(
-        &mut self,
-        at: Place,
-        unacked: Unacked,
-        what: impl FnOnce(Arc<Message>, QueueName, ConnectionName, u16) -> EventKind,
-    ) {
-        let Some(connection) = self.clients.get(&at.client).map(Client::connection) else {
-            return;
-        };
-        if let Some(places) = self.places(at.client) {
-            let queue = places.queue_name(&unacked.queue);
-            self.note(what(unacked.message, queue, connection, at.channel));
-        }
-    }
-}
-
-/// Whether a method of the client was answered by this one.
-pub(super) fn answers(asked: &AMQPClass, answer: &AMQPClass) -> bool {
-    use amq_protocol::protocol::{
-        basic::AMQPMethod as Basic, exchange::AMQPMethod as Exchange, queue::AMQPMethod as Queue,
-    };
-    match (asked, answer) {
-        (AMQPClass::Basic(asked), AMQPClass::Basic(answer)) => matches!(
-            (asked, answer),
-            (Basic::Consume(_), Basic::ConsumeOk(_))
-                | (Basic::Cancel(_), Basic::CancelOk(_))
-                | (Basic::Get(_), Basic::GetOk(_) | Basic::GetEmpty(_))
-        ),
-        (AMQPClass::Queue(asked), AMQPClass::Queue(answer)) => matches!(
-            (asked, answer),
-            (Queue::Declare(_), Queue::DeclareOk(_))
-                | (Queue::Bind(_), Queue::BindOk(_))
-                | (Queue::Unbind(_), Queue::UnbindOk(_))
-                | (Queue::Delete(_), Queue::DeleteOk(_))
-        ),
-        (AMQPClass::Exchange(asked), AMQPClass::Exchange(answer)) => matches!(
-            (asked, answer),
-            (Exchange::Declare(_), Exchange::DeclareOk(_))
-                | (Exchange::Bind(_), Exchange::BindOk(_))
-                | (Exchange::Unbind(_), Exchange::UnbindOk(_))
-                | (Exchange::Delete(_), Exchange::DeleteOk(_))
-        ),
-        _ => false,
     }
 }

@@ -4,6 +4,7 @@ mod admin;
 mod client;
 mod content;
 mod counting;
+mod ending;
 mod error;
 mod from_broker;
 mod from_client;
@@ -153,7 +154,7 @@ impl Relay {
     }
 
     /// What is in the broker: the queues that were declared through the relay, and the connections that pass. `None` as long as the broker has not yet said how much waits in
-    /// the queues since something passed that may have changed it, or owes a publisher a confirm: ask again after a millisecond. The first answer is always `None`.
+    /// the queues since something passed that may have changed it, owes a publisher a confirm, or has a message on its way to a consumer: ask again after a millisecond. The first answer is always `None`.
     ///
     /// Of a queue, [`unacked`](crate::QueueInfo::unacked) and [`consumers`](crate::QueueInfo::consumers) are exact; [`ready`](crate::QueueInfo::ready) is known where
     /// it has consumers, belongs to no connection, is no stream, and is in the virtual host of the relay's URL. Exchanges, bindings and counters are left out.
@@ -176,7 +177,9 @@ impl Relay {
         self.shared.wanted.notify_one();
         self.shared.with(|ledger| {
             ledger.expire();
-            ledger.is_sure().then(|| ledger.snapshot())
+            ledger
+                .is_sure(&self.shared.target.vhost)
+                .then(|| ledger.snapshot())
         })
     }
 

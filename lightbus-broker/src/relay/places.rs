@@ -39,6 +39,12 @@ impl Queue {
         self.argument("x-queue-type").unwrap_or("classic")
     }
 
+    /// Whether the broker is asked how much waits in it: somebody consumes it. A stream keeps what was read, so that its length says nothing; and what belongs to one
+    /// connection is closed to the relay's.
+    pub(super) fn is_counted(&self) -> bool {
+        self.consumers > 0 && self.owner.is_none() && self.kind() != "stream"
+    }
+
     /// Whether what it gives up goes on.
     pub(super) fn has_dead_letters(&self) -> bool {
         self.argument("x-dead-letter-exchange").is_some()

@@ -1,6 +1,6 @@
 //! What passes: each connection byte for byte, in both directions, each frame told to the ledger before it goes on.
 
-use super::{ledger::From, scanner::Scanner, shared::Shared};
+use super::{ledger::Side, scanner::Scanner, shared::Shared};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -84,8 +84,8 @@ async fn both(
     broker.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_broker, to_broker) = broker.into_split();
-    let mut there = Direction::new(shared, id, From::Client);
-    let mut back = Direction::new(shared, id, From::Broker);
+    let mut there = Direction::new(shared, id, Side::Client);
+    let mut back = Direction::new(shared, id, Side::Broker);
     let mut there = std::pin::pin!(there.copy(from_client, to_broker));
     let mut back = std::pin::pin!(back.copy(from_broker, to_client));
     tokio::select! {
@@ -105,16 +105,16 @@ async fn both(
 struct Direction<'a> {
     shared: &'a Shared,
     id: u64,
-    from: From,
+    from: Side,
     /// `None` once something came that is no frame: it passes unseen.
     scanner: Option<Scanner>,
 }
 
 impl<'a> Direction<'a> {
-    fn new(shared: &'a Shared, id: u64, from: From) -> Self {
+    fn new(shared: &'a Shared, id: u64, from: Side) -> Self {
         let scanner = match from {
-            From::Client => Scanner::of_client(),
-            From::Broker => Scanner::of_broker(),
+            Side::Client => Scanner::of_client(),
+            Side::Broker => Scanner::of_broker(),
         };
         Self {
             shared,

@@ -42,6 +42,8 @@ pub(super) struct Ties {
     /// In the order of publishing.
     order: VecDeque<u64>,
     bytes: usize,
+    /// By queue, how many wait in it.
+    waiting: HashMap<Arc<str>, usize>,
 }
 
 impl Ties {
@@ -49,6 +51,9 @@ impl Ties {
     pub(super) fn add(&mut self, message: &Arc<Message>, waits: Vec<Arc<str>>) {
         let (number, print) = (message.number(), print(message));
         self.bytes += message.weight();
+        for queue in &waits {
+            *self.waiting.entry(queue.clone()).or_default() += 1;
+        }
         self.order.push_back(number);
         self.alike.entry(print).or_default().push_back(number);
         let tied = Tied {
@@ -69,6 +74,9 @@ impl Ties {
             return;
         };
         self.bytes -= gone.message.weight();
+        for queue in &gone.waits {
+            leaves(&mut self.waiting, queue);
+        }
         if let Some(alike) = self.alike.get_mut(&gone.print) {
             alike.retain(|number| *number != gone.message.number());
             if alike.is_empty() {
@@ -88,7 +96,9 @@ impl Ties {
         if let Some(at) = alike.iter().position(waits_here) {
             let number = alike.get(at).copied()?;
             let tied = all.get_mut(&number)?;
-            tied.waits.retain(|waits| &**waits != queue);
+            let here = tied.waits.iter().position(|waits| &**waits == queue)?;
+            tied.waits.swap_remove(here);
+            leaves(&mut self.waiting, queue);
             if tied.waits.is_empty() {
                 alike.remove(at);
                 alike.push_back(number);
@@ -107,6 +117,7 @@ impl Ties {
     pub(super) fn requeued(&mut self, number: u64, queue: &Arc<str>) {
         if let Some(tied) = self.all.get_mut(&number) {
             tied.waits.push(queue.clone());
+            *self.waiting.entry(queue.clone()).or_default() += 1;
         }
     }
 
@@ -127,7 +138,22 @@ impl Ties {
         let tied = self.all.get_mut(&number)?;
         let at = tied.waits.iter().position(|waits| &**waits == queue)?;
         tied.waits.swap_remove(at);
+        leaves(&mut self.waiting, queue);
         Some(tied.message.clone())
+    }
+
+    /// How many messages wait in a queue, of those that were published to it.
+    pub(super) fn waiting(&self, queue: &str) -> usize {
+        self.waiting.get(queue).copied().unwrap_or_default()
+    }
+}
+
+fn leaves(waiting: &mut HashMap<Arc<str>, usize>, queue: &str) {
+    if let Some(count) = waiting.get_mut(queue) {
+        *count -= 1;
+        if *count == 0 {
+            waiting.remove(queue);
+        }
     }
 }
 

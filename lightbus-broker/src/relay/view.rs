@@ -10,12 +10,28 @@ use crate::{
     counters::QueueCounters,
     snapshot::{ChannelInfo, ConnectionInfo, ConsumerInfo, QueueInfo, Snapshot},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// So long a message may be on its way.
+const UNDER_WAY: Duration = Duration::from_millis(500);
 
 impl Ledger {
-    /// Whether the broker has said how much waits in the queues, after all that has passed, and owes no confirm.
-    pub(super) fn is_sure(&self) -> bool {
-        self.counted == Some(self.changes) && !self.clients.values().any(Client::is_owed)
+    /// Whether the broker has said how much waits in the queues, after all that has passed, owes no confirm, and has nothing on its way to a consumer.
+    pub(super) fn is_sure(&self, vhost: &str) -> bool {
+        self.counted == Some(self.changes)
+            && !self.clients.values().any(Client::is_owed)
+            && !self.is_under_way(vhost)
+    }
+
+    /// Whether a message has left its queue, and has not come yet. After a while it counts as gone another way: dead, or purged.
+    fn is_under_way(&self, vhost: &str) -> bool {
+        let queues = self.vhosts.get(vhost).map(|places| &places.queues);
+        let mut counted = queues
+            .into_iter()
+            .flatten()
+            .filter(|(_, it)| it.is_counted());
+        self.changed.elapsed() < UNDER_WAY
+            && counted.any(|(name, queue)| self.ties.waiting(name) > queue.ready)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

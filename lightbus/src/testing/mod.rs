@@ -1,4 +1,4 @@
-//! Tests of what speaks over the bus: a real AMQP broker in the process for each of them, ready in milliseconds.
+//! Tests of what speaks over the bus: a real AMQP broker in the process for each of them, ready in milliseconds; or a RabbitMQ.
 //!
 //! With the feature `testing`, for `[dev-dependencies]`:
 //!
@@ -18,6 +18,23 @@
 //! its bus: who sent what, where it went, and what became of it.
 //!
 //! Apps that are not part of a test are [stubbed](TestBus::stub), what can go wrong is made to go wrong by [`TestBus::faults`], and an hour on the broker passes in milliseconds by [`TestBus::advance`]. `TestBus` is the broker's only user: tests run side by side, and leave nothing behind.
+//!
+//! # On a RabbitMQ
+//!
+//! The same tests run on a RabbitMQ: `LIGHTBUS_TEST_URL=amqp://guest:guest@localhost:5672 cargo test`. Each test gets a virtual host of its own there, `lightbus-test-…`, which is removed with its bus; what killed test processes have left, a later run removes
+//! after an hour. For that, the RabbitMQ needs its management plugin (`rabbitmq-plugins enable rabbitmq_management`), and the user the tag `administrator`. `LIGHTBUS_TEST_MANAGEMENT_URL` says where the management API is; default: port 15672 of the same host, by `http`.
+//! TLS is for neither. The URL's own virtual host is not used.
+//!
+//! The programs under test, and processes that were given [`TestBus::url`], are connected by a [relay](lightbus_broker::Relay), by which the test sees what they send. What RabbitMQ does by itself is not seen: an event or a task that overflows a queue, or comes back too often, has no fate in the
+//! [story](TestBus::story).
+//!
+//! | | |
+//! |---|---|
+//! | `#[lightbus::test]`, [`TestBus::start`] | on the RabbitMQ of `LIGHTBUS_TEST_URL`, else on the embedded broker |
+//! | `#[lightbus::test(broker = "embedded")]` | on the embedded broker: for [`TestBus::faults`] and [`TestBus::broker`] |
+//! | `#[lightbus::test(broker = "rabbitmq")]` | on a RabbitMQ only; skipped, which the test says, without `LIGHTBUS_TEST_URL` |
+//! | `#[lightbus::test(broker = "both")]` | two tests: `name` on the embedded broker, and `name_on_rabbitmq` |
+//! | `#[lightbus::test(virtual_time)]`, [`TestBus::with_virtual_time`] | on the embedded broker, for [`TestBus::advance`] |
 
 // A test fails by a panic. What is expected is given as it would be sent, by value.
 #![allow(clippy::panic, clippy::needless_pass_by_value)]

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A hundred years.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// A bus of a test's own: an embedded broker that nobody else knows, and a connection to it, as the app `test`. It is a [`Bus`]: clients are made over it, and whatever a test sends
+/// A bus of a test's own: an embedded broker that nobody else knows (or a virtual host of a [RabbitMQ](super#on-a-rabbitmq)), and a connection to it, as the app `test`. It is a [`Bus`]: clients are made over it, and whatever a test sends
 /// goes the way that it takes in production. Cheap to clone; gone when the last clone is dropped.
 ///
 /// What the programs under test get is [`app`](Self::app): an ordinary [`Bus`], of which they do not know that it is a test's.
