@@ -5,10 +5,12 @@ use quote::quote;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser as _;
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, Lit, Path, token};
+use syn::{Error, Expr, ExprLit, Lit, Path, token};
 
 const KEYS: &str = "`#[lightbus::test]` takes `broker = \"embedded\"`, `\"rabbitmq\"` or `\"both\"`, or `virtual_time`, and `crate = \"path::of::lightbus\"`";
 const BROKERS: &str = "`broker` is `\"embedded\"`, `\"rabbitmq\"` or `\"both\"`";
+const CRATE: &str =
+    "`crate` takes the path of the lightbus crate, like `crate = \"my_crate::lightbus\"`";
 const VIRTUAL: &str = "only the embedded broker has virtual time, a RabbitMQ's clock goes by itself: leave out `broker`, or `virtual_time`";
 
 /// Where a test is to run.
@@ -78,9 +80,11 @@ impl Said {
         }
         match name.as_str() {
             "crate" => {
-                let path: syn::LitStr = meta.value()?.parse()?;
-                let path: Path = path.parse()?;
-                self.krate = Some(quote! { #path });
+                let value: Expr = meta.value()?.parse()?;
+                match text(&value).and_then(|text| syn::parse_str::<Path>(&text).ok()) {
+                    Some(path) => self.krate = Some(quote! { #path }),
+                    None => self.wrong(&value, CRATE),
+                }
                 Ok(())
             }
             "broker" => self.broker(meta),
@@ -107,14 +111,7 @@ impl Said {
             return skip(meta);
         }
         let value: Expr = meta.value()?.parse()?;
-        let text = match &value {
-            Expr::Lit(literal) => match &literal.lit {
-                Lit::Str(text) => Some(text.value()),
-                _ => None,
-            },
-            _ => None,
-        };
-        self.broker = match text.as_deref() {
+        self.broker = match text(&value).as_deref() {
             Some("embedded") => Some(On::Embedded),
             Some("rabbitmq") => Some(On::RabbitMq),
             Some("both") => Some(On::Both),
@@ -128,6 +125,17 @@ impl Said {
 
     fn wrong(&mut self, at: &impl quote::ToTokens, what: &str) {
         self.mistakes.push(Error::new_spanned(at, what));
+    }
+}
+
+/// A literal's text.
+fn text(value: &Expr) -> Option<String> {
+    match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Some(text.value()),
+        _ => None,
     }
 }
 
