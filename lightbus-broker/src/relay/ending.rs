@@ -71,8 +71,12 @@ impl Ledger {
             let connection = client.connection();
             for (number, channel) in &mut client.channels {
                 channel.unacked.retain(|_, unacked| unacked.queue != *queue);
-                let gone = channel.consumers.extract_if(.., |_, it| it.queue == *queue);
-                cancelled.extend(gone.map(|(tag, _)| (connection.clone(), *number, tag)));
+                let gone = channel
+                    .consumers
+                    .iter()
+                    .filter(|(_, it)| it.queue == *queue);
+                cancelled.extend(gone.map(|(tag, _)| (connection.clone(), *number, tag.clone())));
+                channel.consumers.retain(|_, it| it.queue != *queue);
             }
         }
         let Some(places) = self.vhosts.get_mut(&vhost) else {

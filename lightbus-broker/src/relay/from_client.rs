@@ -4,6 +4,7 @@ use super::{
     client::{Channel, Client, Confirms, Unacked},
     content::{Content, Purpose},
     ledger::{Ledger, Place},
+    places::Way,
 };
 use crate::core::{CloseReason, EventKind, Message, text};
 use amq_protocol::protocol::{AMQPClass, basic, channel, confirm, connection, exchange, queue};
@@ -140,7 +141,7 @@ impl Ledger {
         let Some(places) = self.places(at.client) else {
             return;
         };
-        let Some((queues, alternates)) = places.route(&message) else {
+        let Some(Way { queues, alternates }) = places.route(&message) else {
             return self.ties.add(&message, Vec::new());
         };
         let names: Vec<_> = queues

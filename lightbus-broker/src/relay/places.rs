@@ -20,6 +20,13 @@ pub(super) struct Places {
     last_queue: u64,
 }
 
+/// Where a message goes: to these queues, through these alternate exchanges.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) queues: Vec<Arc<str>>,
+    pub(super) alternates: Vec<Arc<str>>,
+}
+
 /// A queue.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -77,8 +84,8 @@ impl Places {
         }
     }
 
-    /// Where a message goes: to these queues, through these alternate exchanges. `None` where that is not known.
-    pub(super) fn route(&self, message: &Message) -> Option<(Vec<Arc<str>>, Vec<Arc<str>>)> {
+    /// Where a message goes; `None` where that is not known.
+    pub(super) fn route(&self, message: &Message) -> Option<Way> {
         let (exchange, key) = (message.exchange(), message.routing_key());
         let is_known = match exchange {
             "" => !key.starts_with("amq.rabbitmq.reply-to."),
@@ -89,7 +96,10 @@ impl Places {
         let names = alternates.iter().filter_map(|id| exchanges.get(id));
         let names = names.map(|exchange| exchange.name.clone()).collect();
         let queues = queues.iter().filter_map(|id| self.queue_names.get(id));
-        Some((queues.cloned().collect(), names))
+        Some(Way {
+            queues: queues.cloned().collect(),
+            alternates: names,
+        })
     }
 
     pub(super) fn declare_queue(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use lightbus_runtime::__testing::{Clock, Kind, in_flight, is_scheduler_at_rest, schedules};
 use lightbus_runtime::{Bus, Error};
 
-use super::settled::{Pace, Quiet, STILL, going_on};
+use super::settled::{Quiet, STILL, going_on};
 use super::test_bus::TestBus;
 
 /// Between two looks.

@@ -94,7 +94,7 @@ async fn a_rabbitmq_has_no_faults(bus: TestBus) {
 }
 
 #[lightbus::test(broker = "rabbitmq")]
-#[should_panic(expected = "virtual time is the embedded broker's")]
+#[should_panic(expected = "or write `#[lightbus::test(virtual_time)]`")]
 async fn a_rabbitmq_has_no_virtual_time(bus: TestBus) {
     bus.advance(HOUR).await;
 }
