@@ -45,6 +45,15 @@ use proc_macro::TokenStream;
 /// `AuthApiClient`, with a method for each call and each task, and a subscription for each event;
 /// `AuthApiServer`, which serves an implementation; `AuthApiEvents`, which publishes;
 /// `AuthApiEvent`, an enum of all its events; and one struct for each event, here `UserRegistered`.
+///
+/// # Secrets
+/// `#[lightbus(secret)]` on an argument of a call, a task or an event says that its value is for the provider, or the listeners, alone:
+///
+/// ```text
+/// async fn check_password(&self, username: String, #[lightbus(secret)] password: String) -> Result<bool, AuthError>;
+/// ```
+///
+/// It travels as any other; but where the bus shows messages to people, as in the recordings of `lightbus::testing`, `"[secret]"` stands in its place. A key of an event cannot be secret.
 #[proc_macro_attribute]
 pub fn api(attr: TokenStream, item: TokenStream) -> TokenStream {
     expand::api(attr.into(), item.into()).into_tokens().into()

@@ -2,6 +2,8 @@
 //!
 //! Nothing is judged here but the attributes themselves; the rules are in [`crate::validate`].
 
+mod secret;
+
 use proc_macro2::Span;
 use quote::format_ident;
 use syn::parse::{ParseStream, Parser};
@@ -21,7 +23,7 @@ use crate::parse;
 pub(crate) fn api(options: ApiOptions, item: ItemTrait, diagnostics: &mut Diagnostics) -> Api {
     let mut api = Api {
         options,
-        attrs: item.attrs,
+        attrs: secret::nowhere(item.attrs, diagnostics),
         vis: item.vis,
         unsafety: item.unsafety,
         auto: item.modifiers.auto_token,
@@ -91,8 +93,12 @@ impl Roles {
     }
 }
 
-fn function_of(api: &mut Api, function: TraitItemFn, diagnostics: &mut Diagnostics) {
-    let (own, attrs) = split(function.attrs, &["event", "rpc", "task", "key"]);
+fn function_of(api: &mut Api, mut function: TraitItemFn, diagnostics: &mut Diagnostics) {
+    let attrs = secret::nowhere(function.attrs, diagnostics);
+    let (own, attrs) = split(attrs, &["event", "rpc", "task", "key"]);
+    if let Some(FnArg::Receiver(receiver)) = function.sig.inputs.first_mut() {
+        receiver.attrs = secret::nowhere(std::mem::take(&mut receiver.attrs), diagnostics);
+    }
     let role = roles(&own, diagnostics).role(&function.sig);
     let args = args(&function.sig, diagnostics);
     match role {
@@ -174,6 +180,7 @@ fn args(sig: &Signature, diagnostics: &mut Diagnostics) -> Vec<Arg> {
 
 fn arg(index: usize, typed: &PatType, diagnostics: &mut Diagnostics) -> Arg {
     let (own, attrs) = split(typed.attrs.clone(), &["key"]);
+    let (secret, attrs) = secret::of_argument(attrs, diagnostics);
     let plain = plain_ident(&typed.pat);
     Arg {
         is_pattern: plain.is_none(),
@@ -183,6 +190,7 @@ fn arg(index: usize, typed: &PatType, diagnostics: &mut Diagnostics) -> Arg {
             .unwrap_or_else(|| format_ident!("arg{index}")),
         attrs,
         key: key(&own, diagnostics),
+        secret,
         kind: kind(&typed.ty),
         ty: (*typed.ty).clone(),
     }

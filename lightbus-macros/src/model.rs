@@ -233,10 +233,12 @@ pub(crate) struct Arg {
     pub(crate) is_pattern: bool,
     /// Is its name another's? Then it has no field of its own.
     pub(crate) repeated: bool,
-    /// What is written before it, without `#[key]`.
+    /// What is written before it, without `#[key]` and `#[lightbus(secret)]`.
     pub(crate) attrs: Vec<Attribute>,
     /// Where `#[key]` stands, if it does.
     pub(crate) key: Option<Span>,
+    /// Where `#[lightbus(secret)]` stands, if it does.
+    pub(crate) secret: Option<Span>,
     pub(crate) ty: Type,
     pub(crate) kind: ArgKind,
 }

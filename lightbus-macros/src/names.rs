@@ -24,6 +24,8 @@ pub(crate) struct Names {
     pub(crate) events: Ident,
     /// `AuthApiEvent`
     pub(crate) event: Ident,
+    /// What both halves say of the API; not for people.
+    pub(crate) outline: Ident,
 }
 
 impl Names {
@@ -34,10 +36,11 @@ impl Names {
             server: format_ident!("{trait_ident}Server"),
             events: format_ident!("{trait_ident}Events"),
             event: format_ident!("{trait_ident}Event"),
+            outline: format_ident!("__OUTLINE_OF_{trait_ident}"),
         }
     }
 
-    /// All of them.
+    /// Those that people use.
     pub(crate) fn all(&self) -> [&Ident; 4] {
         [&self.client, &self.server, &self.events, &self.event]
     }

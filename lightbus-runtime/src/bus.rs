@@ -1,8 +1,7 @@
 //! The handle that everything is reached by.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
@@ -25,6 +24,7 @@ use crate::delivery::{AtStop, Gate, Worker};
 use crate::error::Error;
 use crate::grammar::{check_name, check_task_queue};
 use crate::health::{Health, HealthChanges};
+use crate::manifest::Known;
 use crate::remains::Unwritten;
 use crate::rpc::cancel::Cancels;
 use crate::rpc::failure::Failure;
@@ -101,7 +101,7 @@ pub(crate) struct Core {
     pub(crate) followed: Followed,
     /// The runtime that handlers run on: the one that `connect` was called in.
     pub(crate) handle: Handle,
-    listeners: Mutex<HashSet<String>>,
+    pub(crate) known: Known,
 }
 
 impl Bus {
@@ -152,8 +152,8 @@ impl Bus {
             followed: Followed::default(),
             handle: Handle::current(),
             host: gethostname::gethostname().to_string_lossy().into_owned(),
-            listeners: Mutex::default(),
             clock: config.clock.clone(),
+            known: Known::default(),
             config,
             instance,
             io,
@@ -350,26 +350,6 @@ impl Core {
         started.await.unwrap_or(Err(Error::Closed))
     }
 
-    /// Takes a listener's name, which is also its queue's: two listeners on one queue would each get half of both's events.
-    pub(crate) fn take_listener(self: &Arc<Self>, name: &str) -> Result<ListenerName, Error> {
-        if !self.listeners().insert(name.to_owned()) {
-            return Err(Error::Config(format!(
-                "this process listens as `{name}` already: give each listener of an app a name of its own, \
-                 or raise the first one's `concurrency`"
-            )));
-        }
-        Ok(ListenerName {
-            core: Arc::clone(self),
-            name: name.to_owned(),
-        })
-    }
-
-    fn listeners(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Tells the calls that came back that nobody serves them. Matched by id: lapin's own attribution can be wrong.
     pub(crate) fn sort_returned(&self) {
         for returned in self.direct.returned() {
@@ -377,17 +357,5 @@ impl Core {
                 drop(call.send(Err(Failure::Returned)));
             }
         }
-    }
-}
-
-/// A listener's name, free again when this is dropped.
-pub(crate) struct ListenerName {
-    core: Arc<Core>,
-    name: String,
-}
-
-impl Drop for ListenerName {
-    fn drop(&mut self) {
-        self.core.listeners().remove(&self.name);
     }
 }

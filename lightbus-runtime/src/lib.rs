@@ -4,6 +4,7 @@
 //! # Map
 //! - `bus`, `config`, `signal`: the handle, its settings, its end.
 //! - `rpc`, `service`: calls, from both sides. `event`: publishing and listening. `context`: what a handler knows of its message.
+//! - `manifest`: what a bus knows of itself.
 //! - `task`: background work. `schedule`: tasks that recur.
 //! - `topology`: every name on the broker. `wire`: every property and header. `codec`, `args`, `msgpack`: payloads.
 //! - `idempotence`: messages that are handled once. `outbox`: events published by the app's own transaction. `sql`: what both of them keep in its database.
@@ -35,6 +36,7 @@ pub mod fuzzing;
 mod grammar;
 pub mod health;
 mod idempotence;
+mod manifest;
 mod msgpack;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod outbox;
@@ -94,6 +96,7 @@ pub mod __private {
     pub use crate::args::{ArgError, Args};
     pub use crate::codec::{Arg, BytesArg, DecodeError, Payload};
     pub use crate::event::{KeyWriter, Publisher};
+    pub use crate::manifest::{ApiOutline, Item};
     pub use crate::rpc::{CallSpec, Client};
     pub use crate::service::{HandlerFuture, Method, Reply, reply, reply_plain, run};
     pub use crate::task::spec::{Backoff, Rate, TaskSpec};

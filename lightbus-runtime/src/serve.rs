@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::error::Error;
+use crate::manifest::{ApiOutline, Served};
 use crate::rpc::{self, Calls};
 use crate::service::{Dispatch, Service, Table};
 use crate::task::spec::TaskSpec;
@@ -32,6 +33,7 @@ use crate::topology::Lane;
 pub struct Serve {
     bus: Bus,
     api: &'static str,
+    outline: &'static ApiOutline,
     methods: Vec<&'static str>,
     cancels: bool,
     specs: Vec<&'static TaskSpec>,
@@ -83,6 +85,7 @@ impl Serve {
         Self {
             bus: bus.clone(),
             api: S::NAME,
+            outline: S::OUTLINE,
             methods: calls().map(|row| row.name).collect(),
             cancels: calls().any(|row| row.cancel),
             specs: S::METHODS.iter().filter_map(|row| row.task).collect(),
@@ -145,6 +148,7 @@ impl Serve {
         let guard = stop.clone().drop_guard();
         let mut ended = Vec::new();
         let lanes = self.lanes()?;
+        let served = self.served(&lanes, &stop);
         if !lanes.is_empty() && self.part != Part::Calls {
             let tasks = Tasks {
                 api: self.api,
@@ -164,11 +168,25 @@ impl Serve {
             ended.push(rpc::serve(self.bus.core(), calls, &stop).await?);
         }
         guard.disarm();
+        self.bus.core().known.serves(served);
         Ok(Serving {
             api: self.api,
             stop,
             ended,
         })
+    }
+
+    /// What is to be known of it.
+    fn served(&self, lanes: &BTreeMap<Lane<'static>, u16>, stop: &CancellationToken) -> Served {
+        let works = self.part != Part::Calls;
+        let is_worked_on = |spec: &&&TaskSpec| works && lanes.contains_key(&task::lane(spec));
+        let tasks = self.specs.iter().filter(is_worked_on);
+        Served {
+            outline: self.outline,
+            calls: self.part != Part::Tasks,
+            tasks: tasks.map(|spec| spec.task).collect(),
+            stop: stop.clone(),
+        }
     }
 
     /// The task queues, and how much is done of each at a time.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::args::{ArgError, Args};
 use crate::codec::{EncodeError, encode};
+use crate::manifest::ApiOutline;
 use crate::task::spec::TaskSpec;
 
 /// The dispatcher that `#[lightbus::api]` generates for a trait, as `AuthApiServer<T>`. Give it to [`Bus::serve`](crate::Bus::serve).
@@ -16,6 +17,8 @@ pub trait Service: Send + Sync + 'static {
     type Api: Send + Sync + 'static;
     /// The API's name on the bus, `auth`.
     const NAME: &'static str;
+    #[doc(hidden)]
+    const OUTLINE: &'static ApiOutline;
     #[doc(hidden)]
     const METHODS: &'static [Method<Self::Api>];
     #[doc(hidden)]

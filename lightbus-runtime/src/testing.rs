@@ -11,7 +11,7 @@ use crate::bus::Bus;
 use crate::codec::{EncodeError, Format, Payload, encode};
 use crate::config::BusBuilder;
 use crate::error::{CallError, Error, PublishError};
-use crate::event::{Event, Publisher};
+use crate::event::{Event, EventPublisher};
 use crate::rpc::{self, Call, Calls};
 use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
 use crate::task::spec::TaskSpec;
@@ -42,6 +42,13 @@ pub fn schedules(bus: &Bus) -> Vec<String> {
 /// Does this one fire them, and has nothing to do before its clock has been moved?
 pub fn is_scheduler_at_rest(bus: &Bus) -> bool {
     bus.core().schedules.is_at_rest()
+}
+
+pub use crate::manifest::{ApiOutline, Heard, Manifest, Served, with_secrets};
+
+/// What a bus knows of itself.
+pub fn manifest(bus: &Bus) -> Manifest {
+    bus.core().manifest()
 }
 
 /// What a message is.
@@ -94,7 +101,7 @@ impl<E: Event> Sendable for E {
     }
 
     async fn send(self, bus: &Bus) -> Self::Sent {
-        Publisher::new(bus).event::<E>().publish(self).await
+        EventPublisher::new(bus).publish(self).await
     }
 }
 

@@ -72,16 +72,17 @@ fn future_of(output: &ReturnType, sound: bool) -> ReturnType {
     ReturnType::Type(Token![->](span), Box::new(syn::Type::Verbatim(future)))
 }
 
-/// Takes away what Rust allows on no argument, docs and `#[key]`; and, where there is no body, patterns.
+/// Takes away what Rust allows on no argument, docs and our own attributes; and, where there is no body, patterns.
 fn tidy_arguments(sig: &mut Signature, args: &[Arg], has_body: bool) {
     let typed = sig.inputs.iter_mut().filter_map(|input| match input {
         FnArg::Typed(typed) => Some(typed),
         FnArg::Receiver(_) => None,
     });
     for (typed, arg) in typed.zip(args) {
-        typed
-            .attrs
-            .retain(|attr| !attr.path().is_ident("doc") && last_segment(attr) != "key");
+        typed.attrs.retain(|attr| {
+            !attr.path().is_ident("doc")
+                && !["key", "lightbus"].contains(&last_segment(attr).as_str())
+        });
         if arg.repeated || (arg.is_pattern && !has_body) {
             *typed.pat = Pat::Verbatim(quote! { _ });
         }

@@ -29,7 +29,7 @@ pub(super) fn generate(cx: &Context<'_>) -> TokenStream {
         .iter()
         .filter(|event| event.has_accessor)
         .map(|event| subscription(cx, event));
-    let all_events = all_events(cx);
+    let (all_events, outline) = (all_events(cx), &cx.names.outline);
     let allowances = attrs::allowances(&cx.api.attrs);
     quote! {
         #about
@@ -46,7 +46,7 @@ pub(super) fn generate(cx: &Context<'_>) -> TokenStream {
             /// A client that calls and listens over `bus`.
             #[must_use]
             #vis fn new(bus: &#krate::Bus) -> Self {
-                Self { inner: #krate::__private::Client::new(bus) }
+                Self { inner: #krate::__private::Client::new(bus, &#outline) }
             }
             #(#methods)*
             #(#subscriptions)*

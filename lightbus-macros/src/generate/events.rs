@@ -165,6 +165,7 @@ pub(super) fn clash_marker(payload: &Ident) -> TokenStream {
 pub(super) fn publisher(cx: &Context<'_>) -> Option<TokenStream> {
     cx.api.payloads().next()?;
     let (krate, vis, ident) = (&cx.krate, &cx.api.vis, &cx.names.events);
+    let outline = &cx.names.outline;
     let about = docs::lines(&format!(
         "Publishes the events of the API `{}`: its provider's side of them.",
         cx.api.wire_name()
@@ -188,7 +189,7 @@ pub(super) fn publisher(cx: &Context<'_>) -> Option<TokenStream> {
             /// A publisher over `bus`.
             #[must_use]
             #vis fn new(bus: &#krate::Bus) -> Self {
-                Self { inner: #krate::__private::Publisher::new(bus) }
+                Self { inner: #krate::__private::Publisher::new(bus, &#outline) }
             }
             #(#publishers)*
         }

@@ -126,6 +126,7 @@ fn filters(cx: &Context<'_>, event: &Event) -> TokenStream {
 /// A server of anything, with an empty table.
 pub(super) fn server(cx: &Context<'_>) -> TokenStream {
     let (krate, server, name) = (&cx.krate, &cx.names.server, cx.api.wire_name());
+    let outline = &cx.names.outline;
     let bound = quote! { : ::core::marker::Send + ::core::marker::Sync + 'static };
     let definition = server::definition(cx, &bound);
     quote! {
@@ -134,6 +135,7 @@ pub(super) fn server(cx: &Context<'_>) -> TokenStream {
         impl<T #bound> #krate::Service for #server<T> {
             type Api = T;
             const NAME: &'static str = #name;
+            const OUTLINE: &'static #krate::__private::ApiOutline = &#outline;
             const METHODS: &'static [#krate::__private::Method<T>] = &[];
 
             fn into_api(self) -> #krate::__private::Arc<T> {

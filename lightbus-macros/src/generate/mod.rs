@@ -14,6 +14,7 @@ mod docs;
 mod event_set;
 mod events;
 mod fallback;
+mod outline;
 mod server;
 mod task;
 
@@ -57,6 +58,7 @@ pub(crate) fn api(api: &Api) -> TokenStream {
     };
     let krate = &cx.krate;
     let api_trait = api_trait::generate(cx);
+    let outline = outline::generate(cx);
     let payloads = events::payloads(cx);
     let client = client::generate(cx);
     let event_set = event_set::generate(cx);
@@ -70,6 +72,7 @@ pub(crate) fn api(api: &Api) -> TokenStream {
     quote! {
         #api_trait
         #asserts
+        #outline
         #payloads
         #krate::__if_client! { #client #event_set }
         #krate::__if_server! { #server #publisher }

@@ -64,7 +64,7 @@ fn service(cx: &Context<'_>) -> TokenStream {
         &cx.api.ident,
         cx.api.wire_name(),
     );
-    let allowances = attrs::allowances(&cx.api.attrs);
+    let (allowances, outline) = (attrs::allowances(&cx.api.attrs), &cx.names.outline);
     let rows = cx.api.trait_methods().map(|method| row(cx, method));
     quote! {
         #[automatically_derived]
@@ -73,6 +73,7 @@ fn service(cx: &Context<'_>) -> TokenStream {
         impl<T: #ident> #krate::Service for #server<T> {
             type Api = T;
             const NAME: &'static str = #name;
+            const OUTLINE: &'static #krate::__private::ApiOutline = &#outline;
             const METHODS: &'static [#krate::__private::Method<T>] = &[#(#rows,)*];
 
             fn into_api(self) -> #krate::__private::Arc<T> {

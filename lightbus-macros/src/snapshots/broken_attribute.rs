@@ -23,6 +23,14 @@ const _: () = {
         ::lightbus::__private::assert_wire::<bool>();
     }
 };
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "Auth",
+    calls: &[("check", &[])],
+    tasks: &[],
+    events: &[],
+};
 // __if_client! {
 /// Calls the API `Auth`, and listens to its events, over the bus.
 ///
@@ -41,7 +49,7 @@ impl AuthApiClient {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// Calls `check` of the API `Auth`.
@@ -93,6 +101,7 @@ impl<T> ::core::fmt::Debug for AuthApiServer<T> {
 impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
     type Api = T;
     const NAME: &'static str = "Auth";
+    const OUTLINE: &'static ::lightbus::__private::ApiOutline = &__OUTLINE_OF_AuthApi;
     const METHODS: &'static [::lightbus::__private::Method<T>] = &[
         ::lightbus::__private::Method {
             name: "check",

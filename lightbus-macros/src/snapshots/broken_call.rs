@@ -46,6 +46,14 @@ const _: () = {
         ::lightbus::__private::assert_wire::<bool>();
     }
 };
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "auth",
+    calls: &[("sound", &[]), ("broken", &[]), ("sync", &[])],
+    tasks: &[],
+    events: &[],
+};
 // __if_client! {
 /// Calls the API `auth`, and listens to its events, over the bus.
 ///
@@ -64,7 +72,7 @@ impl AuthApiClient {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// Calls `sound` of the API `auth`.
@@ -135,6 +143,7 @@ impl<T: ::core::marker::Send + ::core::marker::Sync + 'static> ::lightbus::Servi
 for AuthApiServer<T> {
     type Api = T;
     const NAME: &'static str = "auth";
+    const OUTLINE: &'static ::lightbus::__private::ApiOutline = &__OUTLINE_OF_AuthApi;
     const METHODS: &'static [::lightbus::__private::Method<T>] = &[];
     fn into_api(self) -> ::lightbus::__private::Arc<T> {
         self.api

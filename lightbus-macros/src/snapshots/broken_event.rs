@@ -17,6 +17,14 @@
 /// Its events are published through `AuthApiEvents::new(&bus)`, as in `.user_registered().publish(UserRegistered { … })`, and listened to through `AuthApiClient::new(&bus)`, as in `.user_registered().listen("my-listener", handler)`.
 #[allow(dead_code)]
 pub trait AuthApi: ::core::marker::Send + ::core::marker::Sync + 'static {}
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "auth",
+    calls: &[],
+    tasks: &[],
+    events: &[("user_registered", &[]), ("events", &[])],
+};
 /// The event `user_registered` of the API `auth`.
 #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq)]
 #[allow(dead_code)]
@@ -93,7 +101,7 @@ impl AuthApiClient {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// The event `user_registered`.
@@ -149,7 +157,7 @@ impl AuthApiEvents {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Publisher::new(bus),
+            inner: ::lightbus::__private::Publisher::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// The event `user_registered`.

@@ -30,6 +30,14 @@ const _: () = {
         ::lightbus::__private::assert_wire::<bool>();
     }
 };
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "auth",
+    calls: &[("check", &[])],
+    tasks: &[],
+    events: &[],
+};
 // __if_client! {
 /// Calls the API `auth`, and listens to its events, over the bus.
 ///
@@ -48,7 +56,7 @@ impl AuthApiClient {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// Calls `check` of the API `auth`.
@@ -100,6 +108,7 @@ impl<T: ::core::marker::Send + ::core::marker::Sync + 'static> ::lightbus::Servi
 for AuthApiServer<T> {
     type Api = T;
     const NAME: &'static str = "auth";
+    const OUTLINE: &'static ::lightbus::__private::ApiOutline = &__OUTLINE_OF_AuthApi;
     const METHODS: &'static [::lightbus::__private::Method<T>] = &[];
     fn into_api(self) -> ::lightbus::__private::Arc<T> {
         self.api

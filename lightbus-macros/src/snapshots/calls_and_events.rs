@@ -34,6 +34,14 @@ const _: () = {
         ::lightbus::__private::assert_wire::<AuthError>();
     }
 };
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "auth",
+    calls: &[("check_password", &[])],
+    tasks: &[],
+    events: &[("user_registered", &[])],
+};
 /// A user finished signing up.
 #[derive(
     ::core::clone::Clone,
@@ -76,7 +84,7 @@ impl AuthApiClient {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// Does `password` belong to `username`?
@@ -174,6 +182,7 @@ impl<T> ::core::fmt::Debug for AuthApiServer<T> {
 impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
     type Api = T;
     const NAME: &'static str = "auth";
+    const OUTLINE: &'static ::lightbus::__private::ApiOutline = &__OUTLINE_OF_AuthApi;
     const METHODS: &'static [::lightbus::__private::Method<T>] = &[
         ::lightbus::__private::Method {
             name: "check_password",
@@ -209,7 +218,7 @@ impl AuthApiEvents {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Publisher::new(bus),
+            inner: ::lightbus::__private::Publisher::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// A user finished signing up.

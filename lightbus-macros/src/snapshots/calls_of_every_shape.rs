@@ -64,6 +64,20 @@ const _: () = {
         ::lightbus::__private::assert_wire::<Option<u8>>();
     }
 };
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "auth",
+    calls: &[
+        ("nothing", &[]),
+        ("plain", &[]),
+        ("renamed", &[]),
+        ("report", &[]),
+        ("provided", &[]),
+    ],
+    tasks: &[],
+    events: &[],
+};
 // __if_client! {
 /// Calls the API `auth`, and listens to its events, over the bus.
 ///
@@ -82,7 +96,7 @@ impl AuthApiClient {
     #[must_use]
     pub(crate) fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// Calls `nothing` of the API `auth`.
@@ -214,6 +228,7 @@ impl<T> ::core::fmt::Debug for AuthApiServer<T> {
 impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
     type Api = T;
     const NAME: &'static str = "auth";
+    const OUTLINE: &'static ::lightbus::__private::ApiOutline = &__OUTLINE_OF_AuthApi;
     const METHODS: &'static [::lightbus::__private::Method<T>] = &[
         ::lightbus::__private::Method {
             name: "nothing",

@@ -37,6 +37,14 @@ const _: () = {
         ::lightbus::__private::assert_wire::<u32>();
     }
 };
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "auth",
+    calls: &[("check", &[])],
+    tasks: &[("clean_up", &[])],
+    events: &[("cleaned", &[])],
+};
 /// The event `cleaned` of the API `auth`.
 #[derive(
     ::core::clone::Clone,
@@ -75,7 +83,7 @@ impl AuthApiClient {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// Calls `check` of the API `auth`.
@@ -191,6 +199,7 @@ impl<T> ::core::fmt::Debug for AuthApiServer<T> {
 impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
     type Api = T;
     const NAME: &'static str = "auth";
+    const OUTLINE: &'static ::lightbus::__private::ApiOutline = &__OUTLINE_OF_AuthApi;
     const METHODS: &'static [::lightbus::__private::Method<T>] = &[
         ::lightbus::__private::Method {
             name: "check",
@@ -255,7 +264,7 @@ impl AuthApiEvents {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Publisher::new(bus),
+            inner: ::lightbus::__private::Publisher::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// The event `cleaned`.

@@ -8,6 +8,14 @@
 /// ```
 #[allow(dead_code)]
 pub trait AuthApi: ::core::marker::Send + ::core::marker::Sync + 'static {}
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "auth",
+    calls: &[],
+    tasks: &[],
+    events: &[],
+};
 // __if_client! {
 /// Calls the API `auth`, and listens to its events, over the bus.
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
@@ -21,7 +29,7 @@ impl AuthApiClient {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
 }

@@ -19,6 +19,14 @@ const _: () = {
         ::lightbus::__private::assert_wire::<Option<String>>();
     }
 };
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_SparesApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "company.spares",
+    calls: &[],
+    tasks: &[],
+    events: &[("stock_changed", &[]), ("counted", &[])],
+};
 /// The stock changed.
 #[derive(
     ::core::clone::Clone,
@@ -104,7 +112,7 @@ impl SparesApiClient {
     #[must_use]
     fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_SparesApi),
         }
     }
     /// The stock changed.
@@ -167,7 +175,7 @@ impl SparesApiEvents {
     #[must_use]
     fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Publisher::new(bus),
+            inner: ::lightbus::__private::Publisher::new(bus, &__OUTLINE_OF_SparesApi),
         }
     }
     /// The stock changed.

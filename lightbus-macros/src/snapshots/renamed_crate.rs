@@ -28,6 +28,14 @@ const _: () = {
         crate::bus::__private::assert_wire::<String>();
     }
 };
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: crate::bus::__private::ApiOutline = crate::bus::__private::ApiOutline {
+    name: "auth",
+    calls: &[("check", &[])],
+    tasks: &[],
+    events: &[("checked", &[])],
+};
 /// The event `checked` of the API `auth`.
 #[derive(
     ::core::clone::Clone,
@@ -85,7 +93,7 @@ impl AuthApiClient {
     #[must_use]
     pub fn new(bus: &crate::bus::Bus) -> Self {
         Self {
-            inner: crate::bus::__private::Client::new(bus),
+            inner: crate::bus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// Calls `check` of the API `auth`.
@@ -186,6 +194,7 @@ impl<T> ::core::fmt::Debug for AuthApiServer<T> {
 impl<T: AuthApi> crate::bus::Service for AuthApiServer<T> {
     type Api = T;
     const NAME: &'static str = "auth";
+    const OUTLINE: &'static crate::bus::__private::ApiOutline = &__OUTLINE_OF_AuthApi;
     const METHODS: &'static [crate::bus::__private::Method<T>] = &[
         crate::bus::__private::Method {
             name: "check",
@@ -220,7 +229,7 @@ impl AuthApiEvents {
     #[must_use]
     pub fn new(bus: &crate::bus::Bus) -> Self {
         Self {
-            inner: crate::bus::__private::Publisher::new(bus),
+            inner: crate::bus::__private::Publisher::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// The event `checked`.

@@ -68,6 +68,14 @@ const _: () = {
         ::lightbus::__private::assert_wire::<()>();
     }
 };
+#[doc(hidden)]
+#[allow(dead_code, non_upper_case_globals)]
+static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
+    name: "auth",
+    calls: &[],
+    tasks: &[("clean_up", &[]), ("resize", &[]), ("send_mail", &[]), ("compress", &[])],
+    events: &[],
+};
 // __if_client! {
 /// Calls the API `auth`, enqueues its tasks, and listens to its events, over the bus.
 ///
@@ -86,7 +94,7 @@ impl AuthApiClient {
     #[must_use]
     pub fn new(bus: &::lightbus::Bus) -> Self {
         Self {
-            inner: ::lightbus::__private::Client::new(bus),
+            inner: ::lightbus::__private::Client::new(bus, &__OUTLINE_OF_AuthApi),
         }
     }
     /// Enqueues `clean_up` of the API `auth`.
@@ -275,6 +283,7 @@ impl<T> ::core::fmt::Debug for AuthApiServer<T> {
 impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
     type Api = T;
     const NAME: &'static str = "auth";
+    const OUTLINE: &'static ::lightbus::__private::ApiOutline = &__OUTLINE_OF_AuthApi;
     const METHODS: &'static [::lightbus::__private::Method<T>] = &[
         ::lightbus::__private::Method {
             name: "clean_up",

@@ -264,3 +264,30 @@ fn clashes() {
     // What has one name on the bus as a call, another may have as an event.
     assert!(of_items(quote! { async fn f(&self); #[event(name = "f")] fn g(); }).is_empty());
 }
+
+#[test]
+fn secrets() {
+    let of = |args: TokenStream| of_items(quote! { async fn f(&self, #args); });
+    begin(
+        &of(
+            quote! { #[lightbus] a: u8, #[lightbus()] b: u8, #[lightbus(secret = true)] c: u8, #[lightbus(hidden)] d: u8 },
+        ),
+        &["`#[lightbus(…)]` takes `secret`, and nothing else: write"; 4],
+    );
+    begin(
+        &of(quote! { #[lightbus(secret)] #[lightbus(secret)] a: u8 }),
+        &["`#[lightbus(secret)]` is specified more than once"],
+    );
+    begin(
+        &of_items(quote! {
+            #[lightbus(secret)] async fn f(#[lightbus(secret)] &self);
+            #[event] fn e(#[key] #[lightbus(secret)] a: u8);
+        }),
+        &[
+            "an argument is secret, and nothing else: write",
+            "an argument is secret, and nothing else: write",
+            "a key is a word of the routing key",
+        ],
+    );
+    assert!(of(quote! { #[lightbus(secret)] a: u8, b: u8 }).is_empty());
+}

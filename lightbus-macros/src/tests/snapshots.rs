@@ -216,6 +216,28 @@ fn empty() {
 }
 
 #[test]
+fn secrets() {
+    compare(
+        "secrets",
+        quote! { name = "auth" },
+        quote! {
+            pub trait AuthApi {
+                async fn check_password(&self, username: String, #[lightbus(secret)] password: String) -> bool;
+                #[task]
+                async fn import(&self, #[lightbus(secret)] #[allow(unused)] token: Vec<u8>, #[lightbus(secret)] r#type: u8);
+                #[event]
+                fn user_registered(
+                    #[key] username: String,
+                    /// Never to be shown.
+                    #[lightbus(secret)]
+                    email: String,
+                );
+            }
+        },
+    );
+}
+
+#[test]
 fn broken_attribute() {
     compare(
         "broken_attribute",

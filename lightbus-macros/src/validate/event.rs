@@ -62,6 +62,9 @@ fn shape(event: &Event, diagnostics: &mut Diagnostics) {
 
 fn keys(event: &Event, diagnostics: &mut Diagnostics) {
     for (index, key) in event.keys().enumerate() {
+        if let Some(span) = key.secret {
+            diagnostics.at(span, "a key is a word of the routing key, which is seen wherever the event goes: an argument is `#[key]` or secret, not both");
+        }
         types::key(&key.ty, diagnostics);
         if let (true, Some(span)) = (index >= KEYS_MAX, key.key) {
             diagnostics.at(

@@ -8,12 +8,13 @@ use super::hearing::{Handle, Hearing};
 use super::pause::Pause;
 use crate::attempts::Handled;
 use crate::boxed::Boxed;
-use crate::bus::{Bus, Core, ListenerName};
+use crate::bus::{Bus, Core};
 use crate::connection::consumer::{Consumers, Source};
 use crate::delivery::{AtStop, Worker};
 use crate::error::Error;
 use crate::grammar::check_name;
 use crate::idempotence::DedupStore;
+use crate::manifest::ListenerName;
 use crate::retry::{HandlerError, Retry};
 use crate::topology::{self, Interest, Order};
 use crate::upkeep::{self, Keeping};
@@ -126,7 +127,7 @@ async fn begin(
                 .to_owned(),
         ));
     }
-    let name_taken = core.take_listener(name)?;
+    let name_taken = core.take_listener(name, &options.interest)?;
     let source = source(core, name, &options);
     let (queue, keeping) = (source.queue.clone(), upkeep::keep(core, &source));
     let stop = core.life.stop.child_token();

@@ -10,6 +10,7 @@ use crate::bus::Bus;
 use crate::codec::{EncodeError, encode};
 use crate::config::LONGEST_WAIT;
 use crate::error::PublishError;
+use crate::manifest::ApiOutline;
 use crate::publishing::{Message, Progress, Refusal, Unsent};
 use crate::{topology, wire};
 
@@ -23,17 +24,15 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher over `bus`, which it keeps open.
-    pub fn new(bus: &Bus) -> Self {
+    /// A publisher of an API's events over `bus`, which it keeps open.
+    pub fn new(bus: &Bus, of: &'static ApiOutline) -> Self {
+        bus.core().known.publisher(of);
         Self { bus: bus.clone() }
     }
 
     /// The publisher of one event.
     pub fn event<E: Event>(&self) -> EventPublisher<E> {
-        EventPublisher {
-            bus: self.bus.clone(),
-            event: PhantomData,
-        }
+        EventPublisher::new(&self.bus)
     }
 }
 
@@ -44,6 +43,13 @@ pub struct EventPublisher<E> {
 }
 
 impl<E: Event> EventPublisher<E> {
+    pub(crate) fn new(bus: &Bus) -> Self {
+        Self {
+            bus: bus.clone(),
+            event: PhantomData,
+        }
+    }
+
     /// Publishes when awaited. `Ok` means: every queue that was bound has stored the event.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use crate::codec::{Arg, DecodeError, Payload};
 use crate::config::LONGEST_WAIT;
 use crate::error::CallError;
 use crate::event::{EventSet, Subscription};
+use crate::manifest::ApiOutline;
 use crate::task::Task;
 use crate::task::spec::TaskSpec;
 use crate::wire::Status;
@@ -44,8 +45,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client over `bus`, which it keeps open.
-    pub fn new(bus: &Bus) -> Self {
+    /// A client of an API over `bus`, which it keeps open.
+    pub fn new(bus: &Bus, of: &'static ApiOutline) -> Self {
+        bus.core().known.client(of);
         Self { bus: bus.clone() }
     }
 

@@ -60,6 +60,19 @@ impl Table {
         self.at_rest.store(rests, Ordering::Relaxed);
     }
 
+    /// Each schedule's name, and its task's API and name.
+    pub(crate) fn tasks(&self) -> Vec<(String, &'static str, &'static str)> {
+        let entries = self.entries();
+        let of = |entry: &Arc<Entry>| {
+            (
+                entry.name.clone(),
+                entry.task.spec.api,
+                entry.task.spec.task,
+            )
+        };
+        entries.values().map(of).collect()
+    }
+
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

@@ -51,6 +51,7 @@ mod stub;
 mod test_bus;
 mod time;
 mod traffic;
+mod wiring;
 
 pub use expect::Expectation;
 pub use lightbus_runtime::__testing::Sendable;
@@ -59,3 +60,4 @@ pub use run::TestOutcome;
 pub use run::{__On, __run};
 pub use stub::Stub;
 pub use test_bus::{StartError, TestBus};
+pub use wiring::{Loose, Wiring, assert_wired};

@@ -6,6 +6,7 @@ mod places;
 mod stubbing;
 mod telling;
 mod waiting;
+mod wiring;
 
 use lightbus::testing::TestBus;
 use lightbus::{Bus, Error, HandlerError};
