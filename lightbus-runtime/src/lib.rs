@@ -36,6 +36,7 @@ pub mod fuzzing;
 mod grammar;
 pub mod health;
 mod idempotence;
+mod json;
 mod manifest;
 mod msgpack;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Core;
@@ -90,9 +91,20 @@ struct Notes {
 /// The APIs with secrets that any bus of this process knows: whoever writes down what he sees should leave them out, whichever bus they come by.
 static WITH_SECRETS: Mutex<Vec<&'static ApiOutline>> = Mutex::new(Vec::new());
 
-/// All APIs with secrets that this process knows.
-pub fn with_secrets() -> Vec<&'static ApiOutline> {
-    lock(&WITH_SECRETS).clone()
+/// Stands where people look, in place of what is secret.
+pub const SECRET: &str = "[secret]";
+
+/// Takes the secrets out of the content of a call, task or event, as far as this process knows of them.
+pub fn redact(content: &mut Value, api: &str, name: &str) {
+    let all = lock(&WITH_SECRETS);
+    let of_api = all.iter().filter(|outline| outline.name == api);
+    let items = of_api.flat_map(|it| [it.calls, it.tasks, it.events].concat());
+    let secrets = items.filter(|(item, _)| *item == name);
+    for secret in secrets.flat_map(|(_, secrets)| secrets) {
+        if let Some(value) = content.get_mut(secret) {
+            *value = Value::from(SECRET);
+        }
+    }
 }
 
 impl Known {

@@ -1,5 +1,8 @@
 //! What the testing kit of the facade stands on: a message before it is sent, as data; and a provider without a trait's implementation.
 
+#[path = "testing/raw.rs"]
+mod raw;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,12 +15,16 @@ use crate::codec::{EncodeError, Format, Payload, encode};
 use crate::config::BusBuilder;
 use crate::error::{CallError, Error, PublishError};
 use crate::event::{Event, EventPublisher};
+use crate::json;
 use crate::rpc::{self, Call, Calls};
 use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
 use crate::task::spec::TaskSpec;
 use crate::task::{EnqueueError, Task, TaskHandle};
 
 pub use crate::clock::Manual as Clock;
+pub use crate::manifest::{ApiOutline, Heard, Manifest, SECRET, Served, redact};
+pub use crate::topology::{TaskPlace, event_keys, task_place};
+pub use raw::{Raw, RawError};
 
 /// Has a bus go by a clock that a test moves.
 pub fn with_clock(builder: BusBuilder, clock: &Arc<Clock>) -> BusBuilder {
@@ -43,8 +50,6 @@ pub fn schedules(bus: &Bus) -> Vec<String> {
 pub fn is_scheduler_at_rest(bus: &Bus) -> bool {
     bus.core().schedules.is_at_rest()
 }
-
-pub use crate::manifest::{ApiOutline, Heard, Manifest, Served, with_secrets};
 
 /// What a bus knows of itself.
 pub fn manifest(bus: &Bus) -> Manifest {
@@ -143,8 +148,8 @@ impl<T: 'static, E: 'static> Sendable for Task<T, E> {
 
 /// A payload as JSON.
 pub fn json(payload: &[u8], content_type: Option<&str>) -> Result<Value, String> {
-    let decoded = Format::of(content_type)
-        .and_then(|format| Payload::check(payload, format)?.decode::<Value>());
+    let decoded =
+        Format::of(content_type).and_then(|format| json::of(Payload::check(payload, format)?));
     decoded.map_err(|error| error.to_string())
 }
 

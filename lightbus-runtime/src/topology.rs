@@ -15,12 +15,12 @@ pub(crate) use schedule::{
     CRON, CRON_ASK, CRON_MARK, cron_binding, cron_exchange, cron_exchange_plan, cron_key,
     cron_plan, cron_queue, cron_unbinding,
 };
-pub use task::Priority;
 pub(crate) use task::{
     Lane, UNIQUE_HOLDER_ARGUMENT, UNIQUE_LEASE_ARGUMENT, api_of_task_queue, hold_exchange,
     hold_key, hold_plan, hold_queue, named_lane, task_exchange, task_lane, task_plan, task_queue,
     unique_plan, unique_queue,
 };
+pub use task::{Priority, TaskPlace, task_place};
 
 /// A value of a queue or exchange argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -441,6 +441,26 @@ pub(crate) fn push_word(key: &mut String, value: &str) {
     }
 }
 
+/// The values of an event's keys.
+pub fn event_keys(routing_key: &str, api: &str) -> Vec<String> {
+    let words = routing_key.split('.').skip(api.split('.').count() + 1);
+    words.map(value).collect()
+}
+
+/// What a word stands for: the way back of [`push_word`].
+fn value(word: &str) -> String {
+    let mut pieces = word.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let escaped = piece
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.extend(escaped);
+        bytes.extend_from_slice(piece.get(2..).unwrap_or_default().as_bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -549,5 +569,18 @@ mod tests {
                 .iter()
                 .all(|q| q.arguments[0].0 == "x-queue-type")
         );
+    }
+
+    #[test]
+    fn the_keys_of_an_event_are_what_they_were() {
+        let values = ["bolt", "", "a.b*#%", "é", "7"];
+        let mut key = "my.spares.stock_changed".to_owned();
+        for value in values {
+            key.push('.');
+            push_word(&mut key, value);
+        }
+        assert_eq!(event_keys(&key, "my.spares"), values);
+        assert!(event_keys("auth.left", "auth").is_empty());
+        assert_eq!(event_keys("auth.left.%zz%4", "auth"), [""]);
     }
 }

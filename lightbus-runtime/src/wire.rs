@@ -407,6 +407,18 @@ pub(crate) fn header_text<'a>(properties: &'a BasicProperties, name: &str) -> Op
     as_text(header(properties, name)?)
 }
 
+/// What the sender added.
+pub(crate) fn own_headers(properties: &BasicProperties) -> Vec<(String, String)> {
+    let Some(AMQPValue::FieldTable(own)) = header(properties, META) else {
+        return Vec::new();
+    };
+    let texts = own.inner().iter().filter_map(|(name, value)| {
+        let text = as_text(value)?;
+        Some((name.to_string(), text.to_owned()))
+    });
+    texts.collect()
+}
+
 pub(crate) fn as_text(value: &AMQPValue) -> Option<&str> {
     match value {
         AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),

@@ -8,6 +8,7 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::codec::{Format, Payload};
+use crate::json;
 use crate::wire::again::{self, From as Origin};
 use crate::wire::{self, as_text, header, header_number, header_text};
 
@@ -19,6 +20,8 @@ use crate::wire::{self, as_text, header, header_number, header_text};
 pub struct DeadLetter {
     /// The message's id, given by its publisher and the same since. Empty if it has none.
     pub id: String,
+    /// The queue that it was in: `lb.q.<app>.<listener>`, `lb.task.<api>` or one beside that.
+    pub queue: String,
     /// What the message was published under: `auth.user_registered`, for an event, and its key words.
     pub routing_key: String,
     /// Of a task, its wire name: `resize_avatar`.
@@ -45,6 +48,8 @@ pub struct DeadLetter {
     pub replayed: u32,
     /// The payload's bytes, as published.
     pub payload: Vec<u8>,
+    /// What its sender added.
+    pub(super) headers: Vec<(String, String)>,
     format: Option<Format>,
 }
 
@@ -105,13 +110,14 @@ impl fmt::Display for DeadReason {
 }
 
 impl DeadLetter {
-    pub(super) fn read(delivery: &Delivery) -> Self {
+    pub(super) fn read(delivery: &Delivery, queue: &str) -> Self {
         let properties = &delivery.properties;
         let origin = origin(delivery);
         let text = |name| header_text(properties, name).map(str::to_owned);
         let content_type = properties.content_type().as_ref().map(ShortString::as_str);
         Self {
             id: wire::message_id(properties).to_owned(),
+            queue: queue.to_owned(),
             routing_key: origin.key.to_owned(),
             task: text(wire::NAME).filter(|_| wire::is_kind(properties, wire::TASK)),
             exchange: origin.exchange.to_owned(),
@@ -127,6 +133,7 @@ impl DeadLetter {
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or_default(),
             payload: delivery.data.clone(),
+            headers: wire::own_headers(properties),
             format: Format::of(content_type).ok(),
         }
     }
@@ -134,7 +141,7 @@ impl DeadLetter {
     /// The payload as JSON; `None` if it cannot be read.
     pub fn json(&self) -> Option<serde_json::Value> {
         let payload = Payload::check(&self.payload, self.format?).ok()?;
-        payload.decode().ok()
+        json::of(payload).ok()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Dead letters: looked at, replayed, or dropped.
 
+mod as_test;
 mod letter;
 mod scan;
 
@@ -141,7 +142,7 @@ impl DeadLetters {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             };
-            let verdict = judge(&DeadLetter::read(&taken));
+            let verdict = judge(&DeadLetter::read(&taken, &self.queue));
             match scan.settle(taken, verdict).await {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),

@@ -56,15 +56,8 @@ impl<E: Event> EventPublisher<E> {
     /// When awaited, a [`PublishError`]; [`PublishError::Unconfirmed`] means that the event may or may not have been stored.
     #[allow(clippy::needless_pass_by_value)] // An event that has happened is given away.
     pub fn publish(&self, event: E) -> Publish {
-        Publish {
-            bus: self.bus.clone(),
-            api: E::API,
-            name: E::NAME,
-            key: routing_key(&event),
-            payload: encode(&event),
-            timeout: None,
-            headers: Vec::new(),
-        }
+        let (key, payload) = (routing_key(&event), encode(&event));
+        Publish::new(&self.bus, E::API, E::NAME, key, payload)
     }
 }
 
@@ -99,6 +92,24 @@ pub struct Publish {
 }
 
 impl Publish {
+    pub(crate) fn new(
+        bus: &Bus,
+        api: &'static str,
+        name: &'static str,
+        key: String,
+        payload: Result<Vec<u8>, EncodeError>,
+    ) -> Self {
+        Self {
+            bus: bus.clone(),
+            api,
+            name,
+            key,
+            payload,
+            timeout: None,
+            headers: Vec::new(),
+        }
+    }
+
     /// How long to wait for the broker's confirmation. Default: the bus's, 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout.min(LONGEST_WAIT));

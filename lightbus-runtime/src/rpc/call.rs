@@ -14,7 +14,7 @@ use super::replies::Reply;
 use super::request::Request;
 use crate::boxed::Boxed;
 use crate::bus::Bus;
-use crate::codec::{Arg, DecodeError, Payload};
+use crate::codec::{Arg, DecodeError, EncodeError, Payload};
 use crate::config::LONGEST_WAIT;
 use crate::error::CallError;
 use crate::event::{EventSet, Subscription};
@@ -125,6 +125,18 @@ impl<T, E> Call<T, E> {
             decode_domain,
             value: PhantomData,
         }
+    }
+
+    /// By its names alone.
+    pub(crate) fn raw(
+        bus: &Bus,
+        spec: &'static CallSpec,
+        payload: Result<Vec<u8>, EncodeError>,
+    ) -> Self
+    where
+        E: DeserializeOwned,
+    {
+        Self::new(Request::raw(bus, spec, payload), |payload| payload.decode())
     }
 
     /// How long to wait for the answer, the way there included. Default: the method's `#[rpc(timeout)]`, else the bus's.

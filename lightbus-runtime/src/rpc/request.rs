@@ -47,10 +47,18 @@ impl Request {
         spec: &'static CallSpec,
         args: &[(&'static str, &dyn Arg)],
     ) -> Self {
+        Self::raw(bus, spec, encode_args(args))
+    }
+
+    pub(super) fn raw(
+        bus: &Bus,
+        spec: &'static CallSpec,
+        payload: Result<Vec<u8>, EncodeError>,
+    ) -> Self {
         Self {
             bus: bus.clone(),
             spec,
-            payload: encode_args(args),
+            payload,
             timeout: None,
             headers: Vec::new(),
         }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
+use serde::de::DeserializeOwned;
+
 use super::enqueue::Enqueue;
 use super::flow::hole;
 use super::message::{Due, Options, TaskMessage};
@@ -62,6 +64,28 @@ impl<T, E> Task<T, E> {
                 options: Options::default(),
             },
             decode_domain,
+            returns: PhantomData,
+        }
+    }
+
+    /// By its names alone.
+    pub(crate) fn raw(
+        bus: &Bus,
+        spec: &'static TaskSpec,
+        payload: Result<Vec<u8>, EncodeError>,
+    ) -> Self
+    where
+        E: DeserializeOwned,
+    {
+        Self {
+            draft: Draft {
+                bus: bus.clone(),
+                spec,
+                payload,
+                holes: Vec::new(),
+                options: Options::default(),
+            },
+            decode_domain: |payload| payload.decode(),
             returns: PhantomData,
         }
     }

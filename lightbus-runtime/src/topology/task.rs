@@ -257,6 +257,47 @@ pub(super) fn exchange_plan(api: &str) -> Plan {
     }
 }
 
+/// Where a task went, as the key says that it was published with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskPlace {
+    /// The queue that it names.
+    pub queue: Option<String>,
+    /// Has it a queue of its own, because of its limits?
+    pub limited: bool,
+    /// Its priority.
+    pub priority: Priority,
+    /// After how many seconds.
+    pub delay: u64,
+}
+
+/// The place of a task of this API; `None` if the key is not one of its.
+pub fn task_place(routing_key: &str, api: &str) -> Option<TaskPlace> {
+    let (levels, queue) = routing_key.split_once("lb.task.")?;
+    let bits = levels.split('.').filter(|bit| !bit.is_empty());
+    let delay = bits.fold(0, |seconds, bit| seconds << 1 | u64::from(bit == "1"));
+    let (queue, priority) = without_priority(queue.strip_prefix(api)?);
+    let (queue, limited) = match Lane::parse(queue)? {
+        Lane::Api => (None, false),
+        Lane::Named(queue) => (Some(queue.to_owned()), false),
+        Lane::Limited(_) => (None, true),
+    };
+    Some(TaskPlace {
+        queue,
+        limited,
+        priority,
+        delay,
+    })
+}
+
+fn without_priority(queue: &str) -> (&str, Priority) {
+    let others = [Priority::High, Priority::Low];
+    let named = others.iter().find_map(|priority| {
+        let queue = queue.strip_suffix(priority.suffix())?;
+        Some((queue, *priority))
+    });
+    named.unwrap_or((queue, Priority::Normal))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,5 +361,30 @@ mod tests {
         assert_eq!(names, [UNROUTED, "lb.task.auth.dead", "lb.task.auth"]);
         let high = task_plan("auth", Lane::Api, Priority::High);
         assert_eq!(high.queues[1].name, "lb.task.auth.dead");
+    }
+
+    #[test]
+    fn the_place_of_a_task_is_read_from_its_key() {
+        for (lane, queue, limited) in [
+            (Lane::Api, None, false),
+            (Lane::Named("slow"), Some("slow"), false),
+            (Lane::Limited("sync"), None, true),
+        ] {
+            for priority in Priority::ALL {
+                let name = task_queue("my.auth", lane, priority);
+                let mut place = TaskPlace {
+                    queue: queue.map(str::to_owned),
+                    limited,
+                    priority: if limited { Priority::Normal } else { priority },
+                    delay: 0,
+                };
+                assert_eq!(task_place(&name, "my.auth").as_ref(), Some(&place));
+                place.delay = 86_401;
+                let later = super::super::delayed(&name, Duration::from_secs(86_401));
+                assert_eq!(task_place(&later.key, "my.auth"), Some(place));
+            }
+        }
+        assert_eq!(task_place("lb.task.sales", "auth"), None);
+        assert_eq!(task_place("nightly", "auth"), None);
     }
 }

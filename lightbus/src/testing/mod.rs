@@ -17,6 +17,9 @@
 //! Expectations wait, instead of sleeping: until the message was sent; or, for `.once()`, `.times(3)` and `.never()`, until the bus is quiet. A test that fails says what was sent instead, and where it differs, and prints the story of
 //! its bus: who sent what, where it went, and what became of it.
 //!
+//! A message that no type stands for is sent by its names: `bus.simulate(Raw::event("auth", "user_registered", json!({"username": "ada"}))).await?`, see [`Raw`]. What went over a bus is kept, and sent once more, as a [`Recording`].
+//! Whether several apps fit together is one line, [`assert_wired`].
+//!
 //! Apps that are not part of a test are [stubbed](TestBus::stub), what can go wrong is made to go wrong by [`TestBus::faults`], and an hour on the broker passes in milliseconds by [`TestBus::advance`]. `TestBus` is the broker's only user: tests run side by side, and leave nothing behind.
 //!
 //! # On a RabbitMQ
@@ -44,6 +47,7 @@ mod expect;
 mod management;
 mod place;
 mod rabbitmq;
+mod recording;
 mod run;
 mod settled;
 mod story;
@@ -54,10 +58,13 @@ mod traffic;
 mod wiring;
 
 pub use expect::Expectation;
-pub use lightbus_runtime::__testing::Sendable;
+pub use lightbus_runtime::__testing::{Raw, RawError, Sendable};
+pub use recording::{Recording, RecordingError, Replay, ReplayError, Replayed};
 pub use run::TestOutcome;
 #[doc(hidden)]
 pub use run::{__On, __run};
+#[doc(no_inline)]
+pub use serde_json::{Value, json};
 pub use stub::Stub;
 pub use test_bus::{StartError, TestBus};
 pub use wiring::{Loose, Wiring, assert_wired};

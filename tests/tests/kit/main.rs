@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod expecting;
+mod letters;
 mod places;
+mod recording;
 mod stubbing;
 mod telling;
 mod waiting;

@@ -41,7 +41,7 @@ mod older {
         fn sold(part: String);
     }
 
-    pub struct Sales;
+    pub(super) struct Sales;
 
     impl SalesApi for Sales {
         async fn price(&self, _: String, _: String) -> u64 {
