@@ -53,7 +53,7 @@ use proc_macro::TokenStream;
 /// async fn check_password(&self, username: String, #[lightbus(secret)] password: String) -> Result<bool, AuthError>;
 /// ```
 ///
-/// It travels as any other; but where the bus shows messages to people, as in the recordings of `lightbus::testing`, `"[secret]"` stands in its place. A key of an event cannot be secret.
+/// It travels as any other; but where the bus shows messages to people, as in the recordings of `lightbus::testing`, `"[secret]"` stands in its place. A key of an event cannot be secret, nor a field that serde renames.
 #[proc_macro_attribute]
 pub fn api(attr: TokenStream, item: TokenStream) -> TokenStream {
     expand::api(attr.into(), item.into()).into_tokens().into()

@@ -289,5 +289,12 @@ fn secrets() {
             "a key is a word of the routing key",
         ],
     );
+    begin(
+        &of_items(quote! {
+            #[event] fn e(#[lightbus(secret)] #[serde(rename = "b")] a: u8, #[serde(default, flatten)] #[lightbus(secret)] c: C);
+            #[event] #[serde(rename_all = "camelCase")] fn f(a_b: u8, #[lightbus(secret)] c_d: u8);
+        }),
+        &["what is secret is found by the argument's name, and serde gives it another one"; 3],
+    );
     assert!(of(quote! { #[lightbus(secret)] a: u8, b: u8 }).is_empty());
 }

@@ -1,7 +1,8 @@
 //! Rules of an event.
 
+use proc_macro2::TokenTree;
 use syn::spanned::Spanned;
-use syn::{FnArg, ReturnType};
+use syn::{Attribute, FnArg, Meta, ReturnType};
 
 use super::{signature, types};
 use crate::diagnostics::Diagnostics;
@@ -23,6 +24,7 @@ pub(super) fn check_signature(event: &mut Event, diagnostics: &mut Diagnostics) 
     signature::no_cfg(&event.attrs, diagnostics);
     signature::arguments(&event.sig, &mut event.args, diagnostics);
     keys(event, diagnostics);
+    secrets(event, diagnostics);
 }
 
 /// Rules of its names, which no signature depends on.
@@ -62,9 +64,6 @@ fn shape(event: &Event, diagnostics: &mut Diagnostics) {
 
 fn keys(event: &Event, diagnostics: &mut Diagnostics) {
     for (index, key) in event.keys().enumerate() {
-        if let Some(span) = key.secret {
-            diagnostics.at(span, "a key is a word of the routing key, which is seen wherever the event goes: an argument is `#[key]` or secret, not both");
-        }
         types::key(&key.ty, diagnostics);
         if let (true, Some(span)) = (index >= KEYS_MAX, key.key) {
             diagnostics.at(
@@ -75,6 +74,32 @@ fn keys(event: &Event, diagnostics: &mut Diagnostics) {
             );
         }
     }
+}
+
+/// What is secret is known by its name, and by that alone.
+fn secrets(event: &Event, diagnostics: &mut Diagnostics) {
+    let renames_all = serde_says(&event.attrs, &["rename_all"]);
+    for arg in &event.args {
+        let Some(span) = arg.secret else {
+            continue;
+        };
+        if arg.key.is_some() {
+            diagnostics.at(span, "a key is a word of the routing key, which is seen wherever the event goes: an argument is `#[key]` or secret, not both");
+        }
+        if renames_all || serde_says(&arg.attrs, &["rename", "flatten"]) {
+            diagnostics.at(span, "what is secret is found by the argument's name, and serde gives it another one on the bus: remove that, and name the argument so");
+        }
+    }
+}
+
+/// Is one of these words in a `#[serde(…)]`?
+fn serde_says(attrs: &[Attribute], words: &[&str]) -> bool {
+    let is_such = |token: TokenTree| matches!(token, TokenTree::Ident(word) if words.iter().any(|it| word == it));
+    let mut lists = attrs.iter().filter_map(|attr| match &attr.meta {
+        Meta::List(list) if attr.path().is_ident("serde") => Some(list.tokens.clone()),
+        _ => None,
+    });
+    lists.any(|tokens| tokens.into_iter().any(is_such))
 }
 
 fn payload_name(event: &Event, diagnostics: &mut Diagnostics) {

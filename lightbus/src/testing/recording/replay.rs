@@ -61,7 +61,7 @@ impl Replay {
         }
     }
 
-    /// Sends each no earlier than it was sent after the first one: at 1.0 as it was, at 2.0 twice as fast. Default: as fast as possible.
+    /// Sends each no earlier than it was sent after the first one: at 1.0 as it was, at 2.0 twice as fast, by the system's time. Default: as fast as possible.
     pub fn at_pace(mut self, pace: f64) -> Self {
         self.pace = Some(pace);
         self
