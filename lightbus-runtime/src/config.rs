@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
 
+use crate::__testing::AttemptWatch;
 use crate::attempts::HoldTimes;
 use crate::clock::{Clock, Manual};
 use crate::grammar::check_name;
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) hold: HoldTimes,
     pub(crate) retry: Retry,
     pub(crate) api_retries: HashMap<String, Retry>,
+    pub(crate) attempt_watch: Option<AttemptWatch>,
 }
 
 /// Settings of a [`Bus`]; made by [`Bus::builder`].
@@ -86,6 +88,7 @@ impl BusBuilder {
             hold: HoldTimes::default(),
             retry: Retry::default(),
             api_retries: HashMap::new(),
+            attempt_watch: None,
         };
         Self {
             app: app.to_owned(),
@@ -135,6 +138,11 @@ impl BusBuilder {
     #[doc(hidden)]
     pub fn hold_tasks(mut self, after: Duration, renew: Duration, back: Duration) -> Self {
         self.config.hold = HoldTimes { after, renew, back };
+        self
+    }
+
+    pub(crate) fn watch_attempts(mut self, watch: AttemptWatch) -> Self {
+        self.config.attempt_watch = Some(watch);
         self
     }
 

@@ -88,7 +88,7 @@ pub use topology::Priority;
 
 /// What the testing kit stands on. Not for people: it may change in any release.
 #[doc(hidden)]
-#[path = "testing.rs"]
+#[path = "testing/mod.rs"]
 pub mod __testing;
 
 /// What generated code stands on. Not for people: it may change in any release.

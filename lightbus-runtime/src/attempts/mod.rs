@@ -18,6 +18,7 @@ pub(crate) use job::{Handled, Handling, Job, Unreadable};
 
 use hold::Held;
 
+use crate::__testing::FailedAttempt;
 use crate::bus::Core;
 use crate::codec::Format;
 use crate::context::Context;
@@ -480,6 +481,14 @@ impl<J: Job> Attempts<J> {
 
     async fn retrying(&self, delay: Duration, failed: &Failed) {
         self.log_retry(delay, failed);
+        if let Some(watch) = &self.job.core().config.attempt_watch {
+            watch.tell(FailedAttempt {
+                id: wire::message_id(self.context.properties()).to_owned(),
+                queue: self.job.queue().to_owned(),
+                number: self.context.attempt().saturating_add(1),
+                error: failed.text().to_owned(),
+            });
+        }
         if let Some(rest) = self.job.retrying(&self.context, failed.text()) {
             rest.await;
         }

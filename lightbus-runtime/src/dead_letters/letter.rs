@@ -78,7 +78,7 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         match text {
             "failed" => Self::Failed,
             "panicked" => Self::Panicked,

@@ -38,8 +38,26 @@ impl Failure {
             ),
             Status::Panicked => Self::ProviderFailed("the provider's method panicked; the provider's log has the text".to_owned()),
             Status::Unencodable | Status::Domain => {
-                Self::ProviderFailed(format!("the provider could not encode its answer: {detail}"))
+                Self::ProviderFailed(format!("the provider has no answer that can be sent: {detail}"))
             }
+        }
+    }
+
+    /// The same as text.
+    pub(crate) fn text_of(status: Status, detail: &str) -> String {
+        match Self::of_status(status, detail) {
+            Self::Returned => String::new(),
+            Self::NoProvider(text)
+            | Self::UnknownMethod(text)
+            | Self::Timeout(text)
+            | Self::BadArguments(text)
+            | Self::Rejected(text)
+            | Self::NotExecuted(text)
+            | Self::ProviderFailed(text)
+            | Self::Connection(text)
+            | Self::Denied(text)
+            | Self::Blocked(text)
+            | Self::BadReply(text) => text,
         }
     }
 

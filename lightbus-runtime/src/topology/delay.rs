@@ -44,6 +44,18 @@ pub(crate) fn undelayed(queue: &str) -> Delayed {
     }
 }
 
+/// The delay of such a place, and the queue that it leads to. No delay: from the ladder's foot.
+pub(crate) fn on_ladder<'a>(exchange: &str, key: &'a str) -> Option<(Duration, &'a str)> {
+    if exchange == OUT {
+        return Some((Duration::ZERO, key));
+    }
+    let level = (0..LEVELS).find(|level| level_name(*level) == exchange);
+    let (bits, queue) = level.and_then(|_| key.split_at_checked(2 * LEVELS))?;
+    let bits = bits.split_terminator('.');
+    let seconds = bits.fold(0, |number, bit| number << 1 | u64::from(bit == "1"));
+    Some((Duration::from_secs(seconds), queue))
+}
+
 fn level_name(level: usize) -> String {
     format!("lb.delay.{level:02}")
 }

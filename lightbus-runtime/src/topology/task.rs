@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Tasks whose queue somebody deleted: kept.
-const UNROUTED: &str = "lb.sys.unrouted-task";
+pub(super) const UNROUTED: &str = "lb.sys.unrouted-task";
 
 /// What a task's queue is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,11 +1,13 @@
-//! What the testing kit of the facade stands on: a message before it is sent, as data; and a provider without a trait's implementation.
+//! What the testing kit of the facade stands on: a message before it is sent, as data; what a message is that was seen on the broker; and a provider without a trait's implementation.
 
-#[path = "testing/raw.rs"]
+mod attempts;
 mod raw;
+mod seen;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -22,9 +24,13 @@ use crate::task::spec::TaskSpec;
 use crate::task::{EnqueueError, Task, TaskHandle};
 
 pub use crate::clock::Manual as Clock;
+pub use crate::dead_letters::DeadReason;
 pub use crate::manifest::{ApiOutline, Heard, Manifest, SECRET, Served, redact};
 pub use crate::topology::{TaskPlace, event_keys, task_place};
+pub(crate) use attempts::AttemptWatch;
+pub use attempts::{FailedAttempt, watch_attempts};
 pub use raw::{Raw, RawError};
+pub use seen::{Answered, Copied, Meaning, OnBroker, Queue, app_of_connection, heard_by, meaning};
 
 /// Has a bus go by a clock that a test moves.
 pub fn with_clock(builder: BusBuilder, clock: &Arc<Clock>) -> BusBuilder {
@@ -96,12 +102,11 @@ impl<E: Event> Sendable for E {
     type Sent = Result<(), PublishError>;
 
     fn outline(&self) -> Result<Outline, String> {
-        let payload = encode(self).map_err(|error| error.to_string())?;
         Ok(Outline {
             kind: Kind::Event,
             api: E::API,
             name: E::NAME,
-            content: json(&payload, None)?,
+            content: json_of(self)?,
         })
     }
 
@@ -151,6 +156,12 @@ pub fn json(payload: &[u8], content_type: Option<&str>) -> Result<Value, String>
     let decoded =
         Format::of(content_type).and_then(|format| json::of(Payload::check(payload, format)?));
     decoded.map_err(|error| error.to_string())
+}
+
+/// A value as it travels, as JSON.
+pub fn json_of(value: &impl Serialize) -> Result<Value, String> {
+    let payload = encode(value).map_err(|error| error.to_string())?;
+    json(&payload, None)
 }
 
 /// A payload as the event it is.
