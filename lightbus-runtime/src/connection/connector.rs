@@ -27,6 +27,9 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The largest frame, as RabbitMQ has it. Told from the beginning, lapin allocates its buffers once (8 MiB, zeroed by the system, page by page as they are used); what it grows by later it fills byte by byte.
+const FRAME_BYTES: u32 = 131_072;
+
 /// The socket of an attempt, shared with the closure that lapin calls to open it.
 type Slot = Arc<Mutex<Option<TcpStream>>>;
 
@@ -77,6 +80,7 @@ pub(crate) async fn connect(
 fn uri(config: &Config) -> AMQPUri {
     let mut uri = config.uri.clone();
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+    uri.query.frame_max.get_or_insert(FRAME_BYTES);
     uri
 }
 
