@@ -99,6 +99,8 @@ pub enum Answered {
     Value,
     /// The body is the method's own error.
     Error,
+    /// Nothing yet: the provider stops, and the caller sends the call once more.
+    GivenBack,
     /// There is no value, for this reason.
     Refused(String),
 }
@@ -214,6 +216,7 @@ impl OnBroker<'_> {
             None => Answered::Value,
             Some(status) => match Status::parse(status) {
                 Some(Status::Domain) => Answered::Error,
+                Some(Status::ShuttingDown) => Answered::GivenBack,
                 Some(status) => {
                     let detail = self.text(wire::ERROR).unwrap_or_default();
                     Answered::Refused(Failure::text_of(status, detail))

@@ -1,107 +1,91 @@
-//! Expecting messages: what was sent, by whom, how often.
+//! Expecting messages: what was sent, by whom, how often, and what became of it.
 
-use std::fmt::Write as _;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use lightbus_runtime::__testing::{Kind, Outline};
+use lightbus_runtime::__testing::json_of;
+use lightbus_runtime::Call;
+use serde::Serialize;
 use serde_json::Value;
 
-use super::compare::{describe, differences, short};
-use super::settled::{Quiet, going_on};
-use super::story::{milliseconds, word};
+use super::order::Sequence;
+use super::settled::{LOOK, Quiet, going_on};
 use super::test_bus::TestBus;
-use super::traffic::{Seen, Traffic};
+use super::unmet::{Late, unmet};
+use super::wanted::{Became, Content, Wanted};
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(1);
-
-/// A message that is expected; made by [`TestBus::published`], [`TestBus::called`] and [`TestBus::enqueued`]. Awaited, it waits until the message was sent, or, where the number
-/// counts, until the bus is [settled](TestBus::settled). Before it gives up, nothing may have happened for a quarter of a second (half a second on a RabbitMQ).
+/// A message that is expected; made by [`TestBus::published`], [`TestBus::called`] and [`TestBus::enqueued`]. Awaited, it waits until the message was sent, and that has become of it which
+/// is asked for; or, where the number counts, until the bus is [settled](TestBus::settled). Before it gives up, nothing may have happened for a quarter of a second (half a second on a RabbitMQ).
+///
+/// ```
+/// # use lightbus::testing::TestBus;
+/// # #[lightbus::api(name = "auth")]
+/// # pub trait AuthApi {
+/// #     async fn check_password(&self, username: String, password: String) -> Result<bool, String>;
+/// #     #[event]
+/// #     fn user_registered(username: String, age: u8);
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let bus = TestBus::start().await?;
+/// # let auth = AuthApiClient::new(&bus);
+/// # let app = bus.app("shop").await?;
+/// # let greet = |_: UserRegistered| async { Ok::<_, lightbus::HandlerError>(()) };
+/// # AuthApiClient::new(&app).user_registered().listen("greet", greet).await?;
+/// let ada = || UserRegistered { username: "ada".into(), age: 36 };
+/// bus.stub(auth.check_password("ada", "x")).returns(true).await?;
+/// bus.simulate(ada()).await?;
+/// auth.check_password("ada", "x").await?;
+///
+/// bus.published(ada()).once().await;
+/// bus.published(ada()).such(|user| user["age"].as_u64() > Some(18)).handled_by("shop").await;
+/// bus.published(ada()).then(bus.called(auth.check_password("ada", "x")).returned(true)).await;
+/// bus.called(auth.check_password("", "")).any_arguments().by("shop").never().await;
+/// # Ok(()) }
+/// ```
 ///
 /// # Panics
-/// When it is not as expected: with what was wanted, the nearest message of the same name, and where they differ.
+/// When it is not as expected: with what was wanted, the nearest message of the same name, where they differ, what became of it, and what else went wrong on the bus.
 #[must_use = "nothing is checked until this is awaited"]
-pub struct Expectation {
-    bus: TestBus,
-    wanted: Wanted,
-    number: Number,
-    by: Option<String>,
+pub struct Expectation<S> {
+    expected: Expected,
+    of: PhantomData<fn(S)>,
+}
+
+/// An expectation without its type.
+pub(super) struct Expected {
+    pub(super) bus: TestBus,
+    pub(super) wanted: Wanted,
+    pub(super) number: Number,
     within: Duration,
-    location: &'static Location<'static>,
-}
-
-pub(super) struct Wanted {
-    pub(super) kind: Kind,
-    pub(super) api: String,
-    pub(super) name: String,
-    pub(super) content: Content,
-}
-
-pub(super) enum Content {
-    Exactly(Value),
-    /// These fields, whatever else there is.
-    Fields(Value),
-    Such(Box<dyn Fn(&Seen) -> bool + Send + Sync>),
+    pub(super) location: &'static Location<'static>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Number {
-    AtLeast(usize),
+pub(super) enum Number {
+    AtLeastOne,
     Exactly(usize),
 }
 
-impl Wanted {
-    pub(super) fn exactly(outline: Outline) -> Self {
-        Self {
-            kind: outline.kind,
-            api: outline.api.to_owned(),
-            name: outline.name.to_owned(),
-            content: Content::Exactly(outline.content),
-        }
-    }
-
-    fn is_named(&self, seen: &Seen) -> bool {
-        (seen.kind, &seen.api, &seen.name) == (self.kind, &self.api, &self.name)
-    }
-
-    pub(super) fn matches(&self, seen: &Seen) -> bool {
-        let content = || seen.content.as_ref().ok();
-        self.is_named(seen)
-            && match &self.content {
-                Content::Exactly(wanted) => content() == Some(wanted),
-                Content::Fields(fields) => content().is_some_and(|it| differing(fields, it) == 0),
-                Content::Such(is_such) => is_such(seen),
-            }
-    }
-
-    pub(super) fn subject(&self) -> String {
-        format!("{} {}.{}", word(self.kind), self.api, self.name)
-    }
-}
-
-/// In how many of the fields that are asked for.
-fn differing(fields: &Value, found: &Value) -> usize {
-    let all = differences(fields, found);
-    all.iter().filter(|one| one.wanted.is_some()).count()
-}
-
-impl Expectation {
+impl<S> Expectation<S> {
     pub(super) fn new(bus: &TestBus, wanted: Wanted, location: &'static Location<'static>) -> Self {
         Self {
-            bus: bus.clone(),
-            wanted,
-            number: Number::AtLeast(1),
-            by: None,
-            within: bus.patience(),
-            location,
+            expected: Expected {
+                bus: bus.clone(),
+                wanted,
+                number: Number::AtLeastOne,
+                within: bus.patience(),
+                location,
+            },
+            of: PhantomData,
         }
     }
 
     /// So many times, no more and no less. Default: at least once.
     pub fn times(mut self, times: usize) -> Self {
-        self.number = Number::Exactly(times);
+        self.expected.number = Number::Exactly(times);
         self
     }
 
@@ -117,186 +101,172 @@ impl Expectation {
 
     /// By this app.
     pub fn by(mut self, app: &str) -> Self {
-        self.by = Some(app.to_owned());
+        self.expected.wanted.by = Some(app.to_owned());
         self
     }
 
-    /// Compares these fields only, or arguments, as JSON: `.fields(json!({"username": "ada"}))`.
+    /// Compares these fields only, or arguments, as JSON, in place of all: `.fields(json!({"username": "ada"}))`.
     pub fn fields(mut self, fields: Value) -> Self {
-        self.wanted.content = Content::Fields(fields);
+        self.expected.wanted.content = Content::Fields(fields);
         self
     }
 
-    fn found(&self, traffic: &Traffic) -> usize {
-        let is_by = |seen: &&Seen| self.by.as_ref().is_none_or(|by| *by == seen.by);
-        let seen = traffic.seen.iter().filter(is_by);
-        seen.filter(|seen| self.wanted.matches(seen)).count()
+    /// With fields or arguments that are such, as JSON, in place of those given: `.such(|user| user["age"].as_u64() > Some(18))`.
+    pub fn such(mut self, is_such: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
+        let content = Content::Such(Box::new(move |seen| {
+            seen.content.as_ref().is_ok_and(&is_such)
+        }));
+        self.expected.wanted.content = content;
+        self
     }
 
-    async fn check(self) {
+    /// Whatever the fields or arguments are.
+    pub fn any_arguments(mut self) -> Self {
+        self.expected.wanted.content = Content::Such(Box::new(|_| true));
+        self
+    }
+
+    /// With this header of the application's.
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        let header = (name.to_owned(), value.to_owned());
+        self.expected.wanted.headers.push(header);
+        self
+    }
+
+    /// One of this app's listeners or workers has handled it; or, of a call, the app has answered it, be it with an error of the method's own.
+    pub fn handled_by(self, app: &str) -> Self {
+        self.became(Became::HandledBy(app.to_owned()))
+    }
+
+    /// It went to the dead letters: no attempt could handle it, or it waited for too long.
+    pub fn dead(self) -> Self {
+        self.became(Became::Dead)
+    }
+
+    /// The same, and this is part of the reason, or of what its handler said.
+    pub fn dead_because(self, why: &str) -> Self {
+        self.became(Became::DeadBecause(why.to_owned()))
+    }
+
+    /// So many attempts failed and were followed by another one; of several listeners, with the one that has tried the most.
+    ///
+    /// Those that follow one another in place, within half a second, are told by apps that are connected by [`TestBus::app`] or [`TestBus::app_builder`]; in another process they are not seen before
+    /// the message is dead.
+    pub fn retried(self, times: u32) -> Self {
+        self.became(Became::Retried(times))
+    }
+
+    /// Gives up after so long, even if the bus is never quiet. Default: 10 s.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.expected.within = within;
+        self
+    }
+
+    /// Both are expected, and this one before the next, as the broker has taken them. Others may be in between. What is asked for by [`once`](Self::once) and the like
+    /// counts in the whole test.
+    pub fn then<N>(self, next: Expectation<N>) -> Sequence {
+        Sequence::of(self.expected, next.expected)
+    }
+
+    fn became(mut self, became: Became) -> Self {
+        self.expected.wanted.became.push(became);
+        self
+    }
+
+    pub(super) fn into_expected(self) -> Expected {
+        self.expected
+    }
+}
+
+impl<T, E> Expectation<Call<T, E>> {
+    /// It was answered with this value.
+    pub fn returned(self, value: T) -> Self
+    where
+        T: Serialize,
+    {
+        let value = self.json(&value);
+        self.became(Became::Returned(value))
+    }
+
+    /// It was answered with this error of the method's own.
+    pub fn failed(self, error: E) -> Self
+    where
+        E: Serialize,
+    {
+        let error = self.json(&error);
+        self.became(Became::Failed(error))
+    }
+
+    fn json(&self, value: &impl Serialize) -> Value {
+        json_of(value).unwrap_or_else(|why| {
+            let Expected { bus, location, .. } = &self.expected;
+            bus.fail(&format!(
+                "{location}: the answer that is expected cannot be encoded: {why}"
+            ))
+        })
+    }
+}
+
+impl Expected {
+    /// Must the bus be quiet before it is met?
+    fn is_final(&self) -> bool {
+        let became = &self.wanted.became;
+        let counts = became
+            .iter()
+            .any(|became| matches!(became, Became::Retried(_)));
+        counts || self.number != Number::AtLeastOne
+    }
+
+    pub(super) fn is_met_by(&self, found: usize) -> bool {
+        match self.number {
+            Number::AtLeastOne => found > 0,
+            Number::Exactly(times) => found == times,
+        }
+    }
+
+    pub(super) async fn check(self) {
         let (begun, pace) = (Instant::now(), self.bus.pace());
         let mut quiet = Quiet::default();
         loop {
             let now = self.bus.date();
             let (found, busy, count) = self.bus.look(|traffic, snapshot| {
-                (
-                    self.found(traffic),
-                    going_on(traffic, snapshot, now),
-                    traffic.count,
-                )
+                let all = &mut traffic.seen;
+                let found = all.iter_mut().filter(|seen| self.wanted.matches(seen));
+                let found = found.map(|seen| seen.is_expected = true).count();
+                (found, going_on(traffic, snapshot, now), traffic.count)
             });
             let busy = busy.or_else(|| self.bus.in_flight());
-            if matches!(self.number, Number::AtLeast(least) if found >= least) {
-                return;
-            }
             let quiet = quiet.look(busy.is_some(), count);
-            let is_late = begun.elapsed() > self.within;
-            if quiet >= pace.quiet && self.number == Number::Exactly(found) {
+            if self.is_met_by(found) && (quiet >= pace.quiet || !self.is_final()) {
                 return;
             }
+            let is_late = begun.elapsed() > self.within;
             let is_over = matches!(self.number, Number::Exactly(times) if found > times);
             if is_over || quiet >= pace.end || is_late {
-                let failure = self.failure(found, busy.filter(|_| is_late));
-                self.bus.fail(&failure);
+                let late = is_late.then_some(Late {
+                    within: self.within,
+                    busy,
+                });
+                self.bus.fail(&unmet(&self, found, late));
             }
             tokio::time::sleep(LOOK).await;
         }
     }
-
-    /// What is wrong, for people.
-    fn failure(&self, found: usize, busy: Option<String>) -> String {
-        let wanted = self.wanted.subject();
-        let by = self
-            .by
-            .as_ref()
-            .map_or(String::new(), |by| format!(" by {by}"));
-        let times = match self.number {
-            Number::Exactly(0) => "never".to_owned(),
-            Number::Exactly(1) => "once".to_owned(),
-            Number::Exactly(times) => format!("{times} times"),
-            Number::AtLeast(_) => "at least once".to_owned(),
-        };
-        let was = match found {
-            0 => "it was not sent".to_owned(),
-            1 => "it was sent once".to_owned(),
-            times => format!("it was sent {times} times"),
-        };
-        let mut text = format!(
-            "{}: the {wanted} should be sent {times}{by}, and {was}\n",
-            self.location
-        );
-        if let Content::Exactly(content) | Content::Fields(content) = &self.wanted.content {
-            let _ = writeln!(text, "  wanted {}", short(content));
-        }
-        if let Some(busy) = busy {
-            let _ = writeln!(
-                text,
-                "  the bus was not quiet after {:?}: {busy}",
-                self.within
-            );
-        }
-        self.bus
-            .look(|traffic, _| self.nearest(traffic, found, &mut text));
-        text
-    }
-
-    fn nearest(&self, traffic: &Traffic, found: usize, text: &mut String) {
-        let named = || {
-            traffic
-                .seen
-                .iter()
-                .filter(|seen| self.wanted.is_named(seen))
-        };
-        let all = named().count();
-        if found > 0 || all == 0 {
-            let such = traffic.seen.iter().filter(|seen| self.wanted.matches(seen));
-            for seen in such {
-                let _ = writeln!(text, "  {} by {}", milliseconds(seen.at), seen.by);
-            }
-            if all == 0 {
-                self.others(traffic, text);
-            }
-            return;
-        }
-        // Of those that are as near, the last.
-        let nearest = named().rev().min_by_key(|seen| self.distance(seen));
-        let Some(nearest) = nearest else {
-            return;
-        };
-        let others = match all {
-            1 => String::new(),
-            all => format!(", the nearest of {all} of that name"),
-        };
-        let _ = writeln!(
-            text,
-            "  {} by {}{others}",
-            milliseconds(nearest.at),
-            nearest.by
-        );
-        self.compare(nearest, text);
-    }
-
-    /// Where it differs from what is wanted.
-    fn compare(&self, nearest: &Seen, text: &mut String) {
-        match (&self.wanted.content, &nearest.content) {
-            (Content::Exactly(wanted), Ok(found)) => {
-                *text += &describe(&differences(wanted, found))
-            }
-            (Content::Fields(wanted), Ok(found)) => {
-                let mut all = differences(wanted, found);
-                all.retain(|one| one.wanted.is_some());
-                *text += &describe(&all);
-            }
-            (_, Ok(found)) => {
-                let _ = writeln!(text, "      {}", short(found));
-            }
-            (_, Err(why)) => {
-                let _ = writeln!(text, "      it cannot be read: {why}");
-            }
-        }
-    }
-
-    fn distance(&self, seen: &Seen) -> usize {
-        match (&self.wanted.content, &seen.content) {
-            (Content::Exactly(wanted), Ok(found)) => differences(wanted, found).len(),
-            (Content::Fields(fields), Ok(found)) => differing(fields, found),
-            _ => usize::MAX,
-        }
-    }
-
-    /// What else there was.
-    fn others(&self, traffic: &Traffic, text: &mut String) {
-        let mut names: Vec<_> = traffic
-            .seen
-            .iter()
-            .map(|seen| format!("{} {}", word(seen.kind), seen.subject()))
-            .collect();
-        names.sort();
-        names.dedup();
-        let _ = match names.is_empty() {
-            true => writeln!(text, "  nothing at all was sent over this bus"),
-            false => writeln!(
-                text,
-                "  none of that name was sent; what was: {}",
-                names.join(", ")
-            ),
-        };
-    }
 }
 
-impl IntoFuture for Expectation {
+impl<S> IntoFuture for Expectation<S> {
     type Output = ();
     type IntoFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.check())
+        Box::pin(self.expected.check())
     }
 }
 
-impl std::fmt::Debug for Expectation {
+impl<S> std::fmt::Debug for Expectation<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Expectation")
-            .field("of", &self.wanted.subject())
+            .field("of", &self.expected.wanted.subject())
             .finish_non_exhaustive()
     }
 }

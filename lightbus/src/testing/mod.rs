@@ -14,7 +14,7 @@
 //! | was it sent? | `bus.published(UserRegistered { .. }).await` | `bus.called(auth.check_password("ada", "x")).await` | `bus.enqueued(auth.resize_avatar(7)).await` |
 //! | send it | `bus.simulate(UserRegistered { .. }).await?` | `bus.simulate(auth.check_password("ada", "x")).await?` | `bus.simulate(auth.resize_avatar(7)).await?` |
 //!
-//! Expectations wait, instead of sleeping: until the message was sent; or, for `.once()`, `.times(3)` and `.never()`, until the bus is quiet. A test that fails says what was sent instead, and where it differs, and prints the story of
+//! Expectations wait, instead of sleeping: until the message was sent, and [became](Expectation::handled_by) what it should; or, for `.once()`, `.times(3)` and `.never()`, until the bus is quiet. [`then`](Expectation::then) asks for an order, [`TestBus::nothing_else`] for no other message. A test that fails says what was sent instead, where it differs, and what went wrong on the bus, and prints the story of
 //! its bus: who sent what, where it went, and what became of it.
 //!
 //! A message that no type stands for is sent by its names: `bus.simulate(Raw::event("auth", "user_registered", json!({"username": "ada"}))).await?`, see [`Raw`]. What went over a bus is kept, and sent once more, as a [`Recording`].
@@ -42,23 +42,30 @@
 // A test fails by a panic. What is expected is given as it would be sent, by value.
 #![allow(clippy::panic, clippy::needless_pass_by_value)]
 
+mod clues;
 mod compare;
 mod expect;
 mod management;
+mod order;
+mod paint;
 mod place;
 mod rabbitmq;
 mod recording;
 mod run;
+mod seen;
 mod settled;
 mod story;
 mod stub;
 mod test_bus;
 mod time;
 mod traffic;
+mod unmet;
+mod wanted;
 mod wiring;
 
 pub use expect::Expectation;
 pub use lightbus_runtime::__testing::{Raw, RawError, Sendable};
+pub use order::Sequence;
 pub use recording::{Recording, RecordingError, Replay, ReplayError, Replayed};
 pub use run::TestOutcome;
 #[doc(hidden)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use super::paint;
 use super::rabbitmq;
 use super::test_bus::{StartError, TestBus};
 
@@ -98,11 +99,11 @@ pub fn __run<F: Future<Output: TestOutcome>>(
                 let bus = start(on).await.map_err(|error| error.to_string())?;
                 let outcome = test(bus.clone()).await;
                 if outcome.failure().is_some() {
-                    eprintln!("\n{}", bus.story());
+                    paint::print(&bus.account());
                 } else {
                     bus.settled().await;
-                    if let Some(complaint) = bus.complaints().first() {
-                        bus.fail(complaint);
+                    if let Some(complaint) = bus.complaint() {
+                        bus.fail(&complaint);
                     }
                 }
                 Ok(outcome)

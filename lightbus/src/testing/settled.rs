@@ -1,11 +1,19 @@
 //! Is anything going on? A bus is quiet when no message is on its way, being handled, or about to be tried again in place.
 
+use std::collections::HashMap;
+use std::panic::Location;
 use std::time::{Duration, Instant, SystemTime};
 
 use lightbus_broker::{QueueInfo, Snapshot};
-use lightbus_runtime::__testing::Kind;
+use lightbus_runtime::__testing::{Kind, Queue};
 
+use super::story::span;
+use super::test_bus::TestBus;
 use super::traffic::Traffic;
+use super::unmet::with_clues;
+
+/// Between two looks.
+pub(super) const LOOK: Duration = Duration::from_millis(1);
 
 /// How long a broker takes its time.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +59,36 @@ impl Quiet {
     }
 }
 
+/// That it took too long, for people.
+pub(super) fn not_quiet(
+    bus: &TestBus,
+    within: Duration,
+    busy: Option<String>,
+    location: Option<&Location<'_>>,
+) -> String {
+    let place = location.map_or(String::new(), |location| format!("{location}: "));
+    bus.look(|traffic, snapshot| {
+        let busy = busy.unwrap_or_else(|| restless(traffic));
+        let within = span(within);
+        let text = format!("{place}the bus was not quiet within {within}: {busy}\n");
+        with_clues(text, traffic, snapshot, bus.stubs())
+    })
+}
+
+/// What is sent all the time.
+pub(super) fn restless(traffic: &Traffic) -> String {
+    let mut counts: HashMap<_, usize> = HashMap::new();
+    for seen in &traffic.seen {
+        *counts.entry((seen.title(), &seen.by)).or_default() += 1;
+    }
+    match counts.into_iter().max_by_key(|(_, count)| *count) {
+        Some(((title, by), _)) => {
+            format!("something is sent all the time, most of all the {title} by {by}")
+        }
+        None => "something happens all the time".to_owned(),
+    }
+}
+
 /// What is going on, in words; `None` if nothing is. There is no snapshot while the broker has not said what waits.
 pub(super) fn going_on(
     traffic: &Traffic,
@@ -69,22 +107,13 @@ pub(super) fn going_on(
         return Some("the broker has not said yet what waits in its queues".to_owned());
     };
     let queue = snapshot.queues.iter().find(|queue| is_busy(queue))?;
-    Some(format!(
-        "the queue {} has {} messages that wait for its consumers, and {} in their hands",
-        queue.name, queue.ready, queue.unacked
-    ))
+    Some(match queue.unacked {
+        0 => format!("messages wait in {} for its consumers", queue.name),
+        _ => format!("a handler of {} has not ended", queue.name),
+    })
 }
 
 fn is_busy(queue: &QueueInfo) -> bool {
     let waits = queue.ready > 0 && queue.consumers > 0 && !queue.paused;
-    is_work(&queue.name) && (queue.unacked > 0 || waits)
-}
-
-/// Queues of messages to be handled; others hold what is known, and keep it unacknowledged.
-fn is_work(queue: &str) -> bool {
-    let kinds = ["lb.rpc.", "lb.q.", "lb.b.", "lb.task.", "lb.hold."];
-    let is_kind = kinds.iter().any(|kind| queue.starts_with(kind));
-    let is_state =
-        queue.ends_with(".dead") || queue.starts_with("lb.q.") && queue.ends_with(".cron");
-    is_kind && !is_state
+    Queue::of(&queue.name) == Queue::Work && (queue.unacked > 0 || waits)
 }

@@ -3,20 +3,19 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use lightbus_runtime::__testing::Kind;
-
-use super::compare::short;
-use super::traffic::{Fate, Seen, Traffic};
+use super::seen::Seen;
+use super::traffic::Traffic;
 
 /// As many messages are told.
 const MOST: usize = 60;
 
-pub(super) fn tell(traffic: &Traffic) -> String {
+/// `of` is what the bus belongs to: a test, by its name.
+pub(super) fn tell(traffic: &Traffic, of: &str) -> String {
     let (all, seen) = (traffic.seen.len(), &traffic.seen);
     let mut text = match all {
-        0 => "The story of the bus: nothing was sent.\n".to_owned(),
-        1 => "The story of the bus, 1 message:\n".to_owned(),
-        all => format!("The story of the bus, {all} messages:\n"),
+        0 => format!("The story of {of}: nothing was sent.\n"),
+        1 => format!("The story of {of}, 1 message:\n"),
+        all => format!("The story of {of}, {all} messages:\n"),
     };
     let skipped = all.saturating_sub(MOST);
     if skipped > 0 {
@@ -36,48 +35,39 @@ pub(super) fn tell(traffic: &Traffic) -> String {
 }
 
 fn one(seen: &Seen, text: &mut String) {
-    let what = word(seen.kind);
-    let content = match &seen.content {
-        Ok(content) => short(content),
-        Err(why) => format!("(unreadable: {why})"),
-    };
-    let (at, by, subject) = (milliseconds(seen.at), &seen.by, seen.subject());
-    let _ = writeln!(text, "  {at} {by}: {what} {subject} {content}");
+    let (at, by, title, content) = (
+        milliseconds(seen.at),
+        &seen.by,
+        seen.title(),
+        seen.content(),
+    );
+    let _ = writeln!(text, "  {at} {by}: {title} {content}");
     for (at, fate) in &seen.fates {
         let after = milliseconds(at.saturating_sub(seen.at));
-        let _ = writeln!(text, "             {after} {}", ending(fate));
-    }
-}
-
-pub(super) fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Event => "event",
-        Kind::Call => "call",
-        Kind::Task => "task",
-    }
-}
-
-fn ending(fate: &Fate) -> String {
-    match fate {
-        Fate::To(queues) if queues.iter().any(|queue| queue == "lb.sys.unrouted") => {
-            "to nobody: no listener has bound a queue to it".to_owned()
-        }
-        Fate::To(queues) => format!("to {}", queues.join(", ")),
-        Fate::Nowhere => "to nobody".to_owned(),
-        Fate::Handled { queue, by } => format!("handled by {by} ({queue})"),
-        Fate::Again => "failed, to be tried again".to_owned(),
-        Fate::Dead(why) => format!("dead: {why}"),
-        Fate::Answered {
-            by,
-            answer: Ok(value),
-        } => format!("answered by {by}: {}", short(value)),
-        Fate::Answered {
-            by,
-            answer: Err(why),
-        } => format!("refused by {by}: {why}"),
+        let _ = writeln!(text, "             {after} {}", fate.told());
     }
 }
 
 pub(super) fn milliseconds(at: Duration) -> String {
     format!("+{:>8.1} ms", at.as_secs_f64() * 1000.0)
+}
+
+/// A time as one says it: `1 h`, `90 s`.
+pub(super) fn span(time: Duration) -> String {
+    match (time.as_secs(), time.subsec_millis()) {
+        (s @ 3600.., _) if s % 3600 == 0 => format!("{} h", s / 3600),
+        (s @ 60.., _) if s % 60 == 0 => format!("{} min", s / 60),
+        (s, 0) => format!("{s} s"),
+        _ => format!("{time:?}"),
+    }
+}
+
+/// A number of times.
+pub(super) fn often(times: usize) -> String {
+    match times {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        times => format!("{times} times"),
+    }
 }

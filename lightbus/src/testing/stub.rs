@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::compare::short;
+use super::seen::{Fate, Seen};
 use super::test_bus::TestBus;
-use super::traffic::{Fate, Seen};
 
 /// How calls of a method are answered; made by [`TestBus::stub`]. Of several that fit a call, the first one that is not used up answers.
 ///
@@ -180,25 +180,29 @@ impl Stubs {
         provider.answer(bus, outline.name, answering).await
     }
 
-    pub(super) fn complaints(&self) -> Vec<String> {
-        self.rules().complaints.clone()
+    /// What is wrong with them although every expectation was met.
+    pub(super) fn complaints(&self, seen: &[Seen]) -> Vec<String> {
+        let mut complaints = self.rules().complaints.clone();
+        complaints.extend(self.unserved(seen));
+        complaints
+    }
+
+    pub(super) fn are_none(&self) -> bool {
+        lock(&self.apis).is_empty()
     }
 
     /// Calls of APIs of which something is stubbed, that nobody serves.
-    pub(super) fn unserved(&self, seen: &[Seen]) -> Vec<String> {
+    fn unserved(&self, seen: &[Seen]) -> Vec<String> {
         let apis = lock(&self.apis);
         let is_unserved = |seen: &&Seen| {
-            let is_nowhere = seen.fates.iter().any(|(_, fate)| *fate == Fate::Nowhere);
+            let is_nowhere = seen.fates().any(|fate| *fate == Fate::Nowhere);
             seen.kind == Kind::Call && is_nowhere && apis.contains_key(seen.api.as_str())
         };
         let unserved = seen.iter().filter(is_unserved);
         unserved
             .map(|call| {
                 let (subject, by) = (call.subject(), &call.by);
-                format!(
-                    "{by} called {subject}, which no stub answers: `bus.stub(…{}(…))`",
-                    call.name
-                )
+                format!("{by} called {subject}, which no stub answers")
             })
             .collect()
     }
@@ -242,8 +246,15 @@ fn answer(
             (rule.after, rule.reply.clone())
         }
         None => {
-            let text = format!("no stub answers {api}.{method} with {}", short(arguments));
-            rules.complaints.push(text.clone());
+            let stubbed: Vec<_> = of_method(&rules, (api, method)).map(Rule::told).collect();
+            let text = format!(
+                "no stub answers {api}.{method} with {}, only {}",
+                short(arguments),
+                stubbed.join(" or ")
+            );
+            if !rules.complaints.contains(&text) {
+                rules.complaints.push(text.clone());
+            }
             (Duration::ZERO, refusal(text))
         }
     };
@@ -255,6 +266,25 @@ fn answer(
         }
         reply
     })
+}
+
+fn of_method<'a>(
+    rules: &'a Rules,
+    method: (&'static str, &'static str),
+) -> impl Iterator<Item = &'a Rule> {
+    rules.of.get(&method).into_iter().flatten()
+}
+
+impl Rule {
+    /// What it answers, for people.
+    fn told(&self) -> String {
+        let arguments = self.arguments.as_ref().map(short);
+        let arguments = arguments.unwrap_or_else(|| "any arguments".to_owned());
+        match self.left {
+            Some(0) => format!("with {arguments}, which is used up by `.times(..)`"),
+            _ => format!("with {arguments}"),
+        }
+    }
 }
 
 impl<T, E> fmt::Debug for Stub<T, E> {

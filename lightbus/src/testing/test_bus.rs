@@ -3,23 +3,30 @@
 use std::fmt;
 use std::ops::Deref;
 use std::panic::Location;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lightbus_broker::{Broker, Faults, Snapshot};
-use lightbus_runtime::__testing::{Clock, Kind, Sendable, event, with_clock};
+use lightbus_runtime::__testing::{Clock, Kind, Sendable, event, watch_attempts, with_clock};
 use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
 
-use super::expect::{Content, Expectation, Wanted};
+use super::clues;
+use super::expect::Expectation;
+use super::paint;
 use super::place::Place;
 use super::rabbitmq;
+use super::seen::Seen;
 use super::settled::Pace;
 use super::story;
 use super::stub::{Stub, Stubs};
-use super::traffic::{Seen, Traffic};
+use super::traffic::{Attempts, Traffic};
+use super::unmet::{unexpected, with_clues};
+use super::wanted::{Content, Wanted};
 
 /// The name of the test's own app.
-const TEST: &str = "test";
+pub(super) const TEST: &str = "test";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A hundred years.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -70,9 +77,40 @@ struct Inner {
     /// The time of all programs on it, if a test moves it.
     clock: Option<Arc<Clock>>,
     traffic: Mutex<Traffic>,
+    attempts: Attempts,
     /// Kept open.
     apps: Mutex<Vec<Bus>>,
     stubs: Stubs,
+    /// What the bus belongs to.
+    name: String,
+    /// The story was printed.
+    is_told: AtomicBool,
+}
+
+impl Inner {
+    fn look<R>(&self, look: impl FnOnce(&mut Traffic, Option<&Snapshot>) -> R) -> R {
+        let snapshot = self.place.snapshot();
+        let mut traffic = lock(&self.traffic);
+        traffic.read();
+        look(&mut traffic, snapshot.as_ref())
+    }
+
+    /// The story, and what went wrong.
+    fn account(&self) -> String {
+        self.look(|traffic, snapshot| {
+            let text = story::tell(traffic, &self.name);
+            with_clues(text, traffic, snapshot, &self.stubs)
+        })
+    }
+}
+
+/// The test that this thread runs, or else the bus.
+fn current_test() -> String {
+    let thread = std::thread::current();
+    match thread.name() {
+        Some(name) if name.contains("::") => name.to_owned(),
+        _ => "the bus".to_owned(),
+    }
 }
 
 impl TestBus {
@@ -111,7 +149,8 @@ impl TestBus {
         clock: Option<Arc<Clock>>,
     ) -> Result<Self, StartError> {
         let place = place.map_err(StartError)?;
-        let traffic = Mutex::new(Traffic::new(place.events()));
+        let attempts = Attempts::default();
+        let traffic = Mutex::new(Traffic::new(place.events(), attempts.clone()));
         let bus = builder(TEST, &place, clock.as_ref()).connect().await;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -119,8 +158,11 @@ impl TestBus {
                 place,
                 clock,
                 traffic,
+                attempts,
                 apps: Mutex::default(),
                 stubs: Stubs::default(),
+                name: current_test(),
+                is_told: AtomicBool::new(false),
             }),
         })
     }
@@ -137,7 +179,9 @@ impl TestBus {
 
     /// Settings of such a connection. What is connected by it stays open as long as somebody holds it.
     pub fn app_builder(&self, name: &str) -> BusBuilder {
-        builder(name, &self.inner.place, self.inner.clock.as_ref())
+        let attempts = self.inner.attempts.clone();
+        let app = builder(name, &self.inner.place, self.inner.clock.as_ref());
+        watch_attempts(app, move |failed| attempts.tell(failed))
     }
 
     /// Where programs connect that are processes of their own: for `LIGHTBUS_URL` in their environment.
@@ -178,7 +222,7 @@ impl TestBus {
 
     /// Expects an event to have been published, or to be while the bus is not quiet: `bus.published(UserRegistered { .. }).once().await`.
     #[track_caller]
-    pub fn published<E: Event>(&self, event: E) -> Expectation {
+    pub fn published<E: Event>(&self, event: E) -> Expectation<E> {
         self.expect(&event, Location::caller())
     }
 
@@ -187,23 +231,19 @@ impl TestBus {
     pub fn published_such<E: Event>(
         &self,
         is_such: impl Fn(&E) -> bool + Send + Sync + 'static,
-    ) -> Expectation {
+    ) -> Expectation<E> {
         let is_such = move |seen: &Seen| {
             let message = &seen.message;
             event::<E>(message.body(), message.content_type()).is_ok_and(|event| is_such(&event))
         };
-        let wanted = Wanted {
-            kind: Kind::Event,
-            api: E::API.to_owned(),
-            name: E::NAME.to_owned(),
-            content: Content::Such(Box::new(is_such)),
-        };
+        let content = Content::Such(Box::new(is_such));
+        let wanted = Wanted::new(Kind::Event, E::API, E::NAME, content);
         Expectation::new(self, wanted, Location::caller())
     }
 
     /// Expects a call to have been made, with these arguments: `bus.called(auth.check_password("ada", "secret")).await`. The call itself is not made.
     #[track_caller]
-    pub fn called<T, E>(&self, call: Call<T, E>) -> Expectation
+    pub fn called<T, E>(&self, call: Call<T, E>) -> Expectation<Call<T, E>>
     where
         Call<T, E>: Sendable,
     {
@@ -212,7 +252,7 @@ impl TestBus {
 
     /// Expects a task to have been enqueued, with these arguments: `bus.enqueued(auth.resize_avatar(7)).await`. The task itself is not enqueued.
     #[track_caller]
-    pub fn enqueued<T, E>(&self, task: Task<T, E>) -> Expectation
+    pub fn enqueued<T, E>(&self, task: Task<T, E>) -> Expectation<Task<T, E>>
     where
         Task<T, E>: Sendable,
     {
@@ -223,7 +263,7 @@ impl TestBus {
         &self,
         message: &S,
         location: &'static Location<'static>,
-    ) -> Expectation {
+    ) -> Expectation<S> {
         match message.outline() {
             Ok(outline) => Expectation::new(self, Wanted::exactly(outline), location),
             Err(why) => self.fail(&format!(
@@ -252,13 +292,45 @@ impl TestBus {
     ///
     /// # Panics
     /// When that takes longer than 10 s, with what is going on.
-    pub async fn settled(&self) {
-        self.wait_until_quiet(PATIENCE).await;
+    #[track_caller]
+    pub fn settled(&self) -> impl Future<Output = ()> + Send {
+        self.wait_until_quiet(PATIENCE, Location::caller())
+    }
+
+    /// Waits until the bus is [settled](Self::settled), and expects that no app has sent anything but what an expectation before this one was met by. What the test itself sends does not count.
+    ///
+    /// ```
+    /// # use lightbus::testing::TestBus;
+    /// # #[lightbus::api(name = "auth")]
+    /// # pub trait AuthApi { #[event] fn user_registered(username: String); }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = TestBus::start().await?;
+    /// # let app = bus.app("auth-app").await?;
+    /// let ada = UserRegistered { username: "ada".into() };
+    /// # AuthApiEvents::new(&app).user_registered().publish(ada.clone()).await?;
+    /// bus.published(ada).by("auth-app").once().await;
+    /// bus.nothing_else().await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    /// With what else was sent, and as [`settled`](Self::settled).
+    #[track_caller]
+    pub fn nothing_else(&self) -> impl Future<Output = ()> + Send {
+        let location = Location::caller();
+        async move {
+            self.wait_until_quiet(PATIENCE, location).await;
+            let unexpected = self.look(|traffic, _| unexpected(traffic, location));
+            if let Some(text) = unexpected {
+                self.fail(&text);
+            }
+        }
     }
 
     /// Who sent what, where it went, and what became of it, up to now. A test that fails prints it.
     pub fn story(&self) -> String {
-        self.look(|traffic, _| story::tell(traffic))
+        self.look(|traffic, _| story::tell(traffic, &self.inner.name))
     }
 
     pub(super) fn clock(&self) -> Option<&Arc<Clock>> {
@@ -282,24 +354,30 @@ impl TestBus {
         &self.inner.stubs
     }
 
-    pub(super) fn look<R>(&self, look: impl FnOnce(&Traffic, Option<&Snapshot>) -> R) -> R {
-        let snapshot = self.inner.place.snapshot();
-        let mut traffic = lock(&self.inner.traffic);
-        traffic.read();
-        look(&traffic, snapshot.as_ref())
+    pub(super) fn look<R>(&self, look: impl FnOnce(&mut Traffic, Option<&Snapshot>) -> R) -> R {
+        self.inner.look(look)
     }
 
-    /// Ends the test.
+    /// The story, and what went wrong.
+    #[doc(hidden)]
+    pub fn account(&self) -> String {
+        self.inner.account()
+    }
+
+    /// Ends the test, without the hook for panics, which would name a place in here.
     pub(super) fn fail(&self, why: &str) -> ! {
-        panic!("{why}")
+        paint::print(&format!("{why}\n{}", self.story()));
+        self.inner.is_told.store(true, Relaxed);
+        std::panic::resume_unwind(Box::new(why.to_owned()))
     }
 
-    /// What is wrong although every expectation was met.
-    pub(super) fn complaints(&self) -> Vec<String> {
-        let mut complaints = self.inner.stubs.complaints();
-        let unserved = self.look(|traffic, _| self.inner.stubs.unserved(&traffic.seen));
-        complaints.extend(unserved);
-        complaints
+    /// What is wrong although every expectation was met; `None` if nothing is.
+    pub(super) fn complaint(&self) -> Option<String> {
+        self.look(|traffic, _| {
+            let complaints = self.inner.stubs.complaints(&traffic.seen);
+            let first = complaints.first()?;
+            Some(clues::of_stub(first).told_alone())
+        })
     }
 }
 
@@ -318,10 +396,8 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let mut traffic = lock(&self.traffic);
-            traffic.read();
-            eprintln!("\n{}", story::tell(&traffic));
+        if std::thread::panicking() && !self.is_told.load(Relaxed) {
+            paint::print(&self.account());
         }
     }
 }

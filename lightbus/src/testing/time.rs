@@ -1,16 +1,14 @@
 //! Waiting: until a bus is quiet, and, where time is virtual, for what is due later.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use lightbus_runtime::__testing::{Clock, Kind, in_flight, is_scheduler_at_rest, schedules};
 use lightbus_runtime::{Bus, Error};
 
-use super::settled::{Quiet, STILL, going_on};
+use super::settled::{LOOK, Quiet, STILL, going_on, not_quiet};
 use super::test_bus::TestBus;
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(1);
 
 /// What a wait has come to.
 #[derive(Clone, Copy, PartialEq)]
@@ -22,13 +20,22 @@ enum Look {
 
 impl TestBus {
     /// For [`settled`](TestBus::settled).
-    pub(super) async fn wait_until_quiet(&self, patience: Duration) {
+    pub(super) async fn wait_until_quiet(
+        &self,
+        patience: Duration,
+        location: &'static Location<'static>,
+    ) {
         let is_enough = |look| look == Look::Quiet;
-        self.wait(patience, is_enough).await;
+        self.wait(patience, is_enough, Some(location)).await;
     }
 
     /// Looks until it is enough.
-    async fn wait(&self, patience: Duration, is_enough: impl Fn(Look) -> bool) {
+    async fn wait(
+        &self,
+        patience: Duration,
+        is_enough: impl Fn(Look) -> bool,
+        location: Option<&'static Location<'static>>,
+    ) {
         let (begun, pace) = (Instant::now(), self.pace());
         let (mut quiet, mut still) = (Quiet::default(), Quiet::default());
         loop {
@@ -48,10 +55,7 @@ impl TestBus {
                 return;
             }
             if begun.elapsed() > patience {
-                let busy = busy.unwrap_or_else(|| "messages are sent all the time".to_owned());
-                self.fail(&format!(
-                    "the bus was not quiet within {patience:?}: {busy}"
-                ));
+                self.fail(&not_quiet(self, patience, busy, location));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -150,7 +154,7 @@ impl TestBus {
             Look::Quiet => true,
             Look::Still(time) => time >= self.pace().end && clock.next_due().is_some(),
         };
-        self.wait(self.patience(), is_enough).await;
+        self.wait(self.patience(), is_enough, None).await;
     }
 
     /// When the next thing may happen, counted from the beginning.

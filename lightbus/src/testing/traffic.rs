@@ -1,76 +1,82 @@
 //! What goes over the bus of a test, as its broker sees it: each message once, with all that becomes of it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use lightbus_broker::{ConnectionName, Event, EventKind, Events, Message, QueueName};
-use lightbus_runtime::__testing::{Kind, json};
+use amq_protocol::types::{AMQPValue, FieldTable};
+use lightbus_broker::{ConnectionName, DropReason, Event, EventKind, Events, Message, QueueName};
+use lightbus_runtime::__testing::{
+    Answered, Copied, DeadReason, FailedAttempt, Kind, Meaning, OnBroker, Queue, app_of_connection,
+    heard_by, json, meaning,
+};
 use serde_json::Value;
 
-/// So far the clocks of a broker and of its clients may be apart.
-const CLOCKS: Duration = Duration::from_millis(50);
+use super::seen::{Answer, Death, Fate, Seen};
 
 /// Everything that was seen so far.
 pub(super) struct Traffic {
     events: Events,
+    attempts: Attempts,
     begun: Option<SystemTime>,
+    now: Duration,
     pub(super) seen: Vec<Seen>,
-    /// Which message a number, an id or a call's correlation id belongs to.
-    by_number: HashMap<u64, usize>,
+    /// Which message a number belongs to; of a copy, from which queue.
+    by_number: HashMap<u64, (usize, Option<String>)>,
+    /// Or an id, or a call's correlation id.
     by_id: HashMap<String, usize>,
+    /// Who has come, and gone.
+    pub(super) apps: Vec<App>,
+    /// Which queue was bound to an event, and when.
+    pub(super) bound: Vec<Bound>,
     /// How many things have happened.
     pub(super) count: u64,
     /// How many of them were lost to a full buffer.
     pub(super) missed: u64,
 }
 
-/// One message.
-pub(super) struct Seen {
-    /// Since the first one.
-    pub(super) at: Duration,
-    /// And by the broker's clock.
-    sent: SystemTime,
-    /// The app that sent it.
-    pub(super) by: String,
-    pub(super) kind: Kind,
-    pub(super) api: String,
+/// Attempts that the apps of this process tell of, not yet read.
+#[derive(Clone, Default)]
+pub(super) struct Attempts(Arc<Mutex<Vec<FailedAttempt>>>);
+
+/// An app, by its connections.
+pub(super) struct App {
     pub(super) name: String,
-    /// Of a task: the schedule that fired it.
-    pub(super) schedule: Option<String>,
-    /// As JSON; or why it is none.
-    pub(super) content: Result<Value, String>,
-    pub(super) message: Arc<Message>,
-    pub(super) fates: Vec<(Duration, Fate)>,
-    /// It is to be acknowledged where it was, a copy of it goes on.
-    copied: usize,
+    connections: usize,
+    /// When the last one of them was closed.
+    pub(super) left: Option<Duration>,
 }
 
-/// What became of a message.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Fate {
-    To(Vec<String>),
-    Nowhere,
-    Handled {
-        queue: String,
-        by: String,
-    },
-    Again,
-    Dead(String),
-    Answered {
-        by: String,
-        answer: Result<Value, String>,
-    },
+pub(super) struct Bound {
+    pub(super) at: Duration,
+    pub(super) queue: String,
+    pub(super) api: String,
+    pub(super) event: String,
+}
+
+impl Attempts {
+    pub(super) fn tell(&self, failed: FailedAttempt) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(failed);
+    }
+
+    fn take(&self) -> Vec<FailedAttempt> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Traffic {
-    pub(super) fn new(events: Events) -> Self {
+    pub(super) fn new(events: Events, attempts: Attempts) -> Self {
         Self {
             events,
+            attempts,
             begun: None,
+            now: Duration::ZERO,
             seen: Vec::new(),
             by_number: HashMap::new(),
             by_id: HashMap::new(),
+            apps: Vec::new(),
+            bound: Vec::new(),
             count: 0,
             missed: 0,
         }
@@ -78,226 +84,326 @@ impl Traffic {
 
     /// Takes note of all that has happened up to now.
     pub(super) fn read(&mut self) {
+        // Whatever became of a message after an attempt is among the events that are read next.
+        let attempts = self.attempts.take();
         while let Some(event) = self.events.try_next() {
             self.count += 1;
             self.note(event);
+        }
+        for failed in attempts {
+            self.count += 1;
+            self.failed(failed);
         }
     }
 
     fn note(&mut self, event: Event) {
         let begun = *self.begun.get_or_insert(event.time);
-        let at = event.time.duration_since(begun).unwrap_or_default();
+        self.now = event.time.duration_since(begun).unwrap_or_default();
         match event.kind {
             EventKind::Missed { count } => self.missed += count,
+            EventKind::ConnectionOpened { connection, .. } => self.came(&connection),
+            EventKind::ConnectionClosed { connection, .. } => self.left(&connection),
+            EventKind::Bound(binding) if binding.to_queue => {
+                if let Some((api, event)) = heard_by(&binding.source, &binding.routing_key) {
+                    self.bound.push(Bound {
+                        at: self.now,
+                        queue: binding.destination.to_string(),
+                        api: api.to_owned(),
+                        event: event.to_owned(),
+                    });
+                }
+            }
             EventKind::Published {
                 message,
                 connection,
                 ..
-            } => self.published(at, message, app(&connection)),
+            } => self.published(message, app(&connection)),
             EventKind::Routed {
                 message, queues, ..
-            } => {
-                let queues: Vec<_> = queues.iter().map(queue).collect();
-                self.name_api(&message, &queues);
-                self.fate_of(&message, at, Fate::To(queues));
-            }
-            EventKind::Unroutable { message, .. } => self.fate_of(&message, at, Fate::Nowhere),
+            } => self.routed(&message, queues.iter().map(queue).collect()),
+            EventKind::Unroutable { message, .. } => self.fate_of(&message, Fate::Nowhere),
             EventKind::Acked {
                 message,
                 queue: from,
                 connection,
                 ..
-            } => self.acked(at, &message, queue(&from), app(&connection)),
+            } => self.acked(&message, queue(&from), app(&connection)),
+            EventKind::Dropped {
+                message,
+                queue: from,
+                why,
+            } => self.died(&message, from.as_ref(), why),
             // What a level of the ladder of delays gives up goes on, as a dead letter.
-            EventKind::Dropped { message, why, .. } => {
-                self.fate_of(&message, at, Fate::Dead(format!("{why:?}")));
-            }
-            EventKind::DeadLettered { message, why, .. }
-                if message.exchange().starts_with("lb.dead.") =>
-            {
-                self.fate_of(&message, at, Fate::Dead(format!("{why:?}")));
+            EventKind::DeadLettered {
+                message,
+                queue: from,
+                why,
+                queues,
+                ..
+            } if queues.iter().any(|to| Queue::of(&to.name) == Queue::Dead) => {
+                self.died(&message, Some(&from), why);
             }
             _ => {}
         }
+    }
+
+    fn came(&mut self, connection: &ConnectionName) {
+        let name = app(connection);
+        match self.apps.iter_mut().find(|app| app.name == name) {
+            Some(app) => {
+                app.connections += 1;
+                app.left = None;
+            }
+            None => self.apps.push(App {
+                name,
+                connections: 1,
+                left: None,
+            }),
+        }
+    }
+
+    fn left(&mut self, connection: &ConnectionName) {
+        let name = app(connection);
+        let Some(app) = self.apps.iter_mut().find(|app| app.name == name) else {
+            return;
+        };
+        app.connections = app.connections.saturating_sub(1);
+        app.left = (app.connections == 0).then_some(self.now);
     }
 
     fn of(&mut self, message: &Message) -> Option<&mut Seen> {
-        let index = *self.by_number.get(&message.number())?;
-        self.seen.get_mut(index)
+        let (index, _) = self.by_number.get(&message.number())?;
+        self.seen.get_mut(*index)
     }
 
-    fn fate_of(&mut self, message: &Message, at: Duration, fate: Fate) {
+    fn fate_of(&mut self, message: &Message, fate: Fate) {
+        let at = self.now;
         if let Some(seen) = self.of(message) {
-            // Where a copy goes is the bus's own business.
-            let is_first = seen.message.number() == message.number();
-            if is_first || !matches!(fate, Fate::To(_)) {
-                seen.fates.push((at, fate));
-            }
+            seen.fates.push((at, fate));
         }
     }
 
-    /// A schedule's task does not say of which API it is: its queue does.
-    fn name_api(&mut self, message: &Message, queues: &[String]) {
-        if let Some(seen) = self.of(message).filter(|seen| seen.api.is_empty()) {
-            let api = queues.iter().find_map(|queue| api_of(queue));
-            seen.api = api.unwrap_or_default().to_owned();
-        }
-    }
-
-    fn acked(&mut self, at: Duration, message: &Message, queue: String, by: String) {
+    fn routed(&mut self, message: &Message, queues: Vec<String>) {
+        let number = message.number();
         let Some(seen) = self.of(message) else {
             return;
         };
-        if seen.copied > 0 {
-            seen.copied -= 1;
-        } else if seen.kind != Kind::Call && !queue.ends_with(".dead") {
-            seen.fates.push((at, Fate::Handled { queue, by }));
+        // Where a copy goes is the bus's own business.
+        if seen.message.number() != number {
+            return;
+        }
+        if seen.api.is_empty() {
+            seen.api = queues
+                .iter()
+                .find_map(|name| Queue::tasks_of(name))
+                .unwrap_or_default();
+        }
+        let is_unheard = queues.iter().all(|name| Queue::of(name) == Queue::Unrouted);
+        let fate = match is_unheard {
+            true => Fate::Unheard,
+            false => Fate::To(queues),
+        };
+        self.fate_of(message, fate);
+    }
+
+    fn acked(&mut self, message: &Message, queue: String, by: String) {
+        let copy_of = self.by_number.get(&message.number());
+        let of_copy = copy_of.and_then(|(_, queue)| queue.clone());
+        let (is_letter, queue) = (Queue::of(&queue) == Queue::Dead, of_copy.unwrap_or(queue));
+        let at = self.now;
+        let Some(seen) = self.of(message).filter(|seen| seen.kind != Kind::Call) else {
+            return;
+        };
+        match seen.copied.iter().position(|copied| *copied == queue) {
+            _ if is_letter => {}
+            Some(index) => drop(seen.copied.swap_remove(index)),
+            None => seen.fates.push((at, Fate::Handled { queue, by })),
         }
     }
 
-    fn published(&mut self, at: Duration, message: Arc<Message>, by: String) {
-        match message.type_name() {
-            Some("lb1.ev" | "lb1.task") => {
-                let id = message.message_id().unwrap_or_default().to_owned();
-                match self.by_id.get(&id).copied() {
-                    Some(first) if !id.is_empty() => self.copied(at, &message, first),
-                    _ => self.first(at, message, by, id),
-                }
+    fn died(&mut self, message: &Message, queue: Option<&QueueName>, why: DropReason) {
+        let queue = queue.map_or(String::new(), |queue| queue.name.to_string());
+        let reason = match why {
+            DropReason::Rejected => DeadReason::Rejected,
+            DropReason::Expired => DeadReason::Expired,
+            DropReason::DeliveryLimit => DeadReason::DeliveryLimit,
+            other => DeadReason::Other(format!("{other:?}")),
+        };
+        let death = Death {
+            queue,
+            reason,
+            error: None,
+            attempts: None,
+        };
+        self.fate_of(message, Fate::Dead(death));
+    }
+
+    fn published(&mut self, message: Arc<Message>, by: String) {
+        let headers = headers(&message.headers());
+        let seen = OnBroker {
+            type_name: message.type_name(),
+            exchange: message.exchange(),
+            routing_key: message.routing_key(),
+            message_id: message.message_id(),
+            correlation_id: message.correlation_id(),
+            headers: &headers,
+        };
+        match meaning(&seen) {
+            Meaning::First { id, .. } if self.by_id.contains_key(&id) => {
+                let index = self.by_id.get(&id).copied().unwrap_or_default();
+                self.by_number.insert(message.number(), (index, None));
+                self.fate_of(&message, Fate::Twice);
             }
-            Some("lb1.req") => {
-                let id = message.correlation_id().unwrap_or_default().to_owned();
-                self.first(at, message, by, id);
-            }
-            Some("lb1.rep") => self.answered(at, &message, by),
-            _ => {}
+            first @ Meaning::First { .. } => self.first(message, by, first),
+            Meaning::Copy { id, queue, to } => self.copied(&message, &id, queue, to),
+            Meaning::Reply { to, says } => self.answered(&message, &to, says, by),
+            Meaning::Other => {}
         }
     }
 
-    fn first(&mut self, at: Duration, message: Arc<Message>, by: String, id: String) {
-        let Some((kind, api, name)) = subject(&message) else {
+    fn first(&mut self, message: Arc<Message>, by: String, first: Meaning) {
+        let Meaning::First {
+            id,
+            kind,
+            api,
+            name,
+            delay,
+            schedule,
+            headers,
+        } = first
+        else {
             return;
         };
         let index = self.seen.len();
-        self.by_number.insert(message.number(), index);
-        self.by_id.insert(id, index);
+        self.by_number.insert(message.number(), (index, None));
+        if !id.is_empty() {
+            self.by_id.insert(id, index);
+        }
         self.seen.push(Seen {
-            at,
-            sent: self.begun.unwrap_or(SystemTime::UNIX_EPOCH) + at,
+            at: self.now,
+            sent: self.begun.unwrap_or(SystemTime::UNIX_EPOCH) + self.now,
             by,
             kind,
             api,
             name,
-            schedule: message
-                .exchange()
-                .starts_with("lb.cron.")
-                .then(|| message.routing_key().to_owned()),
             content: json(message.body(), message.content_type()),
+            headers,
+            delay,
+            schedule,
             message,
             fates: Vec::new(),
-            copied: 0,
+            is_expected: false,
+            copied: Vec::new(),
         });
     }
 
-    /// A message that is published once more, for another attempt or into the dead letters.
-    fn copied(&mut self, at: Duration, message: &Message, first: usize) {
-        self.by_number.insert(message.number(), first);
-        let Some(seen) = self.seen.get_mut(first) else {
+    /// A message that is published once more, by who had it in hand.
+    fn copied(&mut self, message: &Message, id: &str, queue: String, to: Copied) {
+        let Some(index) = self.by_id.get(id).copied() else {
             return;
         };
-        seen.copied += 1;
-        let exchange = message.exchange();
-        if exchange.starts_with("lb.dead.") {
-            let reason = text(message, "lb-dead-reason").unwrap_or_default();
-            let error = text(message, "lb-err-msg").unwrap_or_default();
-            seen.fates
-                .push((at, Fate::Dead(format!("{reason}: {error}"))));
-        } else if exchange.starts_with("lb.delay.") {
-            seen.fates.push((at, Fate::Again));
+        let number = message.number();
+        self.by_number.insert(number, (index, Some(queue.clone())));
+        let at = self.now;
+        let Some(seen) = self.seen.get_mut(index) else {
+            return;
+        };
+        if to != Copied::Replayed {
+            seen.copied.push(queue.clone());
         }
+        let fate = match to {
+            Copied::Held => return,
+            Copied::Replayed => Fate::Replayed { queue },
+            Copied::Again { failed, delay } => Fate::Again {
+                queue,
+                failed,
+                delay,
+            },
+            Copied::Dead {
+                reason,
+                error,
+                attempts,
+            } => Fate::Dead(Death {
+                queue,
+                reason,
+                error,
+                attempts: Some(attempts),
+            }),
+        };
+        seen.fates.push((at, fate));
     }
 
-    fn answered(&mut self, at: Duration, message: &Message, by: String) {
-        let call = message.correlation_id().and_then(|id| self.by_id.get(id));
+    fn answered(&mut self, message: &Message, call: &str, says: Answered, by: String) {
+        let at = self.now;
+        let call = self.by_id.get(call);
         let Some(seen) = call.and_then(|index| self.seen.get_mut(*index)) else {
             return;
         };
         let content = json(message.body(), message.content_type());
-        let answer = match text(message, "lb-status") {
-            None => content,
-            Some(status) if status == "error" => Err(content.map_or(status, |it| it.to_string())),
-            Some(status) => Err(status),
+        let answer = match (says, content) {
+            (Answered::GivenBack, _) => Answer::GivenBack,
+            (Answered::Refused(why), _) => Answer::Refused(why),
+            (Answered::Value, Ok(value)) => Answer::Value(value),
+            (Answered::Error, Ok(error)) => Answer::Error(error),
+            (_, Err(why)) => Answer::Refused(format!("the answer cannot be read: {why}")),
         };
         seen.fates.push((at, Fate::Answered { by, answer }));
     }
+
+    /// An attempt that failed: it was before what came of it.
+    fn failed(&mut self, failed: FailedAttempt) {
+        let now = self.now;
+        let index = self.by_id.get(&failed.id);
+        let Some(seen) = index.and_then(|index| self.seen.get_mut(*index)) else {
+            return;
+        };
+        let came_of_it = |fate: &Fate| match fate {
+            Fate::Handled { queue, .. } | Fate::Dead(Death { queue, .. }) => *queue == failed.queue,
+            Fate::Again {
+                queue, failed: of, ..
+            } => *queue == failed.queue && *of >= failed.number,
+            _ => false,
+        };
+        let index = seen.fates().position(came_of_it);
+        let index = index.unwrap_or(seen.fates.len());
+        let at = seen.fates.get(index).map_or(now, |(at, _)| *at);
+        let fate = Fate::Failed {
+            attempt: failed.number,
+            error: failed.error,
+        };
+        seen.fates.insert(index, (at, fate));
+    }
 }
 
-impl Seen {
-    pub(super) fn is_answered(&self) -> bool {
-        self.fates
-            .iter()
-            .any(|(_, fate)| matches!(fate, Fate::Answered { .. } | Fate::Nowhere | Fate::Dead(_)))
-    }
-
-    /// Is it a call whose caller waits no longer?
-    pub(super) fn is_late(&self, now: SystemTime) -> bool {
-        let within = self.message.expiration().and_then(|ms| ms.parse().ok());
-        let passed = now.duration_since(self.sent).unwrap_or_default();
-        within.is_some_and(|ms| passed + CLOCKS >= Duration::from_millis(ms))
-    }
-
-    /// API and name.
-    pub(super) fn subject(&self) -> String {
-        format!("{}.{}", self.api, self.name)
-    }
-}
-
-/// The app whose connection it is: the runtime calls its connections `<app> <what it does>`.
 fn app(connection: &ConnectionName) -> String {
-    let name = connection.to_string();
-    let app = name.split(' ').next().unwrap_or_default();
-    app.to_owned()
+    app_of_connection(&connection.to_string()).to_owned()
 }
 
 fn queue(queue: &QueueName) -> String {
     queue.name.to_string()
 }
 
-fn text(message: &Message, header: &str) -> Option<String> {
-    let headers = message.headers();
-    let value = headers.inner().get(header)?;
-    match value {
-        amq_protocol::types::AMQPValue::LongString(text) => Some(text.to_string()),
-        amq_protocol::types::AMQPValue::ShortString(text) => Some(text.to_string()),
-        _ => None,
-    }
+/// Headers as JSON; what JSON does not know is left out.
+fn headers(table: &FieldTable) -> Value {
+    let entries = table.inner().iter();
+    let entries = entries.filter_map(|(name, value)| Some((name.to_string(), header(value)?)));
+    Value::Object(entries.collect())
 }
 
-/// Kind, API and name of a message that is sent for the first time.
-fn subject(message: &Message) -> Option<(Kind, String, String)> {
-    let (exchange, key) = (message.exchange(), message.routing_key());
-    if let Some(api) = exchange.strip_prefix("lb.ev.") {
-        let name = key.strip_prefix(api)?.strip_prefix('.')?;
-        let name = name.split('.').next()?;
-        return Some((Kind::Event, api.to_owned(), name.to_owned()));
-    }
-    if let Some(api) = exchange.strip_prefix("lb.rpc.") {
-        return Some((Kind::Call, api.to_owned(), key.to_owned()));
-    }
-    // At once, put off, or by a schedule: the queue's name is in the key, or in where it came from.
-    let queue = if exchange.starts_with("lb.task.") {
-        exchange
-    } else {
-        key.find("lb.task.").map_or("", |at| &key[at..])
-    };
-    let api = api_of(queue).unwrap_or_default();
-    let name = text(message, "lb-name")?;
-    Some((Kind::Task, api.to_owned(), name))
-}
-
-/// The API of a queue of tasks.
-fn api_of(queue: &str) -> Option<&str> {
-    queue
-        .strip_prefix("lb.task.")?
-        .split([':', '~', '+'])
-        .next()
+fn header(value: &AMQPValue) -> Option<Value> {
+    Some(match value {
+        AMQPValue::LongString(text) => String::from_utf8_lossy(text.as_bytes()).into(),
+        AMQPValue::ShortString(text) => text.as_str().into(),
+        AMQPValue::Boolean(is) => (*is).into(),
+        AMQPValue::ShortShortInt(n) => (*n).into(),
+        AMQPValue::ShortShortUInt(n) => (*n).into(),
+        AMQPValue::ShortInt(n) => (*n).into(),
+        AMQPValue::ShortUInt(n) => (*n).into(),
+        AMQPValue::LongInt(n) => (*n).into(),
+        AMQPValue::LongUInt(n) => (*n).into(),
+        AMQPValue::LongLongInt(n) => (*n).into(),
+        AMQPValue::Timestamp(n) => (*n).into(),
+        AMQPValue::FieldTable(table) => headers(table),
+        _ => return None,
+    })
 }

@@ -9,6 +9,7 @@ mod stubbing;
 mod telling;
 mod waiting;
 mod wiring;
+mod wrong;
 
 use lightbus::testing::TestBus;
 use lightbus::{Bus, Error, HandlerError};

@@ -58,7 +58,7 @@ fn thirty_six() -> u8 {
 }
 
 #[lightbus::test(broker = "both")]
-#[should_panic(expected = "the event auth.user_registered should be sent once")]
+#[should_panic(expected = "the event auth.user_registered should be published once")]
 async fn what_should_panic_does_so_on_either(bus: TestBus) {
     bus.published(registered("ada", 36)).once().await;
 }

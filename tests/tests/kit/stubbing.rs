@@ -84,6 +84,10 @@ async fn a_call_that_expires_unheard_is_over(bus: TestBus) -> anyhow::Result<()>
     let late = auth.count().timeout(short).await;
     assert!(matches!(late, Err(CallError::Timeout(_))), "{late:?}");
     bus.settled().await;
-    assert!(bus.story().contains("dead: Expired"), "{}", bus.story());
+    assert!(
+        bus.story().contains("dead in lb.rpc.auth, expired"),
+        "{}",
+        bus.story()
+    );
     Ok(())
 }

@@ -50,7 +50,7 @@ async fn who_sent_what_and_what_became_of_it(bus: TestBus) -> anyhow::Result<()>
     assert_eq!(
         lines(&story),
         [
-            "The story of the bus, 3 messages:",
+            "The story of telling::who_sent_what_and_what_became_of_it, 3 messages:",
             r#"test: event auth.user_registered {"age":0,"username":"ada"}"#,
             "to lb.q.welcome.greet",
             "handled by welcome (lb.q.welcome.greet)",
@@ -59,7 +59,8 @@ async fn who_sent_what_and_what_became_of_it(bus: TestBus) -> anyhow::Result<()>
             "answered by auth-app: true",
             r#"welcome: task auth.resize_avatar {"user_id":0}"#,
             "to lb.task.auth",
-            r#"dead: failed: {"NoSuchUser":{"username":""}}"#,
+            r#"attempt 1 failed: {"NoSuchUser":{"username":""}}"#,
+            r#"dead in lb.task.auth after 2 attempts, failed: {"NoSuchUser":{"username":""}}"#,
         ],
         "{story}"
     );
@@ -76,10 +77,13 @@ async fn failures_are_told(bus: TestBus) -> anyhow::Result<()> {
     let story = lines(&bus.story());
     let is_told = |what: &str| story.iter().any(|line| line.contains(what));
     assert!(
-        is_told(r#"refused by auth-app: {"NoSuchUser":{"username":"nobody"}}"#),
+        is_told(r#"answered by auth-app with an error: {"NoSuchUser":{"username":"nobody"}}"#),
         "{story:#?}"
     );
-    assert!(is_told("dead: failed:"), "{story:#?}");
+    assert!(
+        is_told("dead in lb.q.welcome.greet after 1 attempt, failed: "),
+        "{story:#?}"
+    );
     Ok(())
 }
 

@@ -157,7 +157,12 @@ async fn tasks_expire() -> anyhow::Result<()> {
     client.urgent().enqueue().await?;
     bus.settled().await;
     assert_eq!(ran.load(SeqCst), 1, "{}", bus.story());
-    assert!(bus.story().contains("dead: expired"), "{}", bus.story());
+    assert!(
+        bus.story()
+            .contains("dead in lb.task.waiting after 1 attempt, expired"),
+        "{}",
+        bus.story()
+    );
     Ok(())
 }
 

@@ -1,12 +1,10 @@
 //! A recording of what the bus of a test has seen.
 
-use amq_protocol::types::AMQPValue;
-use lightbus_broker::Message;
 use lightbus_runtime::__testing::{Kind, event_keys, redact, task_place};
 use serde_json::Value;
 
 use super::{Answer, Recorded, Recording};
-use crate::testing::traffic::{Fate, Seen};
+use crate::testing::seen::{Answer as Answered, Fate, Seen};
 
 pub(super) fn take(seen: &[Seen]) -> Recording {
     let messages = seen.iter().filter(|seen| !is_sent_again(seen));
@@ -17,10 +15,16 @@ pub(super) fn take(seen: &[Seen]) -> Recording {
 
 /// A call that a provider gave back as it stopped: its caller sends it once more.
 fn is_sent_again(seen: &Seen) -> bool {
-    let mut fates = seen.fates.iter().map(|(_, fate)| fate);
-    fates.any(
-        |fate| matches!(fate, Fate::Answered { answer: Err(why), .. } if why == "shutting-down"),
-    )
+    let is_given_back = |fate: &Fate| {
+        matches!(
+            fate,
+            Fate::Answered {
+                answer: Answered::GivenBack,
+                ..
+            }
+        )
+    };
+    seen.fates().any(is_given_back)
 }
 
 fn recorded(seen: &Seen) -> Recorded {
@@ -41,9 +45,9 @@ fn recorded(seen: &Seen) -> Recorded {
             Kind::Task => task_place(key, api),
             Kind::Call | Kind::Event => None,
         },
-        headers: own_headers(message),
+        headers: own_headers(seen),
         answer: match seen.kind {
-            Kind::Call => seen.fates.iter().rev().find_map(|(_, fate)| answer(fate)),
+            Kind::Call => seen.fates().rev().find_map(answer),
             Kind::Task | Kind::Event => None,
         },
     }
@@ -59,44 +63,25 @@ fn content(seen: &Seen) -> Result<Value, String> {
 }
 
 /// What the sender added by `.header(..)`.
-fn own_headers(message: &Message) -> Vec<(String, String)> {
-    let headers = message.headers();
-    let Some(AMQPValue::FieldTable(own)) = headers.inner().get("lb-meta") else {
-        return Vec::new();
-    };
-    let texts = own.inner().iter().filter_map(|(name, value)| {
-        let text = match value {
-            AMQPValue::LongString(text) => text.to_string(),
-            AMQPValue::ShortString(text) => text.to_string(),
-            _ => return None,
-        };
-        Some((name.to_string(), text))
-    });
+fn own_headers(seen: &Seen) -> Vec<(String, String)> {
+    let own = seen.headers.as_object().into_iter().flatten();
+    let texts = own.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
     texts.collect()
 }
 
 fn answer(fate: &Fate) -> Option<Answer> {
     match fate {
-        Fate::Answered {
-            by,
-            answer: Ok(value),
-        } => Some(Answer::Value {
-            by: by.clone(),
-            value: value.clone(),
-        }),
-        // The method's own error is JSON; no other word is.
-        Fate::Answered {
-            by,
-            answer: Err(text),
-        } => Some(match serde_json::from_str(text) {
-            Ok(error) => Answer::Error {
-                by: by.clone(),
-                error,
-            },
-            Err(_) => Answer::Failed(text.clone()),
-        }),
+        Fate::Answered { by, answer } => {
+            let by = by.clone();
+            Some(match answer.clone() {
+                Answered::Value(value) => Answer::Value { by, value },
+                Answered::Error(error) => Answer::Error { by, error },
+                Answered::GivenBack => return None,
+                Answered::Refused(why) => Answer::Failed(why),
+            })
+        }
         Fate::Nowhere => Some(Answer::Failed("nobody serves it".to_owned())),
-        Fate::Dead(why) => Some(Answer::Failed(why.clone())),
-        Fate::To(_) | Fate::Handled { .. } | Fate::Again => None,
+        Fate::Dead(death) => Some(Answer::Failed(death.told())),
+        _ => None,
     }
 }

@@ -1,0 +1,203 @@
+//! One message that went over the bus, and what became of it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lightbus_broker::Message;
+use lightbus_runtime::__testing::{DeadReason, Kind};
+use serde_json::Value;
+
+use super::compare::short;
+use super::story::span;
+
+/// So far the clocks of a broker and of its clients may be apart.
+const CLOCKS: Duration = Duration::from_millis(50);
+
+/// One message.
+pub(super) struct Seen {
+    /// Since the first thing that happened.
+    pub(super) at: Duration,
+    /// And by the broker's clock.
+    pub(super) sent: SystemTime,
+    /// The app that sent it.
+    pub(super) by: String,
+    pub(super) kind: Kind,
+    pub(super) api: String,
+    pub(super) name: String,
+    /// As JSON; or why it is none.
+    pub(super) content: Result<Value, String>,
+    /// The application's.
+    pub(super) headers: Value,
+    /// It was put off by its sender.
+    pub(super) delay: Option<Duration>,
+    /// Of a task: the schedule that fired it.
+    pub(super) schedule: Option<String>,
+    pub(super) message: Arc<Message>,
+    pub(super) fates: Vec<(Duration, Fate)>,
+    /// An expectation was met by it.
+    pub(super) is_expected: bool,
+    /// Queues in which it is to be acknowledged only because a copy of it goes on.
+    pub(super) copied: Vec<String>,
+}
+
+/// Something that became of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Fate {
+    To(Vec<String>),
+    /// No queue is bound to the event.
+    Unheard,
+    /// The call went back to its caller.
+    Nowhere,
+    /// It was sent once more under the same id.
+    Twice,
+    Failed {
+        attempt: u32,
+        error: String,
+    },
+    Again {
+        queue: String,
+        failed: u32,
+        delay: Duration,
+    },
+    Handled {
+        queue: String,
+        by: String,
+    },
+    Dead(Death),
+    Replayed {
+        queue: String,
+    },
+    Answered {
+        by: String,
+        answer: Answer,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Death {
+    pub(super) queue: String,
+    pub(super) reason: DeadReason,
+    pub(super) error: Option<String>,
+    /// If somebody counted.
+    pub(super) attempts: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Answer {
+    Value(Value),
+    Error(Value),
+    /// By a provider that stops.
+    GivenBack,
+    Refused(String),
+}
+
+impl Seen {
+    pub(super) fn is_answered(&self) -> bool {
+        let is_end = |fate: &Fate| {
+            matches!(
+                fate,
+                Fate::Answered { .. } | Fate::Nowhere | Fate::Dead { .. }
+            )
+        };
+        self.fates().any(is_end)
+    }
+
+    /// Is it a call whose caller waits no longer?
+    pub(super) fn is_late(&self, now: SystemTime) -> bool {
+        let within = self.message.expiration().and_then(|ms| ms.parse().ok());
+        let passed = now.duration_since(self.sent).unwrap_or_default();
+        within.is_some_and(|ms| passed + CLOCKS >= Duration::from_millis(ms))
+    }
+
+    pub(super) fn fates(&self) -> impl DoubleEndedIterator<Item = &Fate> {
+        self.fates.iter().map(|(_, fate)| fate)
+    }
+
+    /// API and name.
+    pub(super) fn subject(&self) -> String {
+        format!("{}.{}", self.api, self.name)
+    }
+
+    /// With what it is.
+    pub(super) fn title(&self) -> String {
+        format!("{} {}", word(self.kind), self.subject())
+    }
+
+    pub(super) fn deaths(&self) -> impl Iterator<Item = &Death> {
+        self.fates().filter_map(|fate| match fate {
+            Fate::Dead(death) => Some(death),
+            _ => None,
+        })
+    }
+
+    /// How many attempts failed and were followed by another one.
+    pub(super) fn retries(&self) -> u32 {
+        let failed = self.fates().map(|fate| match fate {
+            Fate::Failed { attempt, .. } => *attempt,
+            Fate::Again { failed, .. } => *failed,
+            Fate::Dead(Death { attempts, .. }) => attempts.unwrap_or_default().saturating_sub(1),
+            _ => 0,
+        });
+        failed.max().unwrap_or_default()
+    }
+
+    pub(super) fn content(&self) -> String {
+        match &self.content {
+            Ok(content) => short(content),
+            Err(why) => format!("(unreadable: {why})"),
+        }
+    }
+}
+
+pub(super) fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Event => "event",
+        Kind::Call => "call",
+        Kind::Task => "task",
+    }
+}
+
+/// How it is sent.
+pub(super) fn sent(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Event => "published",
+        Kind::Call => "made",
+        Kind::Task => "enqueued",
+    }
+}
+
+impl Fate {
+    /// For people.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::To(queues) => format!("to {}", queues.join(", ")),
+            Self::Unheard => "to nobody: no queue is bound to it".to_owned(),
+            Self::Nowhere => "to nobody: no app serves it".to_owned(),
+            Self::Twice => "sent once more, under the same id".to_owned(),
+            Self::Failed { attempt, error } => format!("attempt {attempt} failed: {error}"),
+            Self::Again { delay, .. } => format!("to be tried again in {}", span(*delay)),
+            Self::Handled { queue, by } => format!("handled by {by} ({queue})"),
+            Self::Dead(death) => death.told(),
+            Self::Replayed { queue } => format!("out of the dead letters, to {queue}"),
+            Self::Answered { by, answer } => match answer {
+                Answer::Value(value) => format!("answered by {by}: {}", short(value)),
+                Answer::Error(error) => format!("answered by {by} with an error: {}", short(error)),
+                Answer::GivenBack => format!("given back by {by}, which stops"),
+                Answer::Refused(why) => format!("refused by {by}: {why}"),
+            },
+        }
+    }
+}
+
+impl Death {
+    pub(super) fn told(&self) -> String {
+        let attempts = match self.attempts {
+            None | Some(0) => String::new(),
+            Some(1) => " after 1 attempt".to_owned(),
+            Some(attempts) => format!(" after {attempts} attempts"),
+        };
+        let error = self.error.iter().map(|error| format!(": {error}"));
+        let error: String = error.collect();
+        format!("dead in {}{attempts}, {}{error}", self.queue, self.reason)
+    }
+}
