@@ -71,7 +71,7 @@ pub enum What {
 static APP: OnceLock<&'static str> = OnceLock::new();
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
-/// Call this first: names the app, sends its log to the standard error, and makes it end with its launcher.
+/// A program calls this first: names the app, sends its log to the standard error, and makes it end with its launcher.
 pub fn open(app: &'static str) {
     let _ = APP.set(app);
     let level =
@@ -206,8 +206,11 @@ fn write(what: What) {
     write_entry(&Entry::now(APP.get().unwrap_or(&"?"), what));
 }
 
-/// A journal nobody reads any more is no reason to stop working: errors are ignored.
+/// A journal nobody reads any more is no reason to stop working: errors are ignored. Nor is one that nobody has opened, as in the tests of an app.
 fn write_entry(entry: &Entry) {
+    if APP.get().is_none() {
+        return;
+    }
     let mut stdout = io::stdout().lock();
     let _ = if launched() {
         entry.write_to(&mut stdout)

@@ -15,6 +15,10 @@ pub trait SalesApi {
         refurbished: bool,
     ) -> Result<Receipt, OrderError>;
 
+    /// Adds up what was sold, and begins anew. Sales itself does so every night.
+    #[task]
+    async fn close_the_till(&self) -> Result<(), String>;
+
     /// A machine has a new owner.
     #[event]
     fn machine_sold(
@@ -27,6 +31,15 @@ pub trait SalesApi {
         model: String,
         /// Who bought it.
         customer: String,
+    );
+
+    /// A day is over.
+    #[event]
+    fn day_closed(
+        /// How many machines were sold.
+        machines: u32,
+        /// For how much in all, in euros.
+        euros: u32,
     );
 }
 

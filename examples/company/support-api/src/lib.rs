@@ -15,6 +15,10 @@ pub trait SupportApi {
         part: String,
     ) -> Result<Help, SupportError>;
 
+    /// Writes to a customer that it is time to descale the machine, if that is covered still.
+    #[task(retries = 3, backoff = "1h fixed")]
+    async fn remind(&self, customer: String, serial: String) -> Result<(), SupportError>;
+
     /// A customer has been promised a part.
     #[event]
     fn repair_promised(
@@ -25,6 +29,15 @@ pub trait SupportApi {
         serial: String,
         /// The broken part.
         part: String,
+    );
+
+    /// A customer was written to.
+    #[event]
+    fn customer_reminded(
+        /// Who.
+        customer: String,
+        /// The machine's number.
+        serial: String,
     );
 }
 
