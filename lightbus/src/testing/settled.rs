@@ -103,6 +103,9 @@ pub(super) fn going_on(
         let (subject, by) = (call.subject(), &call.by);
         return Some(format!("the call {subject} by {by} has no answer yet"));
     }
+    if let Some(away) = &traffic.away {
+        return Some(away.clone());
+    }
     let Some(snapshot) = snapshot else {
         return Some("the broker has not said yet what waits in its queues".to_owned());
     };

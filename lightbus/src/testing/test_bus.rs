@@ -12,6 +12,7 @@ use lightbus_broker::{Broker, Faults, Snapshot};
 use lightbus_runtime::__testing::{Clock, Kind, Sendable, event, watch_attempts, with_clock};
 use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
 
+use super::away::coming_back;
 use super::clues;
 use super::expect::Expectation;
 use super::paint;
@@ -90,8 +91,13 @@ struct Inner {
 impl Inner {
     fn look<R>(&self, look: impl FnOnce(&mut Traffic, Option<&Snapshot>) -> R) -> R {
         let snapshot = self.place.snapshot();
+        let away = snapshot.as_ref().and_then(|snapshot| {
+            let apps = lock(&self.apps);
+            coming_back(apps.iter().chain([&self.bus]), snapshot)
+        });
         let mut traffic = lock(&self.traffic);
         traffic.read();
+        traffic.away = away;
         look(&mut traffic, snapshot.as_ref())
     }
 
@@ -288,7 +294,7 @@ impl TestBus {
     }
 
     /// Waits until the bus is quiet: no message is on its way or being handled, no call waits for its answer, and nothing is about to be tried again within half a second. What waits for
-    /// longer, a retry or a task that is due later, is left where it is, as is what nobody consumes.
+    /// longer, a retry or a task that is due later, is left where it is, as is what nobody consumes. An [`app`](Self::app) that has lost a connection is waited for.
     ///
     /// # Panics
     /// When that takes longer than 10 s, with what is going on.

@@ -33,6 +33,8 @@ pub(super) struct Traffic {
     pub(super) count: u64,
     /// How many of them were lost to a full buffer.
     pub(super) missed: u64,
+    /// The app that is about to come back, and what it has lost.
+    pub(super) away: Option<String>,
 }
 
 /// Attempts that the apps of this process tell of, not yet read.
@@ -79,6 +81,7 @@ impl Traffic {
             bound: Vec::new(),
             count: 0,
             missed: 0,
+            away: None,
         }
     }
 

@@ -109,6 +109,24 @@ async fn a_bus_is_ready_in_milliseconds() -> anyhow::Result<()> {
 }
 
 #[lightbus::test(broker = "embedded")]
+async fn a_bus_is_not_quiet_before_its_apps_are_back(bus: TestBus) -> anyhow::Result<()> {
+    welcome(&bus.app("welcome").await?).await?;
+    let auth = AuthApiClient::new(&bus);
+    bus.stub(auth.check_password("ada", ""))
+        .returns(true)
+        .await?;
+    bus.faults().cut_all();
+    bus.simulate(registered("ada", 0)).await?;
+    bus.settled().await;
+    assert!(
+        bus.story().contains("handled by welcome"),
+        "{}",
+        bus.story()
+    );
+    Ok(())
+}
+
+#[lightbus::test(broker = "embedded")]
 async fn faults_are_made_on_purpose(bus: TestBus) -> anyhow::Result<()> {
     let auth = AuthApiClient::new(&bus);
     bus.stub(auth.count()).returns(1).await?;

@@ -4,10 +4,10 @@ use company_sales_api::{MachineSold, SalesApiClient};
 use lightbus::testing::TestBus;
 use serde_json::json;
 
-use crate::ada_buys;
+use crate::values::ada_buys;
 
 #[lightbus::test]
-async fn a_sale_is_announced(bus: TestBus) -> anyhow::Result<()> {
+async fn what_was_sold_is_announced(bus: TestBus) -> anyhow::Result<()> {
     company_sales::start(&bus.app("sales").await?).await?;
     let sales = SalesApiClient::new(&bus);
     sales.order("Ada", "Aurora", false).await?;
@@ -15,12 +15,11 @@ async fn a_sale_is_announced(bus: TestBus) -> anyhow::Result<()> {
 
     // All of it.
     bus.published(ada_buys()).once().await;
-    // These fields, whatever else there is: the rest of the value does not count.
+    // These fields, whatever the others are: the value names the event, no more.
     let used = json!({"refurbished": true, "customer": "Linus"});
     bus.published(ada_buys()).fields(used).once().await;
     // Such a one.
-    bus.published_such(|sold: &MachineSold| sold.serial.starts_with("R-"))
-        .once()
-        .await;
+    let is_used = |sold: &MachineSold| sold.serial.starts_with("R-");
+    bus.published_such(is_used).once().await;
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! One app, without its peers: the test says what they would say.
 
-use company_spares_api::{Posted, SparesApiClient, Stock};
-use company_support_api::{Help, RepairPromised, SupportApiClient};
+use company_spares_api::{Posted, SparesApiClient};
+use company_support_api::{Help, SupportApiClient};
 use company_warranty_api::WarrantyApiClient;
 use lightbus::testing::TestBus;
 
-use crate::{ada_buys, covered};
+use crate::values::{ada_buys, covered, promised, pump, pumps};
 
 /// Warranty needs nobody: it hears of a sale, and covers the machine.
 #[lightbus::test]
@@ -25,31 +25,20 @@ async fn warranty_covers_what_was_sold(bus: TestBus) -> anyhow::Result<()> {
 async fn support_sends_a_part(bus: TestBus) -> anyhow::Result<()> {
     company_support::start(&bus.app("support").await?).await?;
     let (warranty, spares) = (WarrantyApiClient::new(&bus), SparesApiClient::new(&bus));
+    let posted = Posted { left: 0 };
     bus.stub(warranty.coverage("A-1001"))
         .returns(covered())
         .await?;
-    bus.stub(spares.in_stock("pump"))
-        .returns(Stock { left: 1, euros: 39 })
-        .await?;
-    bus.stub(spares.send("pump", "Ada"))
-        .returns(Posted { left: 0 })
-        .await?;
+    bus.stub(spares.in_stock("pump")).returns(pumps(1)).await?;
+    bus.stub(spares.send("pump", "Ada")).returns(posted).await?;
 
-    let help = SupportApiClient::new(&bus)
-        .help("Ada", "A-1001", "pump")
-        .await?;
+    let support = SupportApiClient::new(&bus);
+    let help = support.help("Ada", "A-1001", "pump").await?;
 
-    assert_eq!(
-        help,
-        Help::Free {
-            part: "pump".to_owned()
-        }
-    );
-    let promise = RepairPromised {
-        free: true,
-        serial: "A-1001".to_owned(),
-        part: "pump".to_owned(),
-    };
-    bus.published(promise).by("support").once().await;
+    assert_eq!(help, Help::Free { part: pump() });
+    bus.published(promised(true, "A-1001"))
+        .by("support")
+        .once()
+        .await;
     Ok(())
 }

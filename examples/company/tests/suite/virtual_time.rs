@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use company_spares_api::{PartArrived, PartRanOut, Posted, SparesApiClient};
-use company_support_api::{CustomerReminded, Help, SupportApiClient};
+use company_support_api::{Help, SupportApiClient};
 use company_warranty_api::WarrantyApiClient;
 use lightbus::testing::TestBus;
 
-use crate::{ada_buys, covered};
+use crate::values::{ada_buys, ada_is_reminded, covered, pump};
 
+const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Three months after a sale the customer gets a letter; not the day before.
@@ -17,17 +18,13 @@ async fn a_machine_is_to_be_descaled_after_three_months() -> anyhow::Result<()> 
     let bus = TestBus::with_virtual_time().await?;
     company_warranty::start(&bus.app("warranty").await?).await?;
     company_support::start(&bus.app("support").await?).await?;
-    let letter = || CustomerReminded {
-        customer: "Ada".to_owned(),
-        serial: "A-1001".to_owned(),
-    };
 
     bus.simulate(ada_buys()).await?;
 
     bus.advance(89 * DAY).await;
-    bus.published(letter()).never().await;
+    bus.published(ada_is_reminded()).never().await;
     bus.advance(DAY).await;
-    bus.published(letter()).by("support").once().await;
+    bus.published(ada_is_reminded()).by("support").once().await;
     Ok(())
 }
 
@@ -40,21 +37,19 @@ async fn who_waits_for_a_pump_gets_it_in_the_end() -> anyhow::Result<()> {
     bus.stub(warranty.coverage("A-1001"))
         .returns(covered())
         .await?;
-    let part = "pump".to_owned();
-    bus.simulate(PartRanOut { part: part.clone() }).await?;
+    bus.simulate(PartRanOut { part: pump() }).await?;
     bus.settled().await;
-    let help = SupportApiClient::new(&bus)
-        .help("Ada", "A-1001", "pump")
-        .await?;
-    assert_eq!(help, Help::Waiting { part: part.clone() });
+    let support = SupportApiClient::new(&bus);
+    let help = support.help("Ada", "A-1001", "pump").await?;
+    assert_eq!(help, Help::Waiting { part: pump() });
 
     // Nobody serves `spares` yet.
-    bus.simulate(PartArrived { part, count: 10 }).await?;
+    let (part, count) = (pump(), 10);
+    bus.simulate(PartArrived { part, count }).await?;
     bus.settled().await;
-    bus.stub(spares.send("pump", "Ada"))
-        .returns(Posted { left: 9 })
-        .await?;
-    bus.advance(Duration::from_secs(60)).await;
+    let posted = Posted { left: 9 };
+    bus.stub(spares.send("pump", "Ada")).returns(posted).await?;
+    bus.advance(MINUTE).await;
 
     bus.called(spares.send("pump", "Ada")).times(2).await;
     Ok(())
