@@ -75,4 +75,6 @@ macro_rules! __if_server {
 mod docs {
     #[doc = include_str!("../../docs/coming-from-celery.md")]
     mod coming_from_celery {}
+    #[doc = include_str!("../../docs/testing-your-app.md")]
+    mod testing_your_app {}
 }

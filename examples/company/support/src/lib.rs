@@ -100,7 +100,7 @@ impl SupportApi for Desk {
         if !self.is_covered(&serial).await? {
             return Ok(());
         }
-        // This is the letter: a company with a printer listens to it.
+        // Whoever prints the letters listens to this.
         let reminded = CustomerReminded { customer, serial };
         let published = self.events.customer_reminded().publish(reminded);
         published.await.map_err(call_again)
