@@ -63,7 +63,7 @@ impl Scan {
             session,
             channel,
             queue: queue.to_owned(),
-            began_ms: wire::now_ms(),
+            began_ms: core.clock.now_ms(),
             exists,
             settled: 0,
             bound: false,

@@ -210,3 +210,26 @@ async fn a_schedule_that_nobody_has_is_named() {
             .starts_with("no app of this test has a schedule `nightly`")
     );
 }
+
+#[tokio::test]
+async fn what_is_dead_by_virtual_time_is_listed_and_replayed() -> anyhow::Result<()> {
+    let bus = TestBus::with_virtual_time().await?;
+    let (heard, app) = (Arc::<AtomicU32>::default(), bus.app("door").await?);
+    let count = Arc::clone(&heard);
+    let answer = move |_: Rang| {
+        let tries = count.fetch_add(1, SeqCst);
+        async move { (tries > 1).then_some(()).ok_or("not yet") }
+    };
+    let retry = Retry::fixed(HOUR).attempts(2);
+    let rang = ApiClient::new(&app).rang();
+    rang.retry(retry).listen("answer", answer).await?;
+    bus.simulate(Rang {}).await?;
+    bus.advance(24 * HOUR).await;
+    let dead = app.dead_letters("answer")?;
+    let letters = dead.list(10).await?;
+    assert_eq!(letters.len(), 1, "{}", bus.story());
+    assert_eq!(dead.replay(|_| true).await?, 1);
+    bus.settled().await;
+    assert_eq!(heard.load(SeqCst), 3);
+    Ok(())
+}

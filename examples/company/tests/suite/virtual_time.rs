@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use company_sales_api::{DayClosed, SalesApiClient};
 use company_spares_api::{PartArrived, PartRanOut, Posted, SparesApiClient};
 use company_support_api::{Help, SupportApiClient};
 use company_warranty_api::WarrantyApiClient;
@@ -52,5 +53,25 @@ async fn who_waits_for_a_pump_gets_it_in_the_end() -> anyhow::Result<()> {
     bus.advance(MINUTE).await;
 
     bus.called(spares.send("pump", "Ada")).times(2).await;
+    Ok(())
+}
+
+/// A schedule fires by virtual time, or when it is told to.
+#[tokio::test]
+async fn the_till_is_closed_every_night() -> anyhow::Result<()> {
+    let bus = TestBus::with_virtual_time().await?;
+    company_sales::start(&bus.app("sales").await?).await?;
+    let sales = SalesApiClient::new(&bus);
+    sales.order("Ada", "Aurora", false).await?;
+
+    bus.run_schedule("nightly").await?;
+    let (machines, euros) = (1, 499);
+    bus.published(DayClosed { machines, euros }).once().await;
+
+    bus.advance(7 * DAY).await;
+    bus.enqueued(sales.close_the_till())
+        .by("sales")
+        .times(8)
+        .await;
     Ok(())
 }
