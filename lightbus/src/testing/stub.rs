@@ -20,7 +20,7 @@ use super::test_bus::TestBus;
 
 /// How calls of a method are answered; made by [`TestBus::stub`]. Of several that fit a call, the first one that is not used up answers.
 ///
-/// A call that fits none fails the test, by name: of a method that is stubbed for other arguments, and of any method of an API of which another one is stubbed.
+/// A call that fits none fails the test, by name: of a method that is stubbed for other arguments, and of any method of an API of which another one is stubbed. Before the first stub of an API, its app is away.
 ///
 /// ```
 /// # use lightbus::testing::TestBus;
@@ -117,7 +117,8 @@ impl<T, E> Stub<T, E> {
 /// All stubs of a test.
 #[derive(Default)]
 pub(super) struct Stubs {
-    apis: Mutex<HashMap<&'static str, Arc<Provider>>>,
+    /// With how many messages there were before the first stub of an API: until then it was away, which a test may mean.
+    apis: Mutex<HashMap<&'static str, (Arc<Provider>, usize)>>,
     rules: Arc<Mutex<Rules>>,
 }
 
@@ -168,10 +169,11 @@ impl Stubs {
         if !is_new {
             return Ok(());
         }
+        let before = bus.look(|traffic, _| traffic.seen.len());
         let provider = {
             let mut apis = lock(&self.apis);
-            let provider = apis.entry(outline.api);
-            Arc::clone(provider.or_insert_with(|| Arc::new(Provider::new(outline.api))))
+            let new = || (Arc::new(Provider::new(outline.api)), before);
+            Arc::clone(&apis.entry(outline.api).or_insert_with(new).0)
         };
         let rules = Arc::clone(&self.rules);
         let clock = bus.clock().cloned();
@@ -194,13 +196,14 @@ impl Stubs {
     /// Calls of APIs of which something is stubbed, that nobody serves.
     fn unserved(&self, seen: &[Seen]) -> Vec<String> {
         let apis = lock(&self.apis);
-        let is_unserved = |seen: &&Seen| {
+        let is_unserved = |(at, seen): &(usize, &Seen)| {
             let is_nowhere = seen.fates().any(|fate| *fate == Fate::Nowhere);
-            seen.kind == Kind::Call && is_nowhere && apis.contains_key(seen.api.as_str())
+            let api = apis.get(seen.api.as_str());
+            seen.kind == Kind::Call && is_nowhere && api.is_some_and(|(_, before)| at >= before)
         };
-        let unserved = seen.iter().filter(is_unserved);
+        let unserved = seen.iter().enumerate().filter(is_unserved);
         unserved
-            .map(|call| {
+            .map(|(_, call)| {
                 let (subject, by) = (call.subject(), &call.by);
                 format!("{by} called {subject}, which no stub answers")
             })

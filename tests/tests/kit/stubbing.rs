@@ -73,6 +73,16 @@ async fn a_call_of_another_method_fails_the_test(bus: TestBus) {
     ));
 }
 
+#[lightbus::test]
+async fn a_peer_may_be_away_before_it_is_stubbed(bus: TestBus) -> anyhow::Result<()> {
+    let auth = AuthApiClient::new(&bus);
+    let away = auth.count().await;
+    assert!(matches!(away, Err(CallError::NoProvider(_))), "{away:?}");
+    bus.stub(auth.count()).returns(3).await?;
+    assert_eq!(auth.count().await, Ok(3));
+    Ok(())
+}
+
 #[lightbus::test(broker = "embedded")]
 async fn a_call_that_expires_unheard_is_over(bus: TestBus) -> anyhow::Result<()> {
     let auth = AuthApiClient::new(&bus);

@@ -11,9 +11,8 @@ use crate::values::{ada_is_reminded, covered};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Warranty is away for a day: the reminder lies in the dead letters, with its reason, until somebody replays it.
-#[tokio::test]
-async fn a_reminder_outlives_a_day_without_warranty() -> anyhow::Result<()> {
-    let bus = TestBus::with_virtual_time().await?;
+#[lightbus::test(virtual_time)]
+async fn a_reminder_outlives_a_day_without_warranty(bus: TestBus) -> anyhow::Result<()> {
     let app = bus.app("support").await?;
     company_support::start(&app).await?;
     let (support, warranty) = (SupportApiClient::new(&bus), WarrantyApiClient::new(&bus));

@@ -9,6 +9,7 @@ mod dead_letters;
 mod faults;
 mod matching;
 mod numbers;
+mod on_rabbitmq;
 mod one_app_alone;
 mod settled;
 mod several_apps;

@@ -14,9 +14,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Three months after a sale the customer gets a letter; not the day before.
-#[tokio::test]
-async fn a_machine_is_to_be_descaled_after_three_months() -> anyhow::Result<()> {
-    let bus = TestBus::with_virtual_time().await?;
+#[lightbus::test(virtual_time)]
+async fn a_machine_is_to_be_descaled_after_three_months(bus: TestBus) -> anyhow::Result<()> {
     company_warranty::start(&bus.app("warranty").await?).await?;
     company_support::start(&bus.app("support").await?).await?;
 
@@ -30,9 +29,8 @@ async fn a_machine_is_to_be_descaled_after_three_months() -> anyhow::Result<()> 
 }
 
 /// Pumps arrive while the shelf does not answer. Who waits for one is not forgotten: support tries again.
-#[tokio::test]
-async fn who_waits_for_a_pump_gets_it_in_the_end() -> anyhow::Result<()> {
-    let bus = TestBus::with_virtual_time().await?;
+#[lightbus::test(virtual_time)]
+async fn who_waits_for_a_pump_gets_it_in_the_end(bus: TestBus) -> anyhow::Result<()> {
     company_support::start(&bus.app("support").await?).await?;
     let (warranty, spares) = (WarrantyApiClient::new(&bus), SparesApiClient::new(&bus));
     bus.stub(warranty.coverage("A-1001"))
@@ -57,9 +55,8 @@ async fn who_waits_for_a_pump_gets_it_in_the_end() -> anyhow::Result<()> {
 }
 
 /// A schedule fires by virtual time, or when it is told to.
-#[tokio::test]
-async fn the_till_is_closed_every_night() -> anyhow::Result<()> {
-    let bus = TestBus::with_virtual_time().await?;
+#[lightbus::test(virtual_time)]
+async fn the_till_is_closed_every_night(bus: TestBus) -> anyhow::Result<()> {
     company_sales::start(&bus.app("sales").await?).await?;
     let sales = SalesApiClient::new(&bus);
     sales.order("Ada", "Aurora", false).await?;
