@@ -11,10 +11,12 @@ mod matching;
 mod numbers;
 mod on_rabbitmq;
 mod one_app_alone;
+mod recording;
 mod settled;
 mod several_apps;
 mod stubs;
 mod virtual_time;
+mod wiring;
 
 mod chapter;
 mod failing;

@@ -7,7 +7,7 @@ use lightbus::testing::TestBus;
 
 use crate::values::{aurora_is_recalled, promised, pump};
 
-async fn open(bus: &TestBus) -> anyhow::Result<()> {
+pub(crate) async fn open(bus: &TestBus) -> anyhow::Result<()> {
     company_sales::start(&bus.app("sales").await?).await?;
     company_spares::start(&bus.app("spares").await?).await?;
     company_support::start(&bus.app("support").await?).await?;
