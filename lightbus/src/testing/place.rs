@@ -5,9 +5,6 @@ use lightbus_broker::{Broker, BrokerBuilder, Events, Snapshot};
 use super::rabbitmq::RabbitMq;
 use super::settled::Pace;
 
-/// Clients fill buffers of 64 frames with zeroes, which takes an unoptimised one most of a small test's time. A message's headers, of at most 48 KiB, have to fit in one.
-const FRAME: u32 = 64 * 1024;
-
 pub(super) enum Place {
     Embedded(Broker),
     RabbitMq(RabbitMq),
@@ -15,8 +12,7 @@ pub(super) enum Place {
 
 impl Place {
     pub(super) async fn embedded(broker: BrokerBuilder) -> Result<Self, String> {
-        let broker = broker.frame_max(FRAME).event_buffer(100_000);
-        let broker = broker.start().await;
+        let broker = broker.event_buffer(100_000).start().await;
         broker
             .map(Self::Embedded)
             .map_err(|error| error.to_string())
