@@ -6,7 +6,6 @@ mod support;
 
 use futures_util::{StreamExt, stream};
 use lightbus_broker::Broker;
-use std::time::Duration;
 use support::*;
 
 /// The descriptors that are open in this process.
@@ -43,14 +42,8 @@ async fn connections_that_come_and_go_leave_nothing() {
         s.connections.len() == 1
     })
     .await;
-    let waiting = async {
-        while open_descriptors() > descriptors {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), waiting)
-        .await
-        .expect("descriptors stay open");
+    let are_closed = async || open_descriptors() <= descriptors;
+    eventually("all descriptors are closed", are_closed).await;
     let after = broker.snapshot();
     assert_eq!(
         (after.queues.len(), after.message_bytes),

@@ -104,6 +104,13 @@ async fn publishers_wait_while_blocked() {
     assert_eq!(broker.snapshot().queue("q").unwrap().ready, 2);
 }
 
+/// Waits for as long as a client may be silent that agreed on a heartbeat each second.
+async fn until_the_silent_are_dead(broker: &Broker) {
+    let mut silent = raw(broker).await;
+    silent.open_with_heartbeat(1).await;
+    while silent.frame().await.is_some() {}
+}
+
 #[tokio::test]
 async fn a_blocked_publisher_that_says_nothing_is_not_taken_for_dead() {
     let broker = Broker::start().await.unwrap();
@@ -118,8 +125,8 @@ async fn a_blocked_publisher_that_says_nothing_is_not_taken_for_dead() {
     declare(&channel, "q", &[]).await;
     publish(&channel, "", "q", b"1").await;
     broker.block_publishers("testing");
-    // Longer than a client may be silent: lapin sends no heartbeats while it is blocked.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    // lapin sends no heartbeats while it is blocked.
+    until_the_silent_are_dead(&broker).await;
     assert!(connection.status().connected());
     broker.unblock_publishers();
     assert!(publish(&channel, "", "q", b"2").await.is_ack());
@@ -194,9 +201,12 @@ async fn an_idle_connection_is_kept_alive_by_heartbeats() {
         .await
         .unwrap();
     let connection = connect(&broker).await;
-    tokio::time::sleep(Duration::from_millis(3500)).await;
+    until_the_silent_are_dead(&broker).await;
     assert!(connection.status().connected());
-    assert_eq!(broker.snapshot().connections.len(), 1);
+    until(&broker, "only the idle one is left", |s| {
+        s.connections.len() == 1
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -278,11 +278,14 @@ async fn a_quorum_queue_counts_what_has_expired_behind_what_is_fetched() {
     let queue = stage
         .queue(&mut wire, "q", &[("x-queue-type", text("quorum"))])
         .await;
+    let witness = stage.queue(&mut wire, "witness", &[]).await;
     for (no_ack, left) in [(false, 1), (true, 0)] {
         wire.put(&queue, "stays").await;
         let soon = AMQPProperties::default().with_expiration("1".into());
-        wire.put_with(&queue, "goes", soon).await;
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        wire.put_with(&queue, "goes", soon.clone()).await;
+        // What came later and nothing is in front of has expired by now: so has this.
+        wire.put_with(&witness, "goes", soon).await;
+        wire.until_ready(&witness, 0).await;
         let message = match no_ack {
             true => wire.get(&queue).await,
             false => wire.fetch(&queue).await,

@@ -40,15 +40,17 @@ async fn an_unused_queue_expires() {
         passive: true,
         ..Default::default()
     };
-    for _ in 0..1000 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let is_gone = async || {
         wire.send(1, passive.clone()).await;
-        if let AMQPClass::Channel(channel::AMQPMethod::Close(close)) = wire.method(1).await {
-            assert_eq!(close.reply_code, 404);
-            return;
+        match wire.method(1).await {
+            AMQPClass::Channel(channel::AMQPMethod::Close(close)) => {
+                assert_eq!(close.reply_code, 404);
+                true
+            }
+            _ => false,
         }
-    }
-    panic!("it did not expire");
+    };
+    eventually("it expires", is_gone).await;
 }
 
 #[tokio::test]

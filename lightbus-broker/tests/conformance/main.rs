@@ -31,7 +31,7 @@ mod tx;
 /// What every module needs.
 mod prelude {
     pub(crate) use crate::support::{
-        int,
+        eventually, int,
         stage::{Stage, declared},
         table, text,
         wire::{Event, Message, Method, Wire},

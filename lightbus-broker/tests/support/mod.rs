@@ -121,19 +121,20 @@ pub async fn get(channel: &Channel, queue: &str) -> Option<lapin::message::Basic
         .unwrap()
 }
 
-/// Waits until the broker is in a state.
-pub async fn until(broker: &Broker, what: &str, holds: impl Fn(&Snapshot) -> bool) {
-    let waiting = async {
-        while !holds(&broker.snapshot()) {
+/// Looks again and again until something is so: for what comes without a sign of its own.
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !is_so().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
-    assert!(
-        waited.is_ok(),
-        "waited in vain until {what}: {:#?}",
-        broker.snapshot()
-    );
+    let looked = tokio::time::timeout(Duration::from_secs(30), looking).await;
+    assert!(looked.is_ok(), "waited in vain until {what}");
+}
+
+/// Waits until the broker is in a state.
+pub async fn until(broker: &Broker, what: &str, holds: impl Fn(&Snapshot) -> bool) {
+    eventually(what, async || holds(&broker.snapshot())).await;
 }
 
 /// A message's header.

@@ -195,13 +195,8 @@ impl Wire {
 
     /// Waits until a queue has so many messages ready.
     pub async fn until_ready(&mut self, queue: &str, messages: u32) {
-        for _ in 0..1000 {
-            if self.count(queue).await.0 == messages {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        panic!("{queue} never had {messages} messages");
+        let what = format!("{queue} has {messages} messages");
+        super::eventually(&what, async || self.count(queue).await.0 == messages).await;
     }
 
     /// Consumes on channel 1, with a tag, and acknowledgements.
