@@ -9,7 +9,7 @@ pub mod node;
 pub mod proxy;
 pub mod raw;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lightbus::{Bus, BusBuilder, Error};
 use lightbus_broker::Broker;
@@ -101,7 +101,14 @@ pub fn reporting<E, T>(
     (handler, receiver)
 }
 
-/// Waits for something to become true; fails after half a minute.
+/// Waits until so much time has passed, by which something goes that gives no sign of it: a moment that is due, or an interval.
+pub async fn passed(time: Duration) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let what = format!("{time:?} have passed");
+    eventually(&what, async || begun.elapsed() > time).await
+}
+
+/// Waits for something to become true; fails after half a minute. What tells of itself, by a channel or an event, is waited for by that.
 pub async fn eventually(what: &str, mut is_true: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
     for _ in 0..3000 {
         if is_true().await {

@@ -106,7 +106,11 @@ fn id(class: u16, method: u16) -> Vec<u8> {
 }
 
 impl Raw {
-    pub(crate) async fn connect(url: &str) -> anyhow::Result<Self> {
+    /// Connects, to say nothing by itself: heartbeats neither, if the URL asks for them.
+    ///
+    /// # Errors
+    /// When the broker does not let it in.
+    pub async fn connect(url: &str) -> anyhow::Result<Self> {
         let uri: AMQPUri = url.parse().map_err(anyhow::Error::msg)?;
         let address = (uri.authority.host.as_str(), uri.authority.port);
         let mut raw = Self {
@@ -125,7 +129,8 @@ impl Raw {
         raw.call(0, id(10, 11), &start_ok.concat()).await?;
         let tune = raw.expect(10, 30).await?;
         // The same again, but for the heartbeat.
-        let tuned = [&tune[..6], b"\0\0"].concat();
+        let heartbeat = uri.query.heartbeat.unwrap_or(0).to_be_bytes();
+        let tuned = [&tune[..6], &heartbeat[..]].concat();
         raw.call(0, id(10, 31), &tuned).await?;
         let vhost = [short(uri.vhost.as_bytes()), b"\0\0".to_vec()];
         raw.call(0, id(10, 40), &vhost.concat()).await?;
@@ -135,6 +140,17 @@ impl Raw {
         raw.call(1, id(85, 10), b"\0").await?;
         raw.expect(85, 11).await?;
         Ok(raw)
+    }
+
+    /// Reads until the broker has ended the connection.
+    ///
+    /// # Errors
+    /// When the connection ends otherwise.
+    pub async fn ended(mut self) -> anyhow::Result<()> {
+        match self.stream.read_to_end(&mut Vec::new()).await {
+            Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Publishes and waits for the confirmation.

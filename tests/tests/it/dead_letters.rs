@@ -277,18 +277,26 @@ async fn a_replay_that_is_cut_off_loses_nothing() -> anyhow::Result<()> {
     let mut seen = std::collections::BTreeSet::new();
     let mut cuts = 0;
     while seen.len() < LETTERS as usize {
-        let replay = tokio::spawn({
+        let mut replay = tokio::spawn({
             let dead = dead.clone();
             async move { dead.replay(|_| true).await }
         });
+        let mut replayed = None;
         for _ in 0..LETTERS / 4 {
+            if seen.len() == LETTERS as usize || matches!(replayed, Some(Err(_))) {
+                break;
+            }
             tokio::select! {
                 n = handled.recv() => drop(seen.insert(n.expect("a handled event"))),
-                () = tokio::time::sleep(std::time::Duration::from_secs(1)) => break,
+                ended = &mut replay, if replayed.is_none() => replayed = Some(ended?),
             }
         }
         embedded.drop_connections();
-        cuts += u32::from(replay.await?.is_err());
+        let replayed = match replayed {
+            Some(replayed) => replayed,
+            None => replay.await?,
+        };
+        cuts += u32::from(replayed.is_err());
         while let Ok(n) = handled.try_recv() {
             seen.insert(n);
         }

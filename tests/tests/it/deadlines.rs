@@ -15,6 +15,26 @@ use tokio::sync::{Semaphore, mpsc};
 
 const MS: Duration = Duration::from_millis(1);
 
+#[lightbus::api(name = "deadlines_never")]
+trait Never {
+    async fn answer(&self);
+}
+
+/// Never answers: a call ends by its deadline, and by nothing else.
+struct Silent;
+
+impl Never for Silent {
+    async fn answer(&self) {
+        std::future::pending().await
+    }
+}
+
+/// Makes a call that ends when this time is over.
+async fn call_for(time: Duration, api: &NeverClient) {
+    let error = api.answer().timeout(time).await;
+    assert!(matches!(error, Err(CallError::Timeout(_))), "{error:?}");
+}
+
 #[tokio::test]
 async fn calls_within_calls_get_what_is_left() -> anyhow::Result<()> {
     #[lightbus::api(name = "deadlines_first")]
@@ -35,23 +55,23 @@ async fn calls_within_calls_get_what_is_left() -> anyhow::Result<()> {
     fn left() -> Duration {
         Context::current().and_then(|it| it.time_left()).unwrap()
     }
-    struct Forward<C>(C, Told);
+    struct Forward<C>(C, NeverClient, Told);
     impl First for Forward<SecondClient> {
         async fn run(&self) {
-            self.1.send((1, left(), None)).unwrap();
-            tokio::time::sleep(200 * MS).await;
+            self.2.send((1, left(), None)).unwrap();
+            call_for(200 * MS, &self.1).await;
             let error = self.0.run().timeout(30_000 * MS).await.unwrap_err();
             let timeout = matches!(error, CallError::Timeout(_));
-            let _ = self.1.send((1, left(), Some(timeout)));
+            let _ = self.2.send((1, left(), Some(timeout)));
         }
     }
     impl Second for Forward<ThirdClient> {
         async fn run(&self) {
-            self.1.send((2, left(), None)).unwrap();
-            tokio::time::sleep(200 * MS).await;
+            self.2.send((2, left(), None)).unwrap();
+            call_for(200 * MS, &self.1).await;
             let error = self.0.run().await.unwrap_err();
             let timeout = matches!(error, CallError::Timeout(_));
-            let _ = self.1.send((2, left(), Some(timeout)));
+            let _ = self.2.send((2, left(), Some(timeout)));
         }
     }
     struct Last(Told);
@@ -66,9 +86,11 @@ async fn calls_within_calls_get_what_is_left() -> anyhow::Result<()> {
     let bus = builder.connect().await?;
     let (told, mut tell) = mpsc::unbounded_channel();
     bus.serve(ThirdServer::new(Last(told.clone()))).await?;
-    let second = Forward(ThirdClient::new(&bus), told.clone());
+    bus.serve(NeverServer::new(Silent)).await?;
+    let never = NeverClient::new(&bus);
+    let second = Forward(ThirdClient::new(&bus), never.clone(), told.clone());
     bus.serve(SecondServer::new(second)).await?;
-    let first = Forward(SecondClient::new(&bus), told);
+    let first = Forward(SecondClient::new(&bus), never, told);
     bus.serve(FirstServer::new(first)).await?;
     let peer = broker.bus("left-peer").await?;
     // A busy machine may take its time to set things up: then the chain did not get to its end.
@@ -116,6 +138,9 @@ async fn a_wrong_clock_neither_drops_a_call_nor_lets_an_expired_one_run() -> any
     bus.serve(ApiServer::new(Provider(runs, Arc::clone(&go_on))))
         .concurrency(1)
         .await?;
+    bus.serve(NeverServer::new(Silent)).await?;
+    let peer = broker.bus("clocks-caller").await?;
+    let never = NeverClient::new(&peer);
     let foreign = broker.foreign().await?;
     let exchange = "lb.rpc.deadlines_clocks";
     let send = async |caller: char, ahead_ms: i64, timeout: i64| {
@@ -143,7 +168,7 @@ async fn a_wrong_clock_neither_drops_a_call_nor_lets_an_expired_one_run() -> any
         // It holds the only slot while the next one expires.
         send(caller, ahead, 1000).await?;
         foreign.until(exchange, 0, 1).await?;
-        tokio::time::sleep(1500 * MS).await;
+        call_for(1500 * MS, &never).await;
         go_on.add_permits(1);
         eventually(
             "the expired one is refused, or was by the broker",

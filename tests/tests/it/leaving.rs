@@ -7,23 +7,32 @@ use std::time::{Duration, Instant};
 use lightbus::CallError;
 use lightbus_broker::Refusal;
 use lightbus_tests::{TestBroker, eventually, queue_of};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Notify, Semaphore};
 
 use crate::connecting::threads;
 
 #[lightbus::api(name = "leaving")]
 trait Api {
-    async fn nap(&self, ms: u64) -> u64;
+    async fn echo(&self, n: u64) -> u64;
+    async fn wait(&self);
     #[event]
     fn happened(n: u32);
 }
 
-struct Provider;
+/// Its handlers wait until they may go on, and tell that they do.
+#[derive(Clone, Default)]
+struct Provider {
+    begun: Arc<Notify>,
+    go_on: Arc<Notify>,
+}
 
 impl Api for Provider {
-    async fn nap(&self, ms: u64) -> u64 {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-        ms
+    async fn echo(&self, n: u64) -> u64 {
+        n
+    }
+    async fn wait(&self) {
+        self.begun.notify_one();
+        self.go_on.notified().await;
     }
 }
 
@@ -31,31 +40,31 @@ impl Api for Provider {
 async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
     #[lightbus::api(name = "leaving_drain")]
     trait Drain {
-        async fn nap(&self, ms: u64) -> u64;
+        async fn echo(&self, n: u64) -> u64;
         #[event]
         fn happened(n: u32);
     }
-    struct Counting(Arc<AtomicUsize>);
+    struct Counting(Arc<AtomicUsize>, Arc<Semaphore>);
     impl Drain for Counting {
-        async fn nap(&self, ms: u64) -> u64 {
+        async fn echo(&self, n: u64) -> u64 {
             self.0.fetch_add(1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            ms
+            self.1.acquire().await.unwrap().forget();
+            n
         }
     }
     let broker = TestBroker::start().await?;
     let provider = broker.bus("drain-provider").await?;
     let begun = Arc::new(AtomicUsize::new(0));
     let handled = Arc::new(AtomicUsize::new(0));
-    provider
-        .serve(DrainServer::new(Counting(Arc::clone(&begun))))
-        .await?;
-    let (counter, done) = (Arc::clone(&begun), Arc::clone(&handled));
+    let go_on = Arc::new(Semaphore::new(0));
+    let counting = Counting(Arc::clone(&begun), Arc::clone(&go_on));
+    provider.serve(DrainServer::new(counting)).await?;
+    let (counter, done, may) = (Arc::clone(&begun), Arc::clone(&handled), Arc::clone(&go_on));
     let handler = move |_: Happened| {
         counter.fetch_add(1, Ordering::SeqCst);
-        let done = Arc::clone(&done);
+        let (done, may) = (Arc::clone(&done), Arc::clone(&may));
         async move {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            may.acquire().await.unwrap().forget();
             done.fetch_add(1, Ordering::SeqCst);
         }
     };
@@ -66,7 +75,7 @@ async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
     let peer = broker.bus("drain-peer").await?;
     let call = tokio::spawn({
         let api = DrainClient::new(&peer);
-        async move { api.nap(300).await }
+        async move { api.echo(300).await }
     });
     DrainEvents::new(&peer)
         .happened()
@@ -81,16 +90,21 @@ async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
         async move { provider.run_until_shutdown().await }
     });
     provider.shutdown();
+    let foreign = broker.foreign().await?;
+    for queue in [&queue_of("drain-provider", "drain"), "lb.rpc.leaving_drain"] {
+        foreign.until(queue, 0, 0).await?;
+    }
+    assert!(!running.is_finished(), "both handlers are still running");
+    go_on.add_permits(2);
     running.await??;
     assert_eq!(call.await??, 300);
     assert_eq!(handled.load(Ordering::SeqCst), 1);
-    let foreign = broker.foreign().await?;
     foreign
         .until(&queue_of("drain-provider", "drain"), 0, 0)
         .await?;
     // A closed bus says so.
     let closed = DrainClient::new(&provider)
-        .nap(1)
+        .echo(1)
         .timeout(Duration::from_secs(1))
         .await
         .unwrap_err();
@@ -182,13 +196,15 @@ async fn the_grace_period_ends_handlers_that_go_on_for_ever() -> anyhow::Result<
 async fn a_dropped_bus_leaves_no_thread_no_queue_and_no_connection() -> anyhow::Result<()> {
     let broker = TestBroker::start().await?;
     let provider = broker.bus("leave-provider").await?;
-    provider.serve(ApiServer::new(Provider)).await?;
+    let serving = Provider::default();
+    provider.serve(ApiServer::new(serving.clone())).await?;
     let peer = broker.bus("leave-peer").await?;
     let (instance, foreign) = (peer.instance().to_owned(), broker.foreign().await?);
     {
         let api = ApiClient::new(&peer);
-        assert_eq!(api.nap(1).await?, 1);
-        drop(api.nap(50).timeout(Duration::from_millis(10)).await);
+        assert_eq!(api.echo(1).await?, 1);
+        drop(api.wait().timeout(Duration::from_millis(10)).await);
+        serving.go_on.notify_one();
         let broadcast = api.happened().broadcast("leave-b", |_| async {}).await?;
         assert!(foreign.queue(broadcast.queue()).await?.is_some());
         api.happened().listen("leave-l", |_| async {}).await?;
@@ -240,7 +256,7 @@ async fn an_api_that_is_no_longer_served_takes_no_calls() -> anyhow::Result<()> 
     }
     let broker = TestBroker::start().await?;
     let bus = broker.bus("stop-provider").await?;
-    let serving = bus.serve(StopServer::new(Provider)).await?;
+    let serving = bus.serve(StopServer::new(Provider::default())).await?;
     assert_eq!(serving.api(), "leaving_stop");
     let peer = broker.bus("stop-peer").await?;
     let api = StopClient::new(&peer);
@@ -251,28 +267,30 @@ async fn an_api_that_is_no_longer_served_takes_no_calls() -> anyhow::Result<()> 
         matches!(waited, Err(CallError::Timeout(_))),
         "within a minute a provider may come back: {waited:?}"
     );
-    bus.serve(StopServer::new(Provider)).await?;
+    bus.serve(StopServer::new(Provider::default())).await?;
     assert_eq!(api.ping().await?, 1);
     Ok(())
 }
 
-/// How long a bus takes to close that has a grace period of a second, with a call in progress that could be answered by then.
+/// How long a bus takes to close that has a grace period of a second, with a call in progress that can be answered by then.
 async fn closing_time(broker: &TestBroker, disturb: impl FnOnce()) -> anyhow::Result<Duration> {
     let builder = broker.builder("trouble-provider");
     let provider = builder.grace(Duration::from_secs(1)).connect().await?;
-    provider.serve(ApiServer::new(Provider)).await?;
+    let serving = Provider::default();
+    provider.serve(ApiServer::new(serving.clone())).await?;
     let peer = broker.bus("trouble-peer").await?;
     let api = ApiClient::new(&peer);
     let listener = ApiClient::new(&provider).happened();
     let listening = listener.listen("trouble", |_| async {}).await?;
-    assert_eq!(api.nap(0).await?, 0);
+    assert_eq!(api.echo(0).await?, 0);
     // The provider has called itself, too: it has a queue of its own to delete.
-    assert_eq!(ApiClient::new(&provider).nap(1).await?, 1);
-    let call = tokio::spawn(async move { api.nap(100).await });
-    tokio::task::yield_now().await;
+    assert_eq!(ApiClient::new(&provider).echo(1).await?, 1);
+    let call = tokio::spawn(async move { api.wait().await });
+    serving.begun.notified().await;
     disturb();
     let asked = Instant::now();
-    let closed = tokio::time::timeout(Duration::from_secs(20), provider.close()).await;
+    let closing = tokio::time::timeout(Duration::from_secs(20), provider.close());
+    let (closed, ()) = tokio::join!(closing, async { serving.go_on.notify_one() });
     let took = asked.elapsed();
     assert!(closed.is_ok(), "the bus was not closed within 20 s");
     call.abort();

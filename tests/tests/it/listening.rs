@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lightbus::Error;
+use lightbus_tests::raw::Raw;
 use lightbus_tests::{TestBroker, eventually, queue_of};
+use tokio::sync::Semaphore;
 
 #[tokio::test]
 async fn a_stream_yields_events_until_they_are_acknowledged() -> anyhow::Result<()> {
@@ -135,7 +137,8 @@ async fn concurrency_is_a_limit_and_one_means_in_order() -> anyhow::Result<()> {
             let (next, running) = (Arc::clone(&next), Arc::clone(&running));
             async move {
                 assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0);
-                tokio::time::sleep(Duration::from_micros(200)).await;
+                // Another one would begin now.
+                tokio::task::yield_now().await;
                 assert_eq!(next.load(Ordering::SeqCst), event.n);
                 next.store(event.n + 1, Ordering::SeqCst);
                 running.fetch_sub(1, Ordering::SeqCst);
@@ -157,6 +160,11 @@ async fn concurrency_is_a_limit_and_one_means_in_order() -> anyhow::Result<()> {
     .await
 }
 
+/// Waits for as long as the broker has patience with a client that says nothing.
+fn until_the_silent_are_cut_off(url: &str) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(async { Raw::connect(url).await?.ended().await })
+}
+
 #[tokio::test]
 async fn a_listener_that_blocks_its_thread_does_not_lose_the_connection() -> anyhow::Result<()> {
     #[lightbus::api(name = "listening_blocking")]
@@ -165,17 +173,20 @@ async fn a_listener_that_blocks_its_thread_does_not_lose_the_connection() -> any
         fn happened(n: usize);
     }
     let broker = TestBroker::start().await?;
-    // Heartbeats every second: 2.5 s without one would end the connection.
+    // Heartbeats every second: after some without one the broker ends a connection.
     let separator = if broker.url().contains('?') { '&' } else { '?' };
     let url = format!("{}{separator}heartbeat=1", broker.url());
-    let bus = broker.builder("blocking-shop").url(url).connect().await?;
+    let builder = broker.builder("blocking-shop").url(url.as_str());
+    let bus = builder.connect().await?;
     let deliveries = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&deliveries);
     let handler = move |_: Happened| {
         counter.fetch_add(1, Ordering::SeqCst);
+        let url = url.clone();
+        let other = std::thread::spawn(move || until_the_silent_are_cut_off(&url));
         // This test has one thread: nothing else of it runs meanwhile.
-        std::thread::sleep(Duration::from_secs(4));
-        std::future::ready(())
+        let cut_off = other.join().expect("it does not panic");
+        std::future::ready(cut_off.map_err(|error| error.to_string()))
     };
     ApiClient::new(&bus)
         .happened()
@@ -216,37 +227,49 @@ async fn a_stop_keeps_to_the_concurrency_and_loses_nothing() -> anyhow::Result<(
     let bus = broker.bus("stop-shop").await?;
     let running = Arc::new(AtomicUsize::new(0));
     let handled = Arc::new(AtomicUsize::new(0));
+    let go_on = Arc::new(Semaphore::new(6));
     let handler = {
         let (running, handled) = (Arc::clone(&running), Arc::clone(&handled));
+        let go_on = Arc::clone(&go_on);
         move |_: Happened| {
             let (running, handled) = (Arc::clone(&running), Arc::clone(&handled));
+            let go_on = Arc::clone(&go_on);
             async move {
                 assert!(
                     running.fetch_add(1, Ordering::SeqCst) < 2,
                     "more than two at a time"
                 );
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                go_on.acquire().await.unwrap().forget();
+                tokio::task::yield_now().await;
                 running.fetch_sub(1, Ordering::SeqCst);
                 handled.fetch_add(1, Ordering::SeqCst);
             }
         }
     };
-    let happened = ApiClient::new(&bus).happened().concurrency(2);
+    let happened = ApiClient::new(&bus).happened();
+    let happened = happened.concurrency(2).prefetch(10);
     let listener = happened.listen("stop", handler).await?;
     let events = ApiEvents::new(&bus);
     for n in 0..60 {
         events.happened().publish(Happened { n }).await?;
     }
-    eventually("some are handled", async || {
-        handled.load(Ordering::SeqCst) > 5
+    eventually("some are handled, and two are not yet", async || {
+        handled.load(Ordering::SeqCst) == 6 && running.load(Ordering::SeqCst) == 2
     })
     .await?;
-    listener.stop().await;
-    let foreign = broker.foreign().await?;
+    let (foreign, queue) = (broker.foreign().await?, queue_of("stop-shop", "stop"));
+    let stopping = tokio::spawn(async move { listener.stop().await });
+    eventually("nobody consumes any more", async || {
+        let counted = foreign.queue(&queue).await;
+        counted.is_ok_and(|counted| counted.is_some_and(|(_, consumers)| consumers == 0))
+    })
+    .await?;
+    // Of those that have been delivered some may still be handled.
+    go_on.add_permits(60);
+    stopping.await?;
     let left = 60 - u32::try_from(handled.load(Ordering::SeqCst))?;
-    foreign
-        .until(&queue_of("stop-shop", "stop"), left, 0)
-        .await?;
+    assert!((44..=52).contains(&left), "{left}");
+    foreign.until(&queue, left, 0).await?;
     foreign
         .until(&queue_of("stop-shop", "stop.dead"), 0, 0)
         .await?;

@@ -3,27 +3,53 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lightbus_broker::ChannelInfo;
+use lightbus::Bus;
+use lightbus_broker::{Broker, ChannelInfo, ConnectionInfo};
 use lightbus_tests::{TestBroker, eventually, reporting};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 const MS: Duration = Duration::from_millis(1);
 
 #[lightbus::api(name = "reconnecting")]
 trait Api {
-    async fn echo_after(&self, n: u32, ms: u64) -> u32;
+    async fn echo(&self, n: u32) -> u32;
     #[event]
     fn happened(n: u32);
 }
 
-struct Provider(mpsc::UnboundedSender<u32>);
+/// Tells what it has begun, and answers when it may.
+struct Provider(mpsc::UnboundedSender<u32>, Arc<Semaphore>);
 
 impl Api for Provider {
-    async fn echo_after(&self, n: u32, ms: u64) -> u32 {
+    async fn echo(&self, n: u32) -> u32 {
         let _ = self.0.send(n);
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.1.acquire().await.unwrap().forget();
         n
     }
+}
+
+/// Cuts all connections. Returns when those of these apps are back.
+async fn cut(broker: &Broker, apps: &[&Bus]) -> anyhow::Result<()> {
+    let of_apps = || {
+        let connections = broker.snapshot().connections.into_iter();
+        let is_theirs = |it: &ConnectionInfo| {
+            let name = it.name.as_deref().unwrap_or_default();
+            apps.iter().any(|bus| name.starts_with(bus.app()))
+        };
+        let numbers = connections.filter(is_theirs).map(|it| it.number);
+        numbers.collect::<Vec<_>>()
+    };
+    let before = of_apps();
+    broker.drop_connections();
+    eventually("the connections are back", async || {
+        let now = of_apps();
+        now.len() == before.len() && !now.iter().any(|number| before.contains(number))
+    })
+    .await?;
+    for bus in apps {
+        bus.ready().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -34,7 +60,10 @@ async fn calls_events_and_answers_survive_a_cut() -> anyhow::Result<()> {
     };
     let provider = broker.bus("cut-provider").await?;
     let (begun, mut begins) = mpsc::unbounded_channel();
-    provider.serve(ApiServer::new(Provider(begun))).await?;
+    let go_on = Arc::new(Semaphore::new(0));
+    provider
+        .serve(ApiServer::new(Provider(begun, Arc::clone(&go_on))))
+        .await?;
     let peer = broker.bus("cut-peer").await?;
     let api = ApiClient::new(&peer);
     let (handler, mut heard) = reporting(|event: Happened| event.n);
@@ -43,21 +72,16 @@ async fn calls_events_and_answers_survive_a_cut() -> anyhow::Result<()> {
     for n in 0..5 {
         let waiting = tokio::spawn({
             let api = api.clone();
-            async move {
-                api.echo_after(n, 300)
-                    .timeout(Duration::from_secs(10))
-                    .await
-            }
+            async move { api.echo(n).timeout(Duration::from_secs(10)).await }
         });
         assert_eq!(begins.recv().await, Some(n), "a call runs once");
-        embedded.drop_connections();
+        cut(embedded, &[&provider, &peer]).await?;
+        go_on.add_permits(2);
         // The answer to a call that was under way still arrives, on another connection.
         assert_eq!(waiting.await??, n);
         // So do new calls and events.
         assert_eq!(
-            api.echo_after(n + 100, 0)
-                .timeout(Duration::from_secs(10))
-                .await?,
+            api.echo(n + 100).timeout(Duration::from_secs(10)).await?,
             n + 100
         );
         assert_eq!(begins.recv().await, Some(n + 100));
@@ -155,28 +179,31 @@ async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it() -> any
 async fn a_channel_of_calls_that_the_broker_closes_is_counted() -> anyhow::Result<()> {
     #[lightbus::api(name = "closed_channel")]
     trait Waiting {
-        async fn wait(&self, ms: u64);
+        async fn wait(&self);
+        async fn ping(&self);
     }
-    struct Provider(mpsc::UnboundedSender<()>);
+    struct Provider(Arc<Notify>, Arc<Notify>);
     impl Waiting for Provider {
-        async fn wait(&self, ms: u64) {
-            let _ = self.0.send(());
-            tokio::time::sleep(Duration::from_millis(ms)).await;
+        async fn wait(&self) {
+            self.0.notify_one();
+            self.1.notified().await;
         }
+        async fn ping(&self) {}
     }
     let broker = TestBroker::start().await?;
     let Some(embedded) = broker.embedded() else {
         return Ok(());
     };
     let provider = broker.bus("closed-provider").await?;
-    let (begun, mut begins) = mpsc::unbounded_channel();
-    provider.serve(WaitingServer::new(Provider(begun))).await?;
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let serving = Provider(Arc::clone(&begun), Arc::clone(&go_on));
+    provider.serve(WaitingServer::new(serving)).await?;
     let peer = broker.bus("closed-peer").await?;
     let api = WaitingClient::new(&peer);
-    api.wait(0).await?;
+    api.ping().await?;
     embedded.drop_connections();
     eventually("calls are answered again", async || {
-        api.wait(0).timeout(1000 * MS).await.is_ok()
+        api.ping().timeout(1000 * MS).await.is_ok()
     })
     .await?;
     assert_eq!(
@@ -185,12 +212,11 @@ async fn a_channel_of_calls_that_the_broker_closes_is_counted() -> anyhow::Resul
         "a connection was lost"
     );
 
-    while begins.try_recv().is_ok() {}
     let waiting = tokio::spawn({
         let api = api.clone();
-        async move { api.wait(500).await }
+        async move { api.wait().await }
     });
-    begins.recv().await;
+    begun.notified().await;
     let name = format!("{} publish", peer.app());
     let snapshot = embedded.snapshot();
     let channels = &snapshot.connection(&name).unwrap().channels;
@@ -205,8 +231,9 @@ async fn a_channel_of_calls_that_the_broker_closes_is_counted() -> anyhow::Resul
         peer.counts().call_channels_closed == 1
     })
     .await?;
+    go_on.notify_one();
     waiting.await??;
-    api.wait(0).await?;
+    api.ping().await?;
     assert_eq!(peer.counts().call_channels_closed, 1);
     Ok(())
 }

@@ -11,7 +11,8 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 use lightbus::{Bus, CallError};
 use lightbus_tests::{TestBroker, eventually};
-use tokio::sync::Semaphore;
+use tokio::sync::{Barrier, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 #[derive(Clone, Default)]
 struct Runs(Arc<Mutex<HashMap<u64, u32>>>);
@@ -39,7 +40,7 @@ async fn a_rolling_restart_of_two_providers_fails_no_call() -> anyhow::Result<()
         #[rpc(idempotent)]
         async fn lookup(&self, id: u64) -> u64;
     }
-    struct Provider(Runs);
+    struct Provider(Runs, Arc<Barrier>, CancellationToken);
     impl Api for Provider {
         async fn quick(&self, id: u64) -> u64 {
             self.0.note(id);
@@ -47,22 +48,26 @@ async fn a_rolling_restart_of_two_providers_fails_no_call() -> anyhow::Result<()
         }
         async fn slow(&self, id: u64) -> u64 {
             self.0.note(id);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // Until seven others are here, whichever of the two they are at.
+            let eight = self.1.wait();
+            self.2.run_until_cancelled(eight).await;
             id
         }
         async fn lookup(&self, id: u64) -> u64 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
             id
         }
     }
     const CALLERS: u64 = 64;
     let broker = TestBroker::start().await?;
     let runs = Runs::default();
+    let (eight, over) = (Arc::new(Barrier::new(8)), CancellationToken::new());
     // Few slots: when a provider stops, calls have been delivered to it that it has not begun.
     let start = async || -> anyhow::Result<Bus> {
         let bus = broker.builder("rolling-provider").concurrency(8);
         let bus = bus.connect().await?;
-        bus.serve(ApiServer::new(Provider(runs.clone()))).await?;
+        let provider = Provider(runs.clone(), Arc::clone(&eight), over.clone());
+        bus.serve(ApiServer::new(provider)).await?;
         Ok(bus)
     };
     let mut replicas = [start().await?, start().await?];
@@ -90,7 +95,7 @@ async fn a_rolling_restart_of_two_providers_fails_no_call() -> anyhow::Result<()
         let before = answered.load(Ordering::Relaxed);
         eventually("calls are answered, or one failed", async || {
             let failed = callers.iter().any(tokio::task::JoinHandle::is_finished);
-            failed || answered.load(Ordering::Relaxed) > before + 2 * CALLERS
+            failed || answered.load(Ordering::Relaxed) > before + 3 * CALLERS
         })
         .await?;
         let replica = &mut replicas[restart % 2];
@@ -98,6 +103,7 @@ async fn a_rolling_restart_of_two_providers_fails_no_call() -> anyhow::Result<()
         *replica = start().await?;
     }
     stop.store(true, Ordering::Relaxed);
+    over.cancel();
     for caller in callers {
         caller.await?;
     }

@@ -54,12 +54,12 @@ async fn matching_goes_by_value_by_fields_or_by_a_closure(bus: TestBus) {
 #[lightbus::test]
 async fn what_is_still_to_come_is_waited_for(bus: TestBus) {
     let app = bus.app("late").await.unwrap();
-    let later = tokio::spawn(async move {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        let events = AuthApiEvents::new(&app);
-        events.user_left().publish(left("ada")).await
-    });
-    bus.published(left("ada")).await;
+    let events = AuthApiEvents::new(&app);
+    // In this order: it is looked for before it is sent.
+    let expected = bus.published(left("ada")).into_future();
+    let later = async { events.user_left().publish(left("ada")).await };
+    let ((), published) = tokio::join!(expected, later);
+    published.unwrap();
     let auth = AuthApiClient::new(&bus);
     // Quiet it is not, as long as a call waits for its answer.
     let slow = std::time::Duration::from_millis(100);
@@ -70,7 +70,6 @@ async fn what_is_still_to_come_is_waited_for(bus: TestBus) {
     bus.settled().await;
     assert!(begun.elapsed() >= slow);
     assert_eq!(calling.await.unwrap(), Ok(1));
-    later.await.unwrap().unwrap();
 }
 
 #[tokio::test]

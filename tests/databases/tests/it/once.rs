@@ -10,12 +10,11 @@ use lightbus::{
 };
 use lightbus_tests::copies::{duplicates, event, payload};
 use lightbus_tests::{TestBroker, eventually};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::databases::{Database, on_each_database};
 
 const SECOND: Duration = Duration::from_secs(1);
-const SHORT: Duration = Duration::from_millis(10);
 
 #[tokio::test]
 async fn replicas_share_a_store() -> anyhow::Result<()> {
@@ -36,14 +35,16 @@ async fn replicas_on<DB: SqlDatabase>(store: SqlStore<DB>, name: &str) -> anyhow
     store.migrate().await?;
     let broker = TestBroker::start().await?;
     let (sender, mut handled) = mpsc::unbounded_channel();
+    // Shut: handlers wait.
+    let gate = Arc::new(Semaphore::new(0));
     let mut replicas = Vec::new();
     for _ in 0..2 {
         let bus = broker.bus(&format!("dedup-{name}")).await?;
-        let sender = sender.clone();
+        let (sender, gate) = (sender.clone(), Arc::clone(&gate));
         let handler = move |event: Happened| {
-            let sender = sender.clone();
+            let (sender, gate) = (sender.clone(), Arc::clone(&gate));
             async move {
-                tokio::time::sleep(SHORT).await;
+                let _open = gate.acquire().await;
                 let _ = sender.send(event.n);
             }
         };
@@ -64,6 +65,11 @@ async fn replicas_on<DB: SqlDatabase>(store: SqlStore<DB>, name: &str) -> anyhow
                 .await?;
         }
     }
+    eventually("both have put off what the other is at", async || {
+        replicas.iter().all(|bus| bus.counts().events_put_off > 0)
+    })
+    .await?;
+    gate.close();
     eventually("all copies are dealt with", async || {
         let counts = replicas.iter().map(|bus| bus.counts().events_duplicate);
         counts.sum::<u64>() == 60
@@ -160,8 +166,10 @@ async fn lease_on<DB: SqlDatabase>(store: SqlStore<DB>) -> anyhow::Result<()> {
     );
     // Its process is gone.
     short.renew(&one).await?;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(long.begin(&two).await?, Begun::New);
+    eventually("the lease has ended", async || {
+        long.begin(&two).await == Ok(Begun::New)
+    })
+    .await?;
     // Not gone, only slow: it is not for it to give the message back.
     store.release(&one).await?;
     assert!(matches!(long.begin(&one).await?, Begun::Running { .. }));
@@ -171,8 +179,11 @@ async fn lease_on<DB: SqlDatabase>(store: SqlStore<DB>) -> anyhow::Result<()> {
     assert_eq!(long.begin(&one).await?, Begun::Done);
     // A week has not passed; with a store that keeps nothing, it goes.
     assert_eq!(store.prune().await?, 0);
-    tokio::time::sleep(SHORT).await;
-    assert_eq!(store.clone().keep(Duration::ZERO).prune().await?, 1);
+    let keeps_nothing = store.clone().keep(Duration::ZERO);
+    eventually("it goes when a moment has passed", async || {
+        keeps_nothing.prune().await == Ok(1)
+    })
+    .await?;
     assert_eq!(long.begin(&one).await?, Begun::New);
     Ok(())
 }

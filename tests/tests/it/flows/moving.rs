@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use lightbus::group;
+use lightbus::health::{Part, State};
 use lightbus_tests::proxy::Proxy;
-use lightbus_tests::{TestBroker, eventually};
+use lightbus_tests::{TestBroker, eventually, passed};
 
 use super::{LONG, heard, maths};
 
@@ -59,8 +60,16 @@ async fn an_alarm_while_groups_end_holds_them_up_and_no_longer() -> anyhow::Resu
             handles.push(flow.keep_result().enqueue().await?);
         }
         embedded.block_publishers("low on memory");
+        let publish = Part::Connection("publish");
+        eventually("what has ended cannot be noted", async || {
+            let parts = bus.health().parts;
+            parts
+                .iter()
+                .any(|part| part.part == publish && part.state == State::Blocked)
+        })
+        .await?;
         // Longer than what has ended waits to be noted together.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        passed(Duration::from_millis(200)).await?;
         embedded.unblock_publishers();
         for handle in handles {
             handle.result().timeout(LONG).await?;

@@ -101,7 +101,7 @@ async fn an_alarm_is_waited_out() -> anyhow::Result<()> {
             .any(|part| part.part == publish && part.state == blocked)
     })
     .await?;
-    tokio::time::sleep(4 * TICK).await;
+    passed(4 * TICK).await?;
     let before = ticks.len().await;
     embedded.unblock_publishers();
     ticks.until(before + 5).await?;

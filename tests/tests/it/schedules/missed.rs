@@ -31,7 +31,7 @@ async fn what_nobody_was_there_to_fire_is_fired_once_or_all() -> anyhow::Result<
     all.until(2).await?;
     bus.close().await;
     let (before, closed_at) = (once.len().await, now());
-    tokio::time::sleep(8 * TICK).await;
+    passed(8 * TICK).await?;
     let began = now();
     let bus = start(&broker).await?;
     all.until(before + 10).await?;

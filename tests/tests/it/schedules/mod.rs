@@ -20,7 +20,7 @@ use lightbus::{
     ScheduledOccurrence,
 };
 use lightbus_tests::proxy::Proxy;
-use lightbus_tests::{TestBroker, eventually, queue_of};
+use lightbus_tests::{TestBroker, eventually, passed, queue_of};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 

@@ -67,7 +67,7 @@ async fn what_waited_too_long_is_not_begun_any_more() -> anyhow::Result<()> {
     let late = api.soon(1).expires(Duration::from_millis(1)).unique(&key);
     late.enqueue().await?;
     api.soon(2).enqueue().await?;
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    passed(Duration::from_millis(2)).await?;
     let dead = bus.dead_tasks("task_expires")?;
     dead.discard(|_| true).await?;
     let (sender, mut reported) = mpsc::unbounded_channel();

@@ -1,5 +1,9 @@
 //! Tasks that take long.
 
+use lightbus::Bus;
+use lightbus_broker::{EventKind, Events, QueueInfo};
+use lightbus_tests::Foreign;
+
 use super::*;
 
 /// Messages move after 100 ms, come anew every 200 ms, and are back a second after their process was lost.
@@ -21,6 +25,27 @@ impl Slow {
         let _ = self.begun.send(self.bus);
         self.leave.acquire().await.expect("open").forget();
     }
+}
+
+/// Waits until messages that are held have been delivered so many times.
+async fn until_delivered(times: usize, events: &mut Events) -> anyhow::Result<()> {
+    let delivering = async {
+        for _ in 0..times {
+            while !events.next().await.is_some_and(|event| {
+                matches!(event.kind, EventKind::Delivered { queue, .. } if queue.name.starts_with("lb.hold."))
+            }) {}
+        }
+    };
+    Ok(tokio::time::timeout(LONG, delivering).await?)
+}
+
+/// Does a process of this app hold a message?
+async fn is_held(bus: &Bus, foreign: &Foreign) -> bool {
+    let queue = format!("lb.hold.{}.{}", bus.app(), bus.instance());
+    foreign
+        .queue(&queue)
+        .await
+        .is_ok_and(|queue| queue.is_some())
 }
 
 #[tokio::test]
@@ -52,30 +77,18 @@ async fn a_task_that_takes_long_is_nobody_elses_meanwhile() -> anyhow::Result<()
         bus.serve(ApiServer::new(slow)).await?;
         workers.push(bus);
     }
+    let mut events = embedded.events();
     ApiClient::new(&workers[0]).work().enqueue().await?;
     reports(&mut reported, 1).await?;
     let foreign = broker.foreign().await?;
-    let hold = async || {
-        let mut held = 0;
-        for bus in &workers {
-            let queue = format!("lb.hold.{}.{}", bus.app(), bus.instance());
-            held += usize::from(
-                foreign
-                    .queue(&queue)
-                    .await
-                    .is_ok_and(|queue| queue.is_some()),
-            );
-        }
-        held == 1
-    };
+    let hold =
+        async || is_held(&workers[0], &foreign).await != is_held(&workers[1], &foreign).await;
     eventually("its message has moved", hold).await?;
     // Several deliveries of it later, and over the loss of all connections, it is still in one worker's hands.
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    until_delivered(3, &mut events).await?;
     embedded.drop_connections();
-    for bus in &workers {
-        bus.ready().await?;
-    }
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    // For longer than it would take to be back in its queue.
+    until_delivered(7, &mut events).await?;
     assert!(reported.try_recv().is_err(), "nobody began it again");
     leave.add_permits(1);
     for bus in &workers {
@@ -88,7 +101,15 @@ async fn a_task_that_takes_long_is_nobody_elses_meanwhile() -> anyhow::Result<()
         leave,
     };
     third.serve(ApiServer::new(slow)).await?;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let of_tasks = |queue: &&QueueInfo| {
+        queue.name.starts_with("lb.task.") || queue.name.starts_with("lb.hold.")
+    };
+    eventually("no message is left of it", async || {
+        let snapshot = embedded.snapshot();
+        let mut queues = snapshot.queues.iter().filter(of_tasks);
+        queues.all(|queue| queue.ready + queue.unacked == 0)
+    })
+    .await?;
     assert!(reported.try_recv().is_err(), "it was done");
     Ok(())
 }
@@ -121,7 +142,8 @@ async fn a_task_that_takes_too_long_to_stop_is_handed_back() -> anyhow::Result<(
     let second = impatient(broker.builder("long-stop")).connect().await?;
     ApiClient::new(&second).work().enqueue().await?;
     reports(&mut reported, 1).await?;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let foreign = broker.foreign().await?;
+    eventually("it is held", async || is_held(&first, &foreign).await).await?;
     second.serve(slow(2)).await?;
     first.close().await;
     assert_eq!(reports(&mut reported, 1).await?, [2]);

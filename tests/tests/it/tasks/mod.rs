@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use lightbus::{Context, DeadReason, EnqueueError, Error, Priority, RunOutcome, TaskError};
-use lightbus_tests::{TestBroker, eventually};
-use tokio::sync::{Semaphore, mpsc};
+use lightbus_tests::{TestBroker, eventually, passed};
+use tokio::sync::{Barrier, Semaphore, mpsc};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(30);

@@ -9,14 +9,25 @@ async fn higher_priorities_go_first_and_low_ones_never_starve() -> anyhow::Resul
         #[task]
         async fn work(&self, priority: String);
     }
-    struct Worker(mpsc::UnboundedSender<String>, Arc<Semaphore>);
+    /// Tells what it begins and what it ends, which it does when it may.
+    struct Worker(
+        mpsc::UnboundedSender<String>,
+        mpsc::UnboundedSender<String>,
+        Arc<Semaphore>,
+    );
     impl Api for Worker {
         async fn work(&self, priority: String) {
-            self.1.acquire().await.expect("open").forget();
-            let _ = self.0.send(priority);
+            let _ = self.0.send(priority.clone());
+            self.2.acquire().await.expect("open").forget();
+            let _ = self.1.send(priority);
         }
     }
     const EACH: usize = 60;
+    fn note(waiting: &mut [(&str, &str, usize)], begun: &str) {
+        for (.., left) in waiting.iter_mut().filter(|(name, ..)| *name == begun) {
+            *left -= 1;
+        }
+    }
     let broker = TestBroker::start().await?;
     let bus = broker.bus("priorities").await?;
     let api = ApiClient::new(&bus);
@@ -29,16 +40,37 @@ async fn higher_priorities_go_first_and_low_ones_never_starve() -> anyhow::Resul
             api.work(name).priority(priority).enqueue().await?;
         }
     }
-    let (sender, mut reported) = mpsc::unbounded_channel();
+    let (begins, mut begun) = mpsc::unbounded_channel();
+    let (ends, mut ended) = mpsc::unbounded_channel();
     let leave = Arc::new(Semaphore::new(0));
-    let server = ApiServer::new(Worker(sender, Arc::clone(&leave)));
+    let server = ApiServer::new(Worker(begins, ends, Arc::clone(&leave)));
     bus.serve(server).task_concurrency(2).await?;
-    // Each is held until all three queues have had the time to send something.
-    for _ in 0..3 * EACH {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        leave.add_permits(1);
+    let foreign = broker.foreign().await?;
+    let mut waiting = [
+        ("low", "+low", EACH),
+        ("normal", "", EACH),
+        ("high", "+high", EACH),
+    ];
+    for name in reports(&mut begun, 2).await? {
+        note(&mut waiting, &name);
     }
-    let order = reports(&mut reported, 3 * EACH).await?;
+    let mut order = Vec::new();
+    for _ in 0..3 * EACH {
+        // Each queue that has something left has sent it: there is a choice.
+        for (_, suffix, left) in waiting.iter().filter(|(.., left)| *left > 0) {
+            let queue = format!("lb.task.task_priorities{suffix}");
+            eventually("one of them is here", async || {
+                let counted = foreign.queue(&queue).await;
+                counted.is_ok_and(|it| it.is_some_and(|(ready, _)| (ready as usize) < *left))
+            })
+            .await?;
+        }
+        leave.add_permits(1);
+        order.extend(reports(&mut ended, 1).await?);
+        if waiting.iter().any(|(.., left)| *left > 0) {
+            note(&mut waiting, &reports(&mut begun, 1).await?[0]);
+        }
+    }
     let count = |name: &str| order[..EACH].iter().filter(|done| *done == name).count();
     let (high, normal, low) = (count("high"), count("normal"), count("low"));
     assert!(
@@ -64,11 +96,17 @@ async fn limits_hold_across_all_workers() -> anyhow::Result<()> {
         async fn free(&self);
     }
     #[derive(Clone)]
-    struct Worker(mpsc::UnboundedSender<(usize, Instant)>, Arc<AtomicUsize>);
+    struct Worker(
+        mpsc::UnboundedSender<(usize, Instant)>,
+        Arc<AtomicUsize>,
+        Arc<Barrier>,
+    );
     impl Api for Worker {
         async fn few(&self) {
             let running = self.1.fetch_add(1, Ordering::SeqCst) + 1;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.2.wait().await;
+            // A fourth one would begin now.
+            tokio::task::yield_now().await;
             self.1.fetch_sub(1, Ordering::SeqCst);
             let _ = self.0.send((running, Instant::now()));
         }
@@ -81,7 +119,7 @@ async fn limits_hold_across_all_workers() -> anyhow::Result<()> {
     }
     let broker = TestBroker::start().await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
-    let worker = Worker(sender, Arc::default());
+    let worker = Worker(sender, Arc::default(), Arc::new(Barrier::new(3)));
     let mut replicas = Vec::new();
     for _ in 0..3 {
         let bus = broker.bus("limits").await?;
