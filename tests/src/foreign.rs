@@ -17,7 +17,8 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    pub(crate) async fn connect(url: &str) -> anyhow::Result<Self> {
+    /// Connects to a broker.
+    pub async fn connect(url: &str) -> anyhow::Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         Ok(Self { connection })
     }

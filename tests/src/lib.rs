@@ -11,32 +11,30 @@ pub mod raw;
 
 use std::time::{Duration, Instant};
 
+use lightbus::testing::TestBus;
 use lightbus::{Bus, BusBuilder, Error};
 use lightbus_broker::Broker;
 use tokio::sync::mpsc;
 
 pub use foreign::Foreign;
 
-/// The broker that a test runs on.
+/// The broker that a test runs on: that of a [`TestBus`], which tells its story when the test panics, or a real one.
 #[derive(Debug)]
 pub struct TestBroker {
     url: String,
-    embedded: Option<Broker>,
+    own: Option<TestBus>,
 }
 
 impl TestBroker {
     /// The RabbitMQ at `LIGHTBUS_URL`, else a new embedded broker.
     pub async fn start() -> anyhow::Result<Self> {
         match std::env::var("LIGHTBUS_URL") {
-            Ok(url) => Ok(Self {
-                url,
-                embedded: None,
-            }),
+            Ok(url) => Ok(Self { url, own: None }),
             Err(_) => {
-                let broker = Broker::start().await?;
+                let bus = TestBus::start().await?;
                 Ok(Self {
-                    url: broker.url(),
-                    embedded: Some(broker),
+                    url: bus.url(),
+                    own: Some(bus),
                 })
             }
         }
@@ -49,7 +47,7 @@ impl TestBroker {
 
     /// The embedded broker, when that is what the test runs on.
     pub fn embedded(&self) -> Option<&Broker> {
-        self.embedded.as_ref()
+        self.own.as_ref().map(TestBus::broker)
     }
 
     /// Another AMQP client on this broker, that knows nothing of lightbus.

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use lightbus::testing::TestBus;
 use lightbus::{CallError, PublishError};
-use lightbus_broker::Broker;
-use lightbus_tests::{TestBroker, eventually};
+use lightbus_tests::eventually;
 
 const MS: Duration = Duration::from_millis(1);
 /// More than may be in flight: 32 MiB.
@@ -48,14 +48,11 @@ async fn fill(events: &ApiEvents) -> anyhow::Result<()> {
     anyhow::bail!("{MEGABYTES} MB are in flight")
 }
 
-#[tokio::test]
-async fn an_event_keeps_its_place_until_it_is_confirmed_or_its_channel_is_lost()
--> anyhow::Result<()> {
-    let broker = Broker::start().await?;
-    let bus = lightbus::Bus::builder("giving-up-confirms")
-        .url(broker.url())
-        .connect()
-        .await?;
+#[lightbus::test]
+async fn an_event_keeps_its_place_until_it_is_confirmed_or_its_channel_is_lost(
+    bus: TestBus,
+) -> anyhow::Result<()> {
+    let broker = bus.broker();
     let events = ApiEvents::new(&bus);
     let small = || Happened {
         payload: String::new(),
@@ -88,15 +85,11 @@ async fn an_event_keeps_its_place_until_it_is_confirmed_or_its_channel_is_lost()
     Ok(())
 }
 
-#[tokio::test]
-async fn what_has_not_left_keeps_its_place_until_it_has() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let provider = broker.bus("giving-up-provider").await?;
+#[lightbus::test]
+async fn what_has_not_left_keeps_its_place_until_it_has(bus: TestBus) -> anyhow::Result<()> {
+    let embedded = bus.broker();
+    let provider = bus.app("provider").await?;
     provider.serve(ApiServer::new(Provider)).await?;
-    let bus = broker.bus("giving-up-stalled").await?;
     let (events, api) = (ApiEvents::new(&bus), ApiClient::new(&bus));
     let payload = String::new();
     events.happened().publish(Happened { payload }).await?;

@@ -8,8 +8,9 @@ use lapin::options::ExchangeDeclareOptions;
 use lapin::types::FieldTable;
 use lightbus::Bus;
 use lightbus::health::{HealthChanges, Part, PartHealth, State};
+use lightbus::testing::TestBus;
 use lightbus_broker::Broker;
-use lightbus_tests::{TestBroker, eventually, queue_of, reporting};
+use lightbus_tests::{Foreign, eventually, reporting};
 use tokio::sync::mpsc;
 
 #[lightbus::api(name = "health")]
@@ -93,15 +94,13 @@ async fn an_app_may_start_before_its_broker() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_lost_queue_and_a_pause_are_told_and_mended() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_lost_queue_and_a_pause_are_told_and_mended(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "health_queue")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("mended-shop").await?;
     let (handler, mut heard) = reporting(|event: Happened| event.n);
     let listener = ApiClient::new(&bus)
         .happened()
@@ -110,8 +109,7 @@ async fn a_lost_queue_and_a_pause_are_told_and_mended() -> anyhow::Result<()> {
     let events = ApiEvents::new(&bus).happened();
     let part = Part::Consumer(listener.queue().to_owned());
     let mut changes = bus.health_changes();
-    broker
-        .foreign()
+    Foreign::connect(&bus.url())
         .await?
         .delete_queue(listener.queue())
         .await?;
@@ -138,13 +136,9 @@ async fn a_lost_queue_and_a_pause_are_told_and_mended() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_cut_and_an_alarm_are_told() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let bus = broker.bus("told-shop").await?;
+#[lightbus::test]
+async fn a_cut_and_an_alarm_are_told(bus: TestBus) -> anyhow::Result<()> {
+    let embedded = bus.broker();
     bus.ready().await?;
     let mut changes = bus.health_changes();
     let (publish, consume) = (Part::Connection("publish"), Part::Connection("consume"));
@@ -190,30 +184,26 @@ async fn half_a_minute() {
     tokio::time::resume();
 }
 
-#[tokio::test]
-async fn bindings_that_went_with_their_exchange_come_back() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn bindings_that_went_with_their_exchange_come_back(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "health_bindings")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
     const EXCHANGE: &str = "lb.ev.health_bindings";
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let (bus, source) = (
-        broker.bus("bindings-shop").await?,
-        broker.bus("bindings-source").await?,
-    );
+    let shop = bus.app("shop").await?;
     let (handler, mut heard) = reporting(|event: Happened| event.n);
-    let listening = ApiClient::new(&bus).happened().listen("bindings", handler);
+    let listening = ApiClient::new(&shop).happened().listen("bindings", handler);
     let listener = listening.await?;
-    let events = ApiEvents::new(&source).happened();
+    let events = ApiEvents::new(&bus).happened();
     events.publish(Happened { n: 0 }).await?;
     assert_eq!(heard.recv().await, Some(0));
 
-    broker.foreign().await?.delete_exchange(EXCHANGE).await?;
+    Foreign::connect(&bus.url())
+        .await?
+        .delete_exchange(EXCHANGE)
+        .await?;
     events.publish(Happened { n: 1 }).await?;
     half_a_minute().await;
     let mut n = 2;
@@ -225,18 +215,17 @@ async fn bindings_that_went_with_their_exchange_come_back() -> anyhow::Result<()
     .await?;
     assert!(heard.recv().await > Some(1), "the first one went unheard");
     // What has a deadline of its own must not be under way when time leaps.
-    let consume = format!("{} consume", bus.app());
     eventually("nothing is being declared any more", async || {
-        let snapshot = embedded.snapshot();
-        let connection = snapshot.connection(&consume);
+        let snapshot = bus.broker().snapshot();
+        let connection = snapshot.connection("shop consume");
         connection.is_some_and(|connection| connection.channels.len() == 1)
     })
     .await?;
 
     let part = Part::Bindings(listener.queue().to_owned());
-    let is_lost = || bus.health().parts.iter().any(|lost| lost.part == part);
+    let is_lost = || shop.health().parts.iter().any(|lost| lost.part == part);
     assert!(!is_lost());
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     foreign.delete_exchange(EXCHANGE).await?;
     let (channel, fanout) = (foreign.channel().await?, ExchangeKind::Fanout);
     let (options, none) = (ExchangeDeclareOptions::default(), FieldTable::default());
@@ -248,19 +237,19 @@ async fn bindings_that_went_with_their_exchange_come_back() -> anyhow::Result<()
     })
     .await?;
     assert!(
-        bus.health().to_string().contains(EXCHANGE),
+        shop.health().to_string().contains(EXCHANGE),
         "{}",
-        bus.health()
+        shop.health()
     );
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     foreign.delete_exchange(EXCHANGE).await?;
     half_a_minute().await;
     eventually("it is mended", async || !is_lost()).await?;
     Ok(())
 }
 
-#[tokio::test]
-async fn ways_to_a_task_queue_and_to_the_schedules_come_back() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn ways_to_a_task_queue_and_to_the_schedules_come_back(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "health_ways")]
     trait Api {
         #[task]
@@ -272,17 +261,13 @@ async fn ways_to_a_task_queue_and_to_the_schedules_come_back() -> anyhow::Result
             let _ = self.0.send(n);
         }
     }
-    let broker = TestBroker::start().await?;
-    if broker.embedded().is_none() {
-        return Ok(());
-    }
     let short = Duration::from_millis(500);
-    let bus = broker.builder("ways").call_timeout(short).connect().await?;
-    let peer = broker.bus("ways-peer").await?;
+    let ways = bus.app_builder("ways").call_timeout(short);
+    let ways = ways.connect().await?;
     let (sender, mut done) = mpsc::unbounded_channel();
-    bus.serve(ApiServer::new(Worker(sender))).await?;
-    let api = ApiClient::new(&peer);
-    let schedule = bus.schedule("yearly").cron("@yearly").run(api.work(7));
+    ways.serve(ApiServer::new(Worker(sender))).await?;
+    let api = ApiClient::new(&bus);
+    let schedule = ways.schedule("yearly").cron("@yearly").run(api.work(7));
     let schedule = schedule.await?;
     let is_paused = async |paused| {
         let status = schedule.status().await;
@@ -293,22 +278,17 @@ async fn ways_to_a_task_queue_and_to_the_schedules_come_back() -> anyhow::Result
     api.work(0).enqueue().await?;
     assert_eq!(done.recv().await, Some(0));
 
-    let (tasks, state) = ("lb.task.health_ways", queue_of("ways", "cron"));
-    let cron = format!("lb.cron.{}", bus.app());
-    let back = format!("#.{tasks}");
-    let channel = broker.foreign().await?.channel().await?;
+    let (tasks, back) = ("lb.task.health_ways", "#.lb.task.health_ways");
+    let channel = Foreign::connect(&bus.url()).await?.channel().await?;
     for (queue, exchange, key) in [
         (tasks, tasks, tasks),
-        (tasks, "lb.delay.out", back.as_str()),
-        (state.as_str(), cron.as_str(), "#"),
+        (tasks, "lb.delay.out", back),
+        ("lb.q.ways.cron", "lb.cron.ways", "#"),
     ] {
-        let unbinding = channel.queue_unbind(
-            queue.into(),
-            exchange.into(),
-            key.into(),
-            FieldTable::default(),
-        );
-        unbinding.await?;
+        let (exchange, key, none) = (exchange.into(), key.into(), FieldTable::default());
+        channel
+            .queue_unbind(queue.into(), exchange, key, none)
+            .await?;
     }
     api.work(1).enqueue().await?;
     schedule.resume().await?;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use lightbus::testing::TestBus;
 use lightbus::{Bus, CallError, Context, PublishError, Retry};
 use lightbus_broker::{Broker, Permissions, User};
-use lightbus_tests::{TestBroker, reporting};
+use lightbus_tests::{Foreign, reporting};
 use tokio::sync::mpsc;
 
 #[tokio::test]
@@ -83,8 +84,8 @@ async fn a_forbidden_call_says_what_is_missing_and_is_not_worth_another_try() ->
     Ok(())
 }
 
-#[tokio::test]
-async fn an_exchange_that_is_deleted_is_declared_again() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_exchange_that_is_deleted_is_declared_again(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "refused_deleted")]
     trait Api {
         #[event]
@@ -95,8 +96,6 @@ async fn an_exchange_that_is_deleted_is_declared_again() -> anyhow::Result<()> {
         #[event]
         fn sold(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("deleted-shop").await?;
     let (handler, mut heard) = reporting(|event: Sold| event.n);
     OtherClient::new(&bus)
         .sold()
@@ -106,7 +105,7 @@ async fn an_exchange_that_is_deleted_is_declared_again() -> anyhow::Result<()> {
         ApiEvents::new(&bus).happened(),
         OtherEvents::new(&bus).sold(),
     );
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     for n in 0..5 {
         events.publish(Happened { n }).await?;
         foreign.delete_exchange("lb.ev.refused_deleted").await?;
@@ -123,26 +122,23 @@ async fn an_exchange_that_is_deleted_is_declared_again() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_blocked_broker_is_named_at_once_when_no_more_may_wait() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_blocked_broker_is_named_at_once_when_no_more_may_wait(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "refused_blocked")]
     trait Api {
         #[event]
         fn happened(payload: String);
     }
     const MESSAGES: usize = 40;
-    let broker = Broker::start().await?;
-    let bus = Bus::builder("blocked-shop")
-        .url(broker.url())
-        .connect()
-        .await?;
     let events = ApiEvents::new(&bus).happened();
     events
         .publish(Happened {
             payload: String::new(),
         })
         .await?;
-    broker.block_publishers("low on memory");
+    bus.broker().block_publishers("low on memory");
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..MESSAGES {
         let events = events.clone();
@@ -162,7 +158,7 @@ async fn a_blocked_broker_is_named_at_once_when_no_more_may_wait() -> anyhow::Re
             other => anyhow::bail!("{other:?}"),
         }
     }
-    broker.unblock_publishers();
+    bus.broker().unblock_publishers();
     let mut stored = 0;
     while let Some(ended) = waiting.join_next().await {
         match ended? {
@@ -176,19 +172,13 @@ async fn a_blocked_broker_is_named_at_once_when_no_more_may_wait() -> anyhow::Re
     Ok(())
 }
 
-#[tokio::test]
-async fn a_deleted_level_of_the_ladder_takes_no_event_with_it() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_deleted_level_of_the_ladder_takes_no_event_with_it(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "refused_ladder")]
     trait Api {
         #[event]
         fn happened();
     }
-    // A broker of its own: others are on the ladder, too.
-    let broker = Broker::start().await?;
-    let bus = Bus::builder("ladder-shop")
-        .url(broker.url())
-        .connect()
-        .await?;
     let (sender, mut made) = mpsc::unbounded_channel();
     let handler = move |_: Happened| {
         let attempt = Context::current().map_or(0, |context| context.attempt());
@@ -206,7 +196,7 @@ async fn a_deleted_level_of_the_ladder_takes_no_event_with_it() -> anyhow::Resul
             assert_eq!(made.recv().await, Some(attempt));
         }
         // Nothing is in it at the moment.
-        assert_eq!(broker.faults().delete_queue("lb.delay.00"), 1);
+        assert_eq!(bus.faults().delete_queue("lb.delay.00"), 1);
     }
     Ok(())
 }

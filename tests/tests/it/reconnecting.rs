@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightbus::Bus;
-use lightbus_broker::{Broker, ChannelInfo, ConnectionInfo};
-use lightbus_tests::{TestBroker, eventually, reporting};
+use lightbus::testing::TestBus;
+use lightbus_broker::ChannelInfo;
+use lightbus_tests::{eventually, reporting};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 const MS: Duration = Duration::from_millis(1);
@@ -28,44 +29,34 @@ impl Api for Provider {
     }
 }
 
-/// Cuts all connections. Returns when those of these apps are back.
-async fn cut(broker: &Broker, apps: &[&Bus]) -> anyhow::Result<()> {
-    let of_apps = || {
-        let connections = broker.snapshot().connections.into_iter();
-        let is_theirs = |it: &ConnectionInfo| {
-            let name = it.name.as_deref().unwrap_or_default();
-            apps.iter().any(|bus| name.starts_with(bus.app()))
-        };
-        let numbers = connections.filter(is_theirs).map(|it| it.number);
-        numbers.collect::<Vec<_>>()
+/// Cuts all connections, and returns when all apps are back.
+async fn cut(bus: &TestBus, apps: &[&Bus]) -> anyhow::Result<()> {
+    let connections = || {
+        let connections = bus.broker().snapshot().connections.into_iter();
+        connections.map(|it| it.number).collect::<Vec<_>>()
     };
-    let before = of_apps();
-    broker.drop_connections();
+    let before = connections();
+    bus.broker().drop_connections();
     eventually("the connections are back", async || {
-        let now = of_apps();
+        let now = connections();
         now.len() == before.len() && !now.iter().any(|number| before.contains(number))
     })
     .await?;
-    for bus in apps {
-        bus.ready().await?;
+    for app in apps {
+        app.ready().await?;
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn calls_events_and_answers_survive_a_cut() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let provider = broker.bus("cut-provider").await?;
+#[lightbus::test]
+async fn calls_events_and_answers_survive_a_cut(bus: TestBus) -> anyhow::Result<()> {
+    let provider = bus.app("provider").await?;
     let (begun, mut begins) = mpsc::unbounded_channel();
     let go_on = Arc::new(Semaphore::new(0));
     provider
         .serve(ApiServer::new(Provider(begun, Arc::clone(&go_on))))
         .await?;
-    let peer = broker.bus("cut-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let (handler, mut heard) = reporting(|event: Happened| event.n);
     api.happened().listen("cut", handler).await?;
     let events = ApiEvents::new(&provider);
@@ -75,7 +66,7 @@ async fn calls_events_and_answers_survive_a_cut() -> anyhow::Result<()> {
             async move { api.echo(n).timeout(Duration::from_secs(10)).await }
         });
         assert_eq!(begins.recv().await, Some(n), "a call runs once");
-        cut(embedded, &[&provider, &peer]).await?;
+        cut(&bus, &[&provider, &bus]).await?;
         go_on.add_permits(2);
         // The answer to a call that was under way still arrives, on another connection.
         assert_eq!(waiting.await??, n);
@@ -96,8 +87,10 @@ async fn calls_events_and_answers_survive_a_cut() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "comes_again")]
     trait Slow {
         #[rpc(idempotent)]
@@ -119,10 +112,7 @@ async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it() -> any
         }
         async fn ping(&self) {}
     }
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
+    let embedded = bus.broker();
     let go_on = Arc::new(Semaphore::new(0));
     let (begun, mut begins) = mpsc::unbounded_channel();
     let provider = |number| Provider {
@@ -130,11 +120,10 @@ async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it() -> any
         begun: begun.clone(),
         go_on: Arc::clone(&go_on),
     };
-    let one = broker.builder("again-one").grace(MS).connect();
+    let one = bus.app_builder("one").grace(MS).connect();
     let one = one.await?;
     one.serve(SlowServer::new(provider(1))).await?;
-    let peer = broker.bus("again-peer").await?;
-    let api = SlowClient::new(&peer);
+    let api = SlowClient::new(&bus);
     let unsettled = || {
         embedded
             .snapshot()
@@ -168,15 +157,15 @@ async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it() -> any
         "it came again and did not run again"
     );
     delivered_again().await?;
-    let two = broker.bus("again-two").await?;
+    let two = bus.app("two").await?;
     two.serve(SlowServer::new(provider(2))).await?;
     one.close().await;
     assert_eq!(answer.await??, 2, "another provider has it");
     Ok(())
 }
 
-#[tokio::test]
-async fn a_channel_of_calls_that_the_broker_closes_is_counted() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_channel_of_calls_that_the_broker_closes_is_counted(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "closed_channel")]
     trait Waiting {
         async fn wait(&self);
@@ -190,16 +179,12 @@ async fn a_channel_of_calls_that_the_broker_closes_is_counted() -> anyhow::Resul
         }
         async fn ping(&self) {}
     }
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let provider = broker.bus("closed-provider").await?;
+    let embedded = bus.broker();
+    let provider = bus.app("provider").await?;
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let serving = Provider(Arc::clone(&begun), Arc::clone(&go_on));
     provider.serve(WaitingServer::new(serving)).await?;
-    let peer = broker.bus("closed-peer").await?;
-    let api = WaitingClient::new(&peer);
+    let api = WaitingClient::new(&bus);
     api.ping().await?;
     embedded.drop_connections();
     eventually("calls are answered again", async || {
@@ -207,7 +192,7 @@ async fn a_channel_of_calls_that_the_broker_closes_is_counted() -> anyhow::Resul
     })
     .await?;
     assert_eq!(
-        peer.counts().call_channels_closed,
+        bus.counts().call_channels_closed,
         0,
         "a connection was lost"
     );
@@ -217,39 +202,34 @@ async fn a_channel_of_calls_that_the_broker_closes_is_counted() -> anyhow::Resul
         async move { api.wait().await }
     });
     begun.notified().await;
-    let name = format!("{} publish", peer.app());
     let snapshot = embedded.snapshot();
-    let channels = &snapshot.connection(&name).unwrap().channels;
+    let channels = &snapshot.connection("test publish").unwrap().channels;
     let of_calls = |channel: &&ChannelInfo| channel.consumers == 0 && !channel.confirms;
     let channel = channels.iter().find(of_calls).unwrap().number;
     let faults = embedded.faults();
     assert_eq!(
-        faults.close_channel(&name, channel, 406, "PRECONDITION_FAILED"),
+        faults.close_channel("test publish", channel, 406, "PRECONDITION_FAILED"),
         1
     );
     eventually("it is counted, and nothing else was sent", async || {
-        peer.counts().call_channels_closed == 1
+        bus.counts().call_channels_closed == 1
     })
     .await?;
     go_on.notify_one();
     waiting.await??;
     api.ping().await?;
-    assert_eq!(peer.counts().call_channels_closed, 1);
+    assert_eq!(bus.counts().call_channels_closed, 1);
     Ok(())
 }
 
-#[tokio::test]
-async fn an_alarm_is_named_and_waited_out() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_alarm_is_named_and_waited_out(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "alarm")]
     trait Alarm {
         #[event]
         fn rang(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let bus = broker.bus("alarm-shop").await?;
+    let embedded = bus.broker();
     let rang = AlarmEvents::new(&bus).rang();
     rang.publish(Rang { n: 0 }).await?;
     embedded.block_publishers("low on memory");
