@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use lightbus::testing::TestBus;
 use lightbus::{CallError, Context};
-use lightbus_tests::TestBroker;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Barrier, Notify, Semaphore, mpsc};
 
@@ -16,8 +16,8 @@ pub(crate) enum AuthError {
     Locked { since: u64 },
 }
 
-#[tokio::test]
-async fn an_answer_and_an_error_keep_their_types() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_answer_and_an_error_keep_their_types(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_typed")]
     trait Api {
         async fn check(&self, username: String, password: String) -> Result<bool, AuthError>;
@@ -44,11 +44,9 @@ async fn an_answer_and_an_error_keep_their_types() -> anyhow::Result<()> {
         }
         async fn nothing(&self) {}
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("typed-provider").await?;
+    let provider = bus.app("provider").await?;
     provider.serve(ApiServer::new(Provider)).await?;
-    let peer = broker.bus("typed-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
 
     assert!(api.check("ada", "secret").await?);
     assert!(!api.check(String::from("ada"), "x").await?);
@@ -64,15 +62,13 @@ async fn an_answer_and_an_error_keep_their_types() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn nobody_serves_it_and_the_caller_hears_at_once() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn nobody_serves_it_and_the_caller_hears_at_once(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_unserved")]
     trait Api {
         async fn ping(&self) -> u8;
     }
-    let broker = TestBroker::start().await?;
-    let peer = broker.bus("unserved-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let mut best = Duration::MAX;
     for _ in 0..20 {
         let asked = Instant::now();
@@ -90,8 +86,8 @@ async fn nobody_serves_it_and_the_caller_hears_at_once() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_provider_of_another_version_lacks_the_method() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_provider_of_another_version_lacks_the_method(bus: TestBus) -> anyhow::Result<()> {
     mod old {
         #[lightbus::api(name = "calls_versions")]
         pub trait Api {
@@ -108,19 +104,19 @@ async fn a_provider_of_another_version_lacks_the_method() -> anyhow::Result<()> 
     trait Api {
         async fn newest(&self) -> u8;
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("versions-provider").await?;
+    let provider = bus.app("provider").await?;
     provider.serve(old::ApiServer::new(old::Provider)).await?;
-    let peer = broker.bus("versions-peer").await?;
-    let error = ApiClient::new(&peer).newest().await.unwrap_err();
+    let error = ApiClient::new(&bus).newest().await.unwrap_err();
     assert!(matches!(error, CallError::UnknownMethod(_)), "{error}");
     assert!(error.to_string().contains("another version"), "{error}");
-    assert_eq!(old::ApiClient::new(&peer).old().await?, 1);
+    assert_eq!(old::ApiClient::new(&bus).old().await?, 1);
     Ok(())
 }
 
-#[tokio::test]
-async fn a_call_ends_by_its_timeout_and_a_late_answer_harms_nobody() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_call_ends_by_its_timeout_and_a_late_answer_harms_nobody(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_timeout")]
     trait Api {
         async fn echo(&self, n: u64) -> u64;
@@ -137,14 +133,12 @@ async fn a_call_ends_by_its_timeout_and_a_late_answer_harms_nobody() -> anyhow::
             self.echo(300).await
         }
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("timeout-provider").await?;
+    let provider = bus.app("provider").await?;
     let go_on = Arc::new(Semaphore::new(1));
     provider
         .serve(ApiServer::new(Provider(Arc::clone(&go_on))))
         .await?;
-    let peer = broker.bus("timeout-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     assert_eq!(api.echo(0).await?, 0);
     let asked = Instant::now();
     let error = api
@@ -167,8 +161,10 @@ async fn a_call_ends_by_its_timeout_and_a_late_answer_harms_nobody() -> anyhow::
     Ok(())
 }
 
-#[tokio::test]
-async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_inner")]
     trait Inner {
         async fn slow(&self) -> u8;
@@ -207,8 +203,7 @@ async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline() -> any
             self.1.send(self.0.slow().await.unwrap_err()).unwrap();
         }
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("inherit-provider").await?;
+    let provider = bus.app("provider").await?;
     let go_on = Arc::new(Notify::new());
     provider
         .serve(InnerServer::new(Slow(Arc::clone(&go_on))))
@@ -216,12 +211,11 @@ async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline() -> any
     let (told, mut errors) = mpsc::unbounded_channel();
     let forward = Forward(InnerClient::new(&provider), told);
     provider.serve(OuterServer::new(forward)).await?;
-    let peer = broker.bus("inherit-peer").await?;
-    let api = OuterClient::new(&peer);
+    let api = OuterClient::new(&bus);
     assert!(Context::current().is_none());
     let who = api.who().timeout(Duration::from_secs(20));
     let answer = who.header("tenant", "acme").await?;
-    assert_eq!(answer, (peer.app().to_owned(), Some("acme".into()), 0));
+    assert_eq!(answer, ("test".to_owned(), Some("acme".into()), 0));
     // The inner call gives up before the outer caller does, or with it.
     let asked = Instant::now();
     match api.call_slow().timeout(Duration::from_millis(500)).await {
@@ -237,8 +231,8 @@ async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline() -> any
     Ok(())
 }
 
-#[tokio::test]
-async fn a_call_whose_deadline_has_passed_is_not_started() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_call_whose_deadline_has_passed_is_not_started(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_expired")]
     trait Api {
         async fn work(&self, call: String);
@@ -250,16 +244,14 @@ async fn a_call_whose_deadline_has_passed_is_not_started() -> anyhow::Result<()>
             self.1.acquire().await.unwrap().forget();
         }
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("expired-provider").await?;
+    let provider = bus.app("provider").await?;
     let (runs, mut ran) = mpsc::unbounded_channel();
     let go_on = Arc::new(Semaphore::new(1));
     provider
         .serve(ApiServer::new(Provider(runs, Arc::clone(&go_on))))
         .concurrency(1)
         .await?;
-    let peer = broker.bus("expired-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     api.work("first").await?;
     let long = tokio::spawn({
         let api = api.clone();
@@ -282,8 +274,8 @@ async fn a_call_whose_deadline_has_passed_is_not_started() -> anyhow::Result<()>
     Ok(())
 }
 
-#[tokio::test]
-async fn few_slots_serve_many_calls() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn few_slots_serve_many_calls(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_slots")]
     trait Api {
         async fn nap(&self) -> usize;
@@ -303,8 +295,7 @@ async fn few_slots_serve_many_calls() -> anyhow::Result<()> {
             self.running.fetch_sub(1, Ordering::SeqCst)
         }
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("slots-provider").await?;
+    let provider = bus.app("provider").await?;
     let most = Arc::new(AtomicUsize::new(0));
     let napping = Provider {
         running: AtomicUsize::new(0),
@@ -315,8 +306,7 @@ async fn few_slots_serve_many_calls() -> anyhow::Result<()> {
         .serve(ApiServer::new(napping))
         .concurrency(2)
         .await?;
-    let peer = broker.bus("slots-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let calls = (0..200).map(|_| {
         let api = api.clone();
         tokio::spawn(async move { api.nap().timeout(Duration::from_secs(20)).await })
@@ -328,8 +318,8 @@ async fn few_slots_serve_many_calls() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_panic_is_the_callers_error_and_the_provider_goes_on() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_panic_is_the_callers_error_and_the_provider_goes_on(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_panic")]
     trait Api {
         async fn divide(&self, a: u32, b: u32) -> u32;
@@ -340,11 +330,9 @@ async fn a_panic_is_the_callers_error_and_the_provider_goes_on() -> anyhow::Resu
             a / b
         }
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("panic-provider").await?;
+    let provider = bus.app("provider").await?;
     provider.serve(ApiServer::new(Provider)).await?;
-    let peer = broker.bus("panic-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let error = api.divide(1, 0).await.unwrap_err();
     assert!(matches!(error, CallError::ProviderFailed(_)), "{error}");
     assert!(
@@ -355,8 +343,8 @@ async fn a_panic_is_the_callers_error_and_the_provider_goes_on() -> anyhow::Resu
     Ok(())
 }
 
-#[tokio::test]
-async fn what_is_too_large_is_refused_before_it_is_sent() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_is_too_large_is_refused_before_it_is_sent(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_large")]
     trait Api {
         async fn length(&self, data: Vec<u8>) -> usize;
@@ -371,11 +359,9 @@ async fn what_is_too_large_is_refused_before_it_is_sent() -> anyhow::Result<()> 
             "x".repeat(length)
         }
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("large-provider").await?;
+    let provider = bus.app("provider").await?;
     provider.serve(ApiServer::new(Provider)).await?;
-    let peer = broker.bus("large-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let megabyte = vec![7; 1024 * 1024 - 100];
     assert_eq!(api.length(&megabyte).await?, megabyte.len());
     let error = api
@@ -391,8 +377,8 @@ async fn what_is_too_large_is_refused_before_it_is_sent() -> anyhow::Result<()> 
     assert!(matches!(error, CallError::ProviderFailed(_)), "{error}");
     assert_eq!(api.make(3).await?, "xxx");
     // Sent by a peer with a higher limit, it is refused by the provider, who says so.
-    let generous = broker
-        .builder("large-generous")
+    let generous = bus
+        .app_builder("generous")
         .payload_limit(4 * 1024 * 1024)
         .connect()
         .await?;
@@ -410,8 +396,8 @@ async fn what_is_too_large_is_refused_before_it_is_sent() -> anyhow::Result<()> 
     Ok(())
 }
 
-#[tokio::test]
-async fn replicas_share_the_calls() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn replicas_share_the_calls(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_replicas")]
     trait Api {
         async fn who(&self) -> u8;
@@ -422,15 +408,10 @@ async fn replicas_share_the_calls() -> anyhow::Result<()> {
             self.0
         }
     }
-    let broker = TestBroker::start().await?;
-    let (one, two) = (
-        broker.bus("replicas-provider").await?,
-        broker.bus("replicas-provider").await?,
-    );
+    let (one, two) = (bus.app("provider").await?, bus.app("provider").await?);
     let serving = one.serve(ApiServer::new(Replica(1))).await?;
     two.serve(ApiServer::new(Replica(2))).await?;
-    let peer = broker.bus("replicas-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let mut answers = [0; 3];
     for _ in 0..20 {
         answers[usize::from(api.who().await?)] += 1;
@@ -444,8 +425,8 @@ async fn replicas_share_the_calls() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_dropped_call_is_forgotten() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_dropped_call_is_forgotten(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "calls_dropped")]
     trait Api {
         async fn echo(&self, n: u32) -> u32;
@@ -465,13 +446,11 @@ async fn a_dropped_call_is_forgotten() -> anyhow::Result<()> {
             n
         }
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("dropped-provider").await?;
+    let provider = bus.app("provider").await?;
     provider
         .serve(ApiServer::new(Provider(Notify::new())))
         .await?;
-    let peer = broker.bus("dropped-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     for n in 0..100 {
         let call = api.echo(n).into_future();
         // Sent, and given up at some moment of its way.

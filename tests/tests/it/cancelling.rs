@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lightbus::testing::TestBus;
 use lightbus::{Bus, CallError, Context};
-use lightbus_tests::{Foreign, TestBroker, eventually};
+use lightbus_tests::{Foreign, eventually};
 use tokio::sync::{Semaphore, mpsc};
 
 /// What became of handlers.
@@ -103,16 +104,14 @@ async fn a_call_that_is_given_up_ends_its_handler_if_the_method_says_so() -> any
             3
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("dropping-provider").await?;
     let provider = Provider {
         cancelled: Seen::default(),
         ordered: Seen::default(),
         go_on: Arc::new(Semaphore::new(0)),
     };
+    let bus = TestBus::start().await?;
     bus.serve(ApiServer::new(provider.clone())).await?;
-    let peer = broker.bus("dropping-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let (cancelled, ordered) = (&provider.cancelled, &provider.ordered);
 
     give_up(api.order(), ordered, 1).await?;
@@ -128,7 +127,7 @@ async fn a_call_that_is_given_up_ends_its_handler_if_the_method_says_so() -> any
     assert_eq!(cancelled.finished(), 0);
     // The caller has said so, each time it was for it to say.
     eventually("it is counted", async || {
-        peer.counts().calls_given_up == 3 && bus.counts().calls_cancelled == 3
+        bus.counts().calls_given_up == 3 && bus.counts().calls_cancelled == 3
     })
     .await?;
 
@@ -137,18 +136,18 @@ async fn a_call_that_is_given_up_ends_its_handler_if_the_method_says_so() -> any
     assert_eq!(api.report().await?, 1);
     eventually("the order is finished", async || ordered.finished() == 1).await?;
     assert_eq!(api.ping().await?, 3);
-    let mut counts = peer.counts();
+    let mut counts = bus.counts();
     assert_eq!((counts.calls_given_up, counts.cancels_lost), (3, 0));
     eventually("only the order was answered too late", async || {
-        counts = peer.counts();
+        counts = bus.counts();
         counts.replies_ignored == 1
     })
     .await?;
     // Every call was acknowledged.
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     bus.close().await;
     foreign.until("lb.rpc.cancelling_dropped", 0, 0).await?;
-    let control = format!("lb.c.{}.{}", bus.app(), bus.instance());
+    let control = format!("lb.c.{}.{}", "test", bus.instance());
     assert_eq!(foreign.queue(&control).await?, None);
     Ok(())
 }
@@ -191,11 +190,11 @@ async fn the_calls_of_a_cancelled_handler_are_cancelled_in_turn() -> anyhow::Res
             self.0.handle(&Semaphore::new(0)).await;
         }
     }
-    let broker = TestBroker::start().await?;
+    let bus = TestBus::start().await?;
     let (one, two, three) = (
-        broker.bus("chain-one").await?,
-        broker.bus("chain-two").await?,
-        broker.bus("chain-three").await?,
+        bus.app("one").await?,
+        bus.app("two").await?,
+        bus.app("three").await?,
     );
     let (passed, last) = (Seen::default(), Seen::default());
     three.serve(ThirdServer::new(Last(last.clone()))).await?;
@@ -203,8 +202,7 @@ async fn the_calls_of_a_cancelled_handler_are_cancelled_in_turn() -> anyhow::Res
     two.serve(SecondServer::new(second)).await?;
     let first = Forward(SecondClient::new(&one), passed.clone());
     one.serve(FirstServer::new(first)).await?;
-    let peer = broker.bus("chain-peer").await?;
-    give_up(FirstClient::new(&peer).run(), &last, 1).await?;
+    give_up(FirstClient::new(&bus).run(), &last, 1).await?;
     last.until_dropped(1).await?;
     assert_eq!((passed.finished(), last.finished()), (2, 0));
     eventually("each of the three was cancelled", async || {
@@ -226,26 +224,25 @@ async fn the_replica_that_has_the_call_is_told_also_before_it_begins() -> anyhow
             self.0.handle(&self.1).await;
         }
     }
-    let broker = TestBroker::start().await?;
+    let bus = TestBus::start().await?;
     let (seen, go_on) = (Seen::default(), Arc::new(Semaphore::new(0)));
     let start = async || -> anyhow::Result<Bus> {
-        let bus = broker.bus("told-provider").await?;
         let provider = Provider(seen.clone(), Arc::clone(&go_on));
+        let bus = bus.app("provider").await?;
         let serve = bus.serve(ApiServer::new(provider));
         serve.concurrency(1).await?;
         Ok(bus)
     };
     let (one, two) = (start().await?, start().await?);
-    let peer = broker.bus("told-peer").await?;
     let call = || {
-        let api = ApiClient::new(&peer);
+        let api = ApiClient::new(&bus);
         tokio::spawn(async move { api.report().await })
     };
     // One runs in each of the two, and each has one more that waits for a slot.
     let running = [call(), call()];
     seen.until_begun(2).await?;
     let waiting = [call(), call()];
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     foreign.until("lb.rpc.cancelling_replicas", 0, 2).await?;
     for call in waiting {
         call.abort();
@@ -281,10 +278,12 @@ async fn a_bus_that_is_closed_gives_up_its_calls() -> anyhow::Result<()> {
             self.0.handle(&Semaphore::new(0)).await;
         }
     }
-    let broker = TestBroker::start().await?;
-    let (bus, seen) = (broker.bus("closed-provider").await?, Seen::default());
-    bus.serve(ApiServer::new(Provider(seen.clone()))).await?;
-    let peer = broker.bus("closed-peer").await?;
+    let bus = TestBus::start().await?;
+    let (provider, seen) = (bus.app("provider").await?, Seen::default());
+    provider
+        .serve(ApiServer::new(Provider(seen.clone())))
+        .await?;
+    let peer = bus.app("peer").await?;
     let api = ApiClient::new(&peer);
     let call = tokio::spawn(async move { api.report().await });
     seen.until_begun(1).await?;
@@ -327,25 +326,25 @@ async fn nobody_else_cancels_a_call_but_its_deadline() -> anyhow::Result<()> {
             self.0.handle(&Semaphore::new(0)).await;
         }
     }
-    let broker = TestBroker::start().await?;
-    let (bus, seen) = (broker.bus("others-provider").await?, Seen::default());
+    let bus = TestBus::start().await?;
+    let (provider, seen) = (bus.app("provider").await?, Seen::default());
     let (ids, mut begun) = mpsc::unbounded_channel();
-    bus.serve(ApiServer::new(Provider(seen.clone(), ids)))
+    provider
+        .serve(ApiServer::new(Provider(seen.clone(), ids)))
         .await?;
-    let peer = broker.bus("others-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let _call = tokio::spawn(async move { api.report().await });
     let id = begun.recv().await.unwrap();
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let none = FieldTable::default;
     let cancel = ("lb1.ctl", "lb.ctl", "cancel.cancelling_others");
-    let other = format!("{}/{}", peer.app(), bus.instance());
+    let other = format!("test/{}", provider.instance());
     send(&foreign, cancel, (&other, &id), none()).await?;
     let request = ("lb1.req", "lb.ctl", "cancel.cancelling_others");
-    let own = format!("{}/{}", peer.app(), peer.instance());
+    let own = format!("test/{}", bus.instance());
     send(&foreign, request, (&own, &id), none()).await?;
     eventually("both were read, and meant nothing", async || {
-        let counts = bus.counts();
+        let counts = provider.counts();
         (counts.cancels_unmatched, counts.control_ignored) == (1, 1)
     })
     .await?;
@@ -363,6 +362,6 @@ async fn nobody_else_cancels_a_call_but_its_deadline() -> anyhow::Result<()> {
     assert_eq!(begun.recv().await.as_deref(), Some("one-more"));
     seen.until_dropped(2).await?;
     assert_eq!(seen.finished(), 0);
-    assert_eq!(bus.counts().calls_cancelled, 2);
+    assert_eq!(provider.counts().calls_cancelled, 2);
     Ok(())
 }

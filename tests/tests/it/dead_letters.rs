@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lightbus::testing::TestBus;
 use lightbus::{Context, DeadLetters, DeadReason, Error, Retry};
-use lightbus_tests::{TestBroker, eventually, reporting};
+use lightbus_tests::{Foreign, eventually, reporting};
 use tokio::sync::mpsc;
 
 async fn until(dead: &DeadLetters, count: u32) -> anyhow::Result<()> {
@@ -15,15 +16,15 @@ async fn until(dead: &DeadLetters, count: u32) -> anyhow::Result<()> {
     .await
 }
 
-#[tokio::test]
-async fn letters_are_found_replayed_and_dropped_by_what_they_are() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn letters_are_found_replayed_and_dropped_by_what_they_are(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "letters")]
     trait Api {
         #[event]
         fn sold(#[key] part: String, n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("letters-shop").await?;
     let works = Arc::new(AtomicBool::new(false));
     let (sender, mut handled) = mpsc::unbounded_channel();
     let switch = Arc::clone(&works);
@@ -94,15 +95,13 @@ async fn letters_are_found_replayed_and_dropped_by_what_they_are() -> anyhow::Re
     until(&dead, 0).await
 }
 
-#[tokio::test]
-async fn a_replay_into_a_queue_that_is_gone_keeps_the_letters() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_replay_into_a_queue_that_is_gone_keeps_the_letters(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "letters_gone")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("gone-shop").await?;
     let dead = bus.dead_letters("gone")?;
     assert_eq!(
         (dead.count().await?, dead.list(1).await?.len()),
@@ -124,7 +123,7 @@ async fn a_replay_into_a_queue_that_is_gone_keeps_the_letters() -> anyhow::Resul
     until(&dead, 3).await?;
     let queue = listener.queue().to_owned();
     listener.stop().await;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     foreign.delete_queue(&queue).await?;
     let error = dead
         .replay(|_| true)
@@ -146,25 +145,24 @@ async fn a_replay_into_a_queue_that_is_gone_keeps_the_letters() -> anyhow::Resul
     until(&dead, 0).await
 }
 
-#[tokio::test]
-async fn what_cannot_be_read_is_dead_at_once_and_says_why() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_cannot_be_read_is_dead_at_once_and_says_why(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "letters_unread")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker
-        .builder("unread-shop")
+    let shop = bus
+        .app_builder("shop")
         .payload_limit(1000)
         .connect()
         .await?;
     let handler = |_: Happened| std::future::ready(());
-    ApiClient::new(&bus)
+    ApiClient::new(&shop)
         .happened()
         .listen("unread", handler)
         .await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let event = || lapin::BasicProperties::default().with_type("lb1.ev".into());
     for (key, properties, payload) in [
         ("letters_unread.happened", event(), b"\xc1".to_vec()),
@@ -184,7 +182,7 @@ async fn what_cannot_be_read_is_dead_at_once_and_says_why() -> anyhow::Result<()
             .publish("lb.ev.letters_unread", key, properties, &payload)
             .await?;
     }
-    let dead = bus.dead_letters("unread")?;
+    let dead = shop.dead_letters("unread")?;
     until(&dead, 4).await?;
     let letters = dead.list(10).await?;
     let mut reasons: Vec<_> = letters
@@ -209,22 +207,25 @@ async fn what_cannot_be_read_is_dead_at_once_and_says_why() -> anyhow::Result<()
     Ok(())
 }
 
-#[tokio::test]
-async fn a_deleted_queue_of_dead_letters_is_made_anew_for_the_next_one() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_deleted_queue_of_dead_letters_is_made_anew_for_the_next_one(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "letters_deleted")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("undead-shop").await?;
     let handler = |_: Happened| std::future::ready(Err::<(), _>("never"));
     ApiClient::new(&bus)
         .happened()
         .retry(Retry::never())
         .listen("undead", handler)
         .await?;
-    let (dead, foreign) = (bus.dead_letters("undead")?, broker.foreign().await?);
+    let (dead, foreign) = (
+        bus.dead_letters("undead")?,
+        Foreign::connect(&bus.url()).await?,
+    );
     for n in 0..3 {
         ApiEvents::new(&bus)
             .happened()
@@ -236,19 +237,15 @@ async fn a_deleted_queue_of_dead_letters_is_made_anew_for_the_next_one() -> anyh
     Ok(())
 }
 
-#[tokio::test]
-async fn a_replay_that_is_cut_off_loses_nothing() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_replay_that_is_cut_off_loses_nothing(bus: TestBus) -> anyhow::Result<()> {
     const LETTERS: u32 = 300;
     #[lightbus::api(name = "letters_cut")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let bus = broker.bus("cut-shop").await?;
+    let embedded = bus.broker();
     let works = Arc::new(AtomicBool::new(false));
     let (switch, (sender, mut handled)) = (Arc::clone(&works), mpsc::unbounded_channel());
     let handler = move |event: Happened| {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use lightbus::health::State;
+use lightbus::testing::TestBus;
 use lightbus::{Bus, CallError, Context};
 use lightbus_broker::{Broker, Refusal};
-use lightbus_tests::{TestBroker, eventually};
+use lightbus_tests::{Foreign, eventually};
 use tokio::sync::{Semaphore, mpsc};
 
 const MS: Duration = Duration::from_millis(1);
@@ -81,22 +82,21 @@ async fn calls_within_calls_get_what_is_left() -> anyhow::Result<()> {
             std::future::pending::<()>().await;
         }
     }
-    let broker = TestBroker::start().await?;
-    let builder = broker.builder("left-provider").grace(100 * MS);
-    let bus = builder.connect().await?;
+    let bus = TestBus::start().await?;
+    let provider = bus.app_builder("provider").grace(100 * MS);
+    let provider = provider.connect().await?;
     let (told, mut tell) = mpsc::unbounded_channel();
-    bus.serve(ThirdServer::new(Last(told.clone()))).await?;
-    bus.serve(NeverServer::new(Silent)).await?;
-    let never = NeverClient::new(&bus);
-    let second = Forward(ThirdClient::new(&bus), never.clone(), told.clone());
-    bus.serve(SecondServer::new(second)).await?;
-    let first = Forward(SecondClient::new(&bus), never, told);
-    bus.serve(FirstServer::new(first)).await?;
-    let peer = broker.bus("left-peer").await?;
+    provider.serve(ThirdServer::new(Last(told.clone()))).await?;
+    provider.serve(NeverServer::new(Silent)).await?;
+    let never = NeverClient::new(&provider);
+    let second = Forward(ThirdClient::new(&provider), never.clone(), told.clone());
+    provider.serve(SecondServer::new(second)).await?;
+    let first = Forward(SecondClient::new(&provider), never, told);
+    provider.serve(FirstServer::new(first)).await?;
     // A busy machine may take its time to set things up: then the chain did not get to its end.
     let timeout = 5000 * MS;
     let asked = Instant::now();
-    let error = FirstClient::new(&peer).run().timeout(timeout).await;
+    let error = FirstClient::new(&bus).run().timeout(timeout).await;
     assert!(matches!(error, Err(CallError::Timeout(_))), "{error:?}");
     assert!(asked.elapsed() < timeout + 1000 * MS);
     let mut most = timeout;
@@ -131,17 +131,16 @@ async fn a_wrong_clock_neither_drops_a_call_nor_lets_an_expired_one_run() -> any
             self.1.acquire().await.unwrap().forget();
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("clocks-provider").await?;
     let (runs, mut ran) = mpsc::unbounded_channel();
     let go_on = Arc::new(Semaphore::new(0));
+    let bus = TestBus::start().await?;
     bus.serve(ApiServer::new(Provider(runs, Arc::clone(&go_on))))
         .concurrency(1)
         .await?;
     bus.serve(NeverServer::new(Silent)).await?;
-    let peer = broker.bus("clocks-caller").await?;
+    let peer = bus.app("caller").await?;
     let never = NeverClient::new(&peer);
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let exchange = "lb.rpc.deadlines_clocks";
     let send = async |caller: char, ahead_ms: i64, timeout: i64| {
         let instance = caller.to_string().repeat(32);
@@ -225,13 +224,11 @@ async fn calls_end(used: &Bus, fresh: &Bus, trouble: &str) -> Vec<CallError<Infa
 
 #[tokio::test]
 async fn every_call_ends_by_its_deadline_whatever_becomes_of_the_broker() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let provider = broker.bus("ends-provider").await?;
+    let bus = TestBus::start().await?;
+    let embedded = bus.broker();
+    let provider = bus.app("provider").await?;
     provider.serve(EndsServer::new(Ready)).await?;
-    let used = broker.bus("ends-used").await?;
+    let used = bus.app("used").await?;
     let api = EndsClient::new(&used);
     api.nothing().await?;
     api.report().await?;
@@ -255,7 +252,7 @@ async fn every_call_ends_by_its_deadline_whatever_becomes_of_the_broker() -> any
         ("gone", &gone, &back),
     ];
     for (trouble, begin, end) in troubles {
-        let fresh = broker.bus("ends-fresh").await?;
+        let fresh = bus.app("fresh").await?;
         begin(embedded);
         // What it takes to know of it, a call that is already on its way may take.
         for error in calls_end(&used, &fresh, trouble).await {
@@ -273,8 +270,10 @@ async fn every_call_ends_by_its_deadline_whatever_becomes_of_the_broker() -> any
     Ok(())
 }
 
-#[tokio::test]
-async fn a_blocked_broker_and_a_full_budget_refuse_calls_at_once() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_blocked_broker_and_a_full_budget_refuse_calls_at_once(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "deadlines_blocked")]
     trait Api {
         async fn length(&self, bytes: Vec<u8>) -> usize;
@@ -285,19 +284,15 @@ async fn a_blocked_broker_and_a_full_budget_refuse_calls_at_once() -> anyhow::Re
             bytes.len()
         }
     }
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let provider = broker.bus("blocked-provider").await?;
+    let embedded = bus.broker();
+    let provider = bus.app("provider").await?;
     provider.serve(ApiServer::new(Provider)).await?;
-    let peer = broker.bus("blocked-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     assert_eq!(api.length([1, 2]).await?, 2);
     embedded.block_publishers("low on memory");
     // What leaves before it is known keeps its place until the end of the alarm.
     eventually("the alarm is known", async || {
-        let parts = peer.health().parts;
+        let parts = bus.health().parts;
         parts.iter().any(|part| part.state == State::Blocked)
     })
     .await?;

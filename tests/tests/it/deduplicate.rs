@@ -4,26 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use lightbus::testing::TestBus;
 use lightbus::{
     Begun, Bus, Claim, Context, DedupStore, HandlerError, MemoryStore, Retry, StoreError,
     StoreFuture,
 };
 use lightbus_tests::copies::{duplicates, event, payload};
-use lightbus_tests::{TestBroker, eventually};
+use lightbus_tests::{Foreign, eventually};
 use tokio::sync::{Notify, mpsc};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_millis(10);
 
-#[tokio::test]
-async fn the_same_id_is_handled_once_and_by_each_listener() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn the_same_id_is_handled_once_and_by_each_listener(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "dedup_twice")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("dedup-twice").await?;
     let store = MemoryStore::new();
     let (sender, mut handled) = mpsc::unbounded_channel();
     for listener in ["one", "two"] {
@@ -38,7 +37,7 @@ async fn the_same_id_is_handled_once_and_by_each_listener() -> anyhow::Result<()
             .listen(listener, handler)
             .await?;
     }
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let (exchange, key) = ("lb.ev.dedup_twice", "dedup_twice.happened");
     for (id, n) in [
         ("a", 1),
@@ -66,18 +65,14 @@ async fn the_same_id_is_handled_once_and_by_each_listener() -> anyhow::Result<()
     Ok(())
 }
 
-#[tokio::test]
-async fn a_cut_during_the_handler_handles_the_message_once() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_cut_during_the_handler_handles_the_message_once(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "dedup_cut")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let bus = broker.bus("dedup-cut").await?;
+    let embedded = bus.broker();
     let (sender, mut begun) = mpsc::unbounded_channel();
     let go_on = Arc::new(Notify::new());
     let proceed = Arc::clone(&go_on);
@@ -108,15 +103,15 @@ async fn a_cut_during_the_handler_handles_the_message_once() -> anyhow::Result<(
     Ok(())
 }
 
-#[tokio::test]
-async fn a_failure_gives_the_message_back_for_attempts_and_replays() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_failure_gives_the_message_back_for_attempts_and_replays(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "dedup_failed")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("dedup-failed").await?;
     let (works, tried) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicU32::new(0)),
@@ -136,7 +131,7 @@ async fn a_failure_gives_the_message_back_for_attempts_and_replays() -> anyhow::
         .retry(Retry::list([SHORT, SECOND]))
         .listen("failed", handler)
         .await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let (exchange, key) = ("lb.ev.dedup_failed", "dedup_failed.happened");
     foreign
         .publish(exchange, key, event("x"), &payload(1))
@@ -161,15 +156,15 @@ async fn a_failure_gives_the_message_back_for_attempts_and_replays() -> anyhow::
     Ok(())
 }
 
-#[tokio::test]
-async fn a_replay_of_what_was_handled_as_another_copy_is_a_duplicate() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_replay_of_what_was_handled_as_another_copy_is_a_duplicate(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "dedup_copy")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("dedup-copy").await?;
     let (sender, mut handled) = mpsc::unbounded_channel();
     let handler = move |event: Happened| {
         let _ = sender.send(event.n);
@@ -183,7 +178,7 @@ async fn a_replay_of_what_was_handled_as_another_copy_is_a_duplicate() -> anyhow
         .deduplicate(MemoryStore::new())
         .listen("copy", handler)
         .await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let (exchange, key) = ("lb.ev.dedup_copy", "dedup_copy.happened");
     foreign
         .publish(exchange, key, event("x"), &payload(1))
@@ -254,15 +249,15 @@ impl DedupStore for Broken {
     }
 }
 
-#[tokio::test]
-async fn a_store_that_fails_is_a_failed_attempt_and_loses_nothing() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_store_that_fails_is_a_failed_attempt_and_loses_nothing(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "dedup_broken")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("dedup-broken").await?;
     let store = Broken::new(MemoryStore::new());
     let works = Arc::clone(&store.works);
     let (sender, mut handled) = mpsc::unbounded_channel();
@@ -305,19 +300,17 @@ async fn a_store_that_fails_is_a_failed_attempt_and_loses_nothing() -> anyhow::R
     eventually("it is counted", async || bus.counts().events_not_noted == 1).await
 }
 
-#[tokio::test]
-async fn a_stream_handles_each_message_once() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_stream_handles_each_message_once(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "dedup_stream")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("dedup-stream").await?;
     let happened = ApiClient::new(&bus).happened();
     let store = MemoryStore::new();
     let mut events = happened.deduplicate(store).stream("stream").await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let (exchange, key) = ("lb.ev.dedup_stream", "dedup_stream.happened");
     for (id, n) in [("a", 1), ("a", 2), ("b", 3)] {
         foreign
@@ -330,28 +323,28 @@ async fn a_stream_handles_each_message_once() -> anyhow::Result<()> {
     duplicates(&bus, 1).await
 }
 
-#[tokio::test]
-async fn a_claim_outlives_a_long_handler_and_ends_after_a_crash() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_claim_outlives_a_long_handler_and_ends_after_a_crash(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "dedup_lease")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
     // Nothing renews it after the crash; before, somebody does.
     let store = Broken::new(MemoryStore::new().lease(Duration::from_millis(600)));
     store.works.store(true, Ordering::SeqCst);
-    let app = format!("dedup-lease-{}", std::process::id());
-    let (their_store, their_app) = (store.clone(), app.clone());
+    let their_store = store.clone();
     let crashes = Arc::<AtomicBool>::default();
     let crashed = Arc::clone(&crashes);
-    let url = broker.url().to_owned();
+    let url = bus.url();
     let (listening, listens) = tokio::sync::oneshot::channel();
     let (begun, mut begins) = mpsc::unbounded_channel();
     // A process that is killed at work: its runtime goes, and nothing is given back.
     let crash = std::thread::spawn(move || -> anyhow::Result<()> {
         tokio::runtime::Runtime::new()?.block_on(async {
-            let bus = Bus::builder(&their_app).url(url).connect().await?;
+            let bus = Bus::builder("shop").url(url).connect().await?;
             let at_work = Arc::new(Notify::new());
             let works = Arc::clone(&at_work);
             let handler = move |_: Happened| {
@@ -374,19 +367,19 @@ async fn a_claim_outlives_a_long_handler_and_ends_after_a_crash() -> anyhow::Res
         })
     });
     listens.await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let (exchange, key) = ("lb.ev.dedup_lease", "dedup_lease.happened");
     foreign
         .publish(exchange, key, event("x"), &payload(1))
         .await?;
     begins.recv().await.expect("it begins");
-    let bus = Bus::builder(&app).url(broker.url()).connect().await?;
+    let shop = bus.app("shop").await?;
     let (sender, mut handled) = mpsc::unbounded_channel();
     let handler = move |_: Happened| {
         let _ = sender.send(Context::current().map(|message| message.attempt()));
         std::future::ready(())
     };
-    let happened = ApiClient::new(&bus).happened();
+    let happened = ApiClient::new(&shop).happened();
     let deduplicating = happened.deduplicate(store);
     deduplicating.listen("lease", handler).await?;
     foreign
@@ -397,7 +390,7 @@ async fn a_claim_outlives_a_long_handler_and_ends_after_a_crash() -> anyhow::Res
     assert!(crashed.load(Ordering::SeqCst), "the other was still at it");
     crash.join().expect("the other process")?;
     // The other copy.
-    duplicates(&bus, 1).await?;
+    duplicates(&shop, 1).await?;
     assert!(handled.try_recv().is_err() && begins.try_recv().is_err());
     Ok(())
 }

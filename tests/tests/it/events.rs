@@ -3,23 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lightbus::testing::TestBus;
 use lightbus::{Context, PublishError, Retry};
-use lightbus_tests::{TestBroker, eventually, queue_of, reporting};
+use lightbus_tests::{Foreign, eventually, reporting};
 use tokio::sync::mpsc;
 
-#[tokio::test]
-async fn each_listener_of_each_app_gets_one_copy_and_replicas_compete() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn each_listener_of_each_app_gets_one_copy_and_replicas_compete(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_copies")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let source = broker.bus("copies-source").await?;
-    let (one, two) = (
-        broker.bus("copies-shop").await?,
-        broker.bus("copies-shop").await?,
-    );
+    let source = bus.app("source").await?;
+    let (one, two) = (bus.app("shop").await?, bus.app("shop").await?);
     let (first, mut first_heard) = reporting(|event| event);
     let (second, mut second_heard) = reporting(|event| event);
     let (other, mut other_heard) = reporting(|event| event);
@@ -54,18 +53,14 @@ async fn each_listener_of_each_app_gets_one_copy_and_replicas_compete() -> anyho
     Ok(())
 }
 
-#[tokio::test]
-async fn a_broadcast_reaches_every_replica() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_broadcast_reaches_every_replica(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_broadcast")]
     trait Api {
         #[event]
         fn flushed(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let (one, two) = (
-        broker.bus("broadcast-shop").await?,
-        broker.bus("broadcast-shop").await?,
-    );
+    let (one, two) = (bus.app("shop").await?, bus.app("shop").await?);
     let (first, mut first_heard) = reporting(|event| event);
     let (second, mut second_heard) = reporting(|event| event);
     let listener = ApiClient::new(&one)
@@ -83,7 +78,7 @@ async fn a_broadcast_reaches_every_replica() -> anyhow::Result<()> {
     assert_eq!(first_heard.recv().await, Some(Flushed { n: 7 }));
     assert_eq!(second_heard.recv().await, Some(Flushed { n: 7 }));
     // Stopped, its queue is gone; the other replica's is not.
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let queue = listener.queue().to_owned();
     assert!(foreign.queue(&queue).await?.is_some());
     listener.stop().await;
@@ -96,16 +91,15 @@ async fn a_broadcast_reaches_every_replica() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn events_wait_for_a_listener_that_is_away() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn events_wait_for_a_listener_that_is_away(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_away")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let source = broker.bus("away-source").await?;
-    let shop = broker.bus("away-shop").await?;
+    let source = bus.app("source").await?;
+    let shop = bus.app("shop").await?;
     let (handler, _) = reporting(|event: Happened| event);
     ApiClient::new(&shop)
         .happened()
@@ -115,8 +109,8 @@ async fn events_wait_for_a_listener_that_is_away() -> anyhow::Result<()> {
         .await;
     let events = ApiEvents::new(&source);
     events.happened().publish(Happened { n: 1 }).await?;
-    let foreign = broker.foreign().await?;
-    foreign.until(&queue_of("away-shop", "away"), 1, 0).await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
+    foreign.until("lb.q.shop.away", 1, 0).await?;
     let (handler, mut heard) = reporting(|event| event);
     ApiClient::new(&shop)
         .happened()
@@ -126,8 +120,8 @@ async fn events_wait_for_a_listener_that_is_away() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn one_listener_hears_all_events_of_an_api() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn one_listener_hears_all_events_of_an_api(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_all")]
     trait Api {
         #[event]
@@ -135,8 +129,6 @@ async fn one_listener_hears_all_events_of_an_api() -> anyhow::Result<()> {
         #[event(name = "shut")]
         fn closed(door: String, loudly: bool);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("all-shop").await?;
     let (handler, mut heard) = reporting(|event| event);
     ApiClient::new(&bus)
         .events()
@@ -173,15 +165,13 @@ async fn one_listener_hears_all_events_of_an_api() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn the_broker_filters_by_key() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn the_broker_filters_by_key(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_keys")]
     trait Api {
         #[event]
         fn stock(#[key] part: String, #[key] site: u8, left: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("keys-shop").await?;
     let api = ApiClient::new(&bus);
     let (handler, mut all) = reporting(|event| event);
     api.stock().listen("keys-all", handler).await?;
@@ -233,15 +223,13 @@ async fn the_broker_filters_by_key() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_changed_filter_leaves_nothing_behind() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_changed_filter_leaves_nothing_behind(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_refilter")]
     trait Api {
         #[event]
         fn stock(#[key] part: String);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("refilter-shop").await?;
     let api = ApiClient::new(&bus);
     let (handler, _) = reporting(|event: Stock| event);
     api.stock().listen("refilter", handler).await?.stop().await;
@@ -272,30 +260,24 @@ async fn a_changed_filter_leaves_nothing_behind() -> anyhow::Result<()> {
         events.stock().publish(Stock { part: part.into() }).await?;
     }
     assert_eq!(heard.recv().await, Some(Stock { part: "nut".into() }));
-    let foreign = broker.foreign().await?;
-    foreign
-        .until(&queue_of("refilter-shop", "refilter"), 0, 1)
-        .await?;
-    foreign
-        .until(&queue_of("refilter-shop", "refilter.dead"), 0, 0)
-        .await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
+    foreign.until("lb.q.test.refilter", 0, 1).await?;
+    foreign.until("lb.q.test.refilter.dead", 0, 0).await?;
     Ok(())
 }
 
-#[tokio::test]
-async fn an_event_that_nobody_hears_is_published_and_sampled() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_event_that_nobody_hears_is_published_and_sampled(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_unheard")]
     trait Api {
         #[event]
         fn whispered(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("unheard-shop").await?;
     ApiEvents::new(&bus)
         .whispered()
         .publish(Whispered { n: 1 })
         .await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     // A shared queue of samples: look for ours.
     while let Some(sample) = foreign.take("lb.sys.unrouted").await? {
         if sample.routing_key.as_str() == "events_unheard.whispered" {
@@ -305,15 +287,13 @@ async fn an_event_that_nobody_hears_is_published_and_sampled() -> anyhow::Result
     anyhow::bail!("the event is not among the unrouted samples")
 }
 
-#[tokio::test]
-async fn a_failing_listener_loses_nothing() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_failing_listener_loses_nothing(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_failing")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("failing-shop").await?;
     let handled = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&handled);
     let handler = move |event: Happened| {
@@ -339,17 +319,15 @@ async fn a_failing_listener_loses_nothing() -> anyhow::Result<()> {
     for n in 0..10 {
         events.happened().publish(Happened { n }).await?;
     }
-    let foreign = broker.foreign().await?;
-    foreign
-        .until(&queue_of("failing-shop", "failing.dead"), 3, 0)
-        .await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
+    foreign.until("lb.q.test.failing.dead", 3, 0).await?;
     eventually("seven are handled", async || {
         handled.load(Ordering::SeqCst) == 7
     })
     .await?;
     let mut dead = Vec::new();
     for _ in 0..3 {
-        let queue = queue_of("failing-shop", "failing.dead");
+        let queue = "lb.q.test.failing.dead";
         dead.push(foreign.take(&queue).await?.expect("a dead letter").data);
     }
     dead.sort_unstable();
@@ -357,15 +335,13 @@ async fn a_failing_listener_loses_nothing() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_publish_can_carry_headers_and_has_an_id() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_publish_can_carry_headers_and_has_an_id(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_context")]
     trait Api {
         #[event]
         fn happened();
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("context-shop").await?;
     let (sender, mut seen) = mpsc::unbounded_channel();
     let handler = move |_: Happened| {
         let sender = sender.clone();
@@ -387,7 +363,7 @@ async fn a_publish_can_carry_headers_and_has_an_id() -> anyhow::Result<()> {
     assert_eq!(tenant.as_deref(), Some("acme"));
     assert_eq!(
         (context.api(), context.name(), context.caller()),
-        ("events_context", "happened", Some(bus.app()))
+        ("events_context", "happened", Some("test"))
     );
     assert_eq!(
         (
@@ -406,15 +382,13 @@ async fn a_publish_can_carry_headers_and_has_an_id() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_dead_letter_that_is_moved_back_is_heard_again() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_dead_letter_that_is_moved_back_is_heard_again(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "events_replay")]
     trait Api {
         #[event]
         fn stock(#[key] part: String);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("replay-shop").await?;
     let (sender, mut heard) = mpsc::unbounded_channel();
     let handler = move |event: Stock| {
         let seen = sender.send(event.part);
@@ -438,7 +412,7 @@ async fn a_dead_letter_that_is_moved_back_is_heard_again() -> anyhow::Result<()>
         })
         .await?;
     assert_eq!(heard.recv().await.as_deref(), Some("bolt"));
-    let (queue, foreign) = (queue_of("replay-shop", "replay"), broker.foreign().await?);
+    let (queue, foreign) = ("lb.q.test.replay", Foreign::connect(&bus.url()).await?);
     let mut letter = None;
     eventually("it is dead", async || {
         letter = foreign.take(&format!("{queue}.dead")).await.ok().flatten();

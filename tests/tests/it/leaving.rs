@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use lightbus::CallError;
+use lightbus::testing::TestBus;
 use lightbus_broker::Refusal;
-use lightbus_tests::{TestBroker, eventually, queue_of};
+use lightbus_tests::{Foreign, eventually};
 use tokio::sync::{Barrier, Notify, Semaphore};
 
 use crate::connecting::threads;
@@ -36,8 +37,8 @@ impl Api for Provider {
     }
 }
 
-#[tokio::test]
-async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_is_in_progress_finishes(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "leaving_drain")]
     trait Drain {
         async fn echo(&self, n: u64) -> u64;
@@ -52,8 +53,7 @@ async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
             n
         }
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("drain-provider").await?;
+    let provider = bus.app("provider").await?;
     let begun = Arc::new(AtomicUsize::new(0));
     let handled = Arc::new(AtomicUsize::new(0));
     let go_on = Arc::new(Semaphore::new(0));
@@ -72,12 +72,11 @@ async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
         .happened()
         .listen("drain", handler)
         .await?;
-    let peer = broker.bus("drain-peer").await?;
     let call = tokio::spawn({
-        let api = DrainClient::new(&peer);
+        let api = DrainClient::new(&bus);
         async move { api.echo(300).await }
     });
-    DrainEvents::new(&peer)
+    DrainEvents::new(&bus)
         .happened()
         .publish(Happened { n: 1 })
         .await?;
@@ -90,8 +89,8 @@ async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
         async move { provider.run_until_shutdown().await }
     });
     provider.shutdown();
-    let foreign = broker.foreign().await?;
-    for queue in [&queue_of("drain-provider", "drain"), "lb.rpc.leaving_drain"] {
+    let foreign = Foreign::connect(&bus.url()).await?;
+    for queue in ["lb.q.provider.drain", "lb.rpc.leaving_drain"] {
         foreign.until(queue, 0, 0).await?;
     }
     assert!(!running.is_finished(), "both handlers are still running");
@@ -99,9 +98,7 @@ async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
     running.await??;
     assert_eq!(call.await??, 300);
     assert_eq!(handled.load(Ordering::SeqCst), 1);
-    foreign
-        .until(&queue_of("drain-provider", "drain"), 0, 0)
-        .await?;
+    foreign.until("lb.q.provider.drain", 0, 0).await?;
     // A closed bus says so.
     let closed = DrainClient::new(&provider)
         .echo(1)
@@ -113,8 +110,8 @@ async fn what_is_in_progress_finishes() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn answers_on_their_way_are_not_overtaken_by_the_close() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn answers_on_their_way_are_not_overtaken_by_the_close(bus: TestBus) -> anyhow::Result<()> {
     const CALLS: usize = 40;
     const ANSWER: usize = 1000 << 10;
     #[lightbus::api(name = "leaving_answers")]
@@ -128,16 +125,14 @@ async fn answers_on_their_way_are_not_overtaken_by_the_close() -> anyhow::Result
             "x".repeat(ANSWER)
         }
     }
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("answers-provider").await?;
+    let provider = bus.app("provider").await?;
     let all_begun = Arc::new(Barrier::new(CALLS + 1));
     provider
         .serve(AnswersServer::new(AllAtOnce(Arc::clone(&all_begun))))
         .await?;
-    let peer = broker.bus("answers-peer").await?;
     let calls: Vec<_> = (0..CALLS)
         .map(|_| {
-            let api = AnswersClient::new(&peer);
+            let api = AnswersClient::new(&bus);
             tokio::spawn(async move { api.report().timeout(Duration::from_secs(60)).await })
         })
         .collect();
@@ -149,16 +144,15 @@ async fn answers_on_their_way_are_not_overtaken_by_the_close() -> anyhow::Result
     Ok(())
 }
 
-#[tokio::test]
-async fn the_grace_period_ends_handlers_that_go_on_for_ever() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn the_grace_period_ends_handlers_that_go_on_for_ever(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "leaving_grace")]
     trait Grace {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker
-        .builder("grace-shop")
+    let shop = bus
+        .app_builder("shop")
         .grace(Duration::from_millis(200))
         .connect()
         .await?;
@@ -168,11 +162,11 @@ async fn the_grace_period_ends_handlers_that_go_on_for_ever() -> anyhow::Result<
         counter.fetch_add(1, Ordering::SeqCst);
         std::future::pending::<()>()
     };
-    GraceClient::new(&bus)
+    GraceClient::new(&shop)
         .happened()
         .listen("grace", handler)
         .await?;
-    GraceEvents::new(&bus)
+    GraceEvents::new(&shop)
         .happened()
         .publish(Happened { n: 1 })
         .await?;
@@ -181,25 +175,29 @@ async fn the_grace_period_ends_handlers_that_go_on_for_ever() -> anyhow::Result<
     })
     .await?;
     let asked = Instant::now();
-    bus.close().await;
+    shop.close().await;
     assert!(
         asked.elapsed() < Duration::from_secs(2),
         "{:?}",
         asked.elapsed()
     );
     // Its event goes back.
-    let foreign = broker.foreign().await?;
-    foreign.until(&queue_of("grace-shop", "grace"), 1, 0).await
+    let foreign = Foreign::connect(&bus.url()).await?;
+    foreign.until("lb.q.shop.grace", 1, 0).await
 }
 
-#[tokio::test]
-async fn a_dropped_bus_leaves_no_thread_no_queue_and_no_connection() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let provider = broker.bus("leave-provider").await?;
+#[lightbus::test]
+async fn a_dropped_bus_leaves_no_thread_no_queue_and_no_connection(
+    bus: TestBus,
+) -> anyhow::Result<()> {
+    let provider = bus.app_builder("leave-provider").connect().await?;
+    let peer = bus.app_builder("leave-peer").connect().await?;
     let serving = Provider::default();
     provider.serve(ApiServer::new(serving.clone())).await?;
-    let peer = broker.bus("leave-peer").await?;
-    let (instance, foreign) = (peer.instance().to_owned(), broker.foreign().await?);
+    let (instance, foreign) = (
+        peer.instance().to_owned(),
+        Foreign::connect(&bus.url()).await?,
+    );
     {
         let api = ApiClient::new(&peer);
         assert_eq!(api.echo(1).await?, 1);
@@ -210,8 +208,8 @@ async fn a_dropped_bus_leaves_no_thread_no_queue_and_no_connection() -> anyhow::
         api.happened().listen("leave-l", |_| async {}).await?;
         drop(api.happened().stream("leave-s").await?);
     }
-    let reply_queue = format!("lb.r.{}.{instance}", peer.app());
-    let broadcast_queue = format!("lb.b.{}.leave-b.{instance}", peer.app());
+    let reply_queue = format!("lb.r.leave-peer.{instance}");
+    let broadcast_queue = format!("lb.b.leave-peer.leave-b.{instance}");
     assert!(foreign.queue(&reply_queue).await?.is_some());
     assert!(threads("lightbus leave-peer") > 0);
     drop((peer, provider));
@@ -222,29 +220,29 @@ async fn a_dropped_bus_leaves_no_thread_no_queue_and_no_connection() -> anyhow::
     assert_eq!(foreign.queue(&reply_queue).await?, None);
     assert_eq!(foreign.queue(&broadcast_queue).await?, None);
     for stays in [
-        queue_of("leave-peer", "leave-l"),
-        queue_of("leave-peer", "leave-s"),
-        "lb.rpc.leaving".to_owned(),
+        "lb.q.leave-peer.leave-l",
+        "lb.q.leave-peer.leave-s",
+        "lb.rpc.leaving",
     ] {
         eventually("no consumer remains", async || {
             foreign
-                .queue(&stays)
+                .queue(stays)
                 .await
                 .is_ok_and(|queue| queue.is_some_and(|(_, n)| n == 0))
         })
         .await?;
     }
-    if let Some(embedded) = broker.embedded() {
-        eventually("only the test's own connection remains", async || {
-            embedded.snapshot().connections.len() == 1
-        })
-        .await?;
-    }
-    Ok(())
+    let is_theirs = |name: &str| name.starts_with("leave-");
+    eventually("no connection remains", async || {
+        let connections = bus.broker().snapshot().connections.into_iter();
+        let mut names = connections.filter_map(|connection| connection.name);
+        !names.any(|name| is_theirs(&name))
+    })
+    .await
 }
 
-#[tokio::test]
-async fn an_api_that_is_no_longer_served_takes_no_calls() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_api_that_is_no_longer_served_takes_no_calls(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "leaving_stop")]
     trait Stop {
         async fn ping(&self) -> u8;
@@ -254,11 +252,9 @@ async fn an_api_that_is_no_longer_served_takes_no_calls() -> anyhow::Result<()> 
             1
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("stop-provider").await?;
     let serving = bus.serve(StopServer::new(Provider::default())).await?;
     assert_eq!(serving.api(), "leaving_stop");
-    let peer = broker.bus("stop-peer").await?;
+    let peer = bus.app("peer").await?;
     let api = StopClient::new(&peer);
     assert_eq!(api.ping().await?, 1);
     serving.stop().await;
@@ -273,13 +269,12 @@ async fn an_api_that_is_no_longer_served_takes_no_calls() -> anyhow::Result<()> 
 }
 
 /// How long a bus takes to close that has a grace period of a second, with a call in progress that can be answered by then.
-async fn closing_time(broker: &TestBroker, disturb: impl FnOnce()) -> anyhow::Result<Duration> {
-    let builder = broker.builder("trouble-provider");
+async fn closing_time(bus: &TestBus, disturb: impl FnOnce()) -> anyhow::Result<Duration> {
+    let builder = bus.app_builder("provider");
     let provider = builder.grace(Duration::from_secs(1)).connect().await?;
     let serving = Provider::default();
     provider.serve(ApiServer::new(serving.clone())).await?;
-    let peer = broker.bus("trouble-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(bus);
     let listener = ApiClient::new(&provider).happened();
     let listening = listener.listen("trouble", |_| async {}).await?;
     assert_eq!(api.echo(0).await?, 0);
@@ -302,21 +297,19 @@ async fn closing_time(broker: &TestBroker, disturb: impl FnOnce()) -> anyhow::Re
 async fn a_bus_is_closed_in_time_while_the_broker_blocks_hangs_or_is_gone() -> anyhow::Result<()> {
     // A second of grace, a second each to stop consuming, to read the last answers and to send them, two to take leave; and a busy machine.
     const IN_TIME: Duration = Duration::from_secs(8);
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let took = closing_time(&broker, || embedded.block_publishers("low on memory")).await?;
+    let bus = TestBus::start().await?;
+    let embedded = bus.broker();
+    let took = closing_time(&bus, || embedded.block_publishers("low on memory")).await?;
     assert!(took < IN_TIME, "blocked: {took:?}");
     embedded.unblock_publishers();
-    let took = closing_time(&broker, || embedded.faults().stall_all()).await?;
+    let took = closing_time(&bus, || embedded.faults().stall_all()).await?;
     assert!(took < IN_TIME, "stalled: {took:?}");
     embedded.faults().resume_all();
     let gone = || {
         embedded.faults().refuse_connections(Refusal::Closed);
         embedded.drop_connections();
     };
-    let took = closing_time(&broker, gone).await?;
+    let took = closing_time(&bus, gone).await?;
     assert!(took < IN_TIME, "gone: {took:?}");
     Ok(())
 }

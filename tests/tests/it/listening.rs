@@ -5,19 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lightbus::Error;
+use lightbus::testing::TestBus;
 use lightbus_tests::raw::Raw;
-use lightbus_tests::{TestBroker, eventually, queue_of};
+use lightbus_tests::{Foreign, eventually};
 use tokio::sync::Semaphore;
 
-#[tokio::test]
-async fn a_stream_yields_events_until_they_are_acknowledged() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_stream_yields_events_until_they_are_acknowledged(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "streams_ack")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("streams-shop").await?;
     let api = ApiClient::new(&bus);
     let mut stream = api.happened().stream("audit").await?;
     let events = ApiEvents::new(&bus);
@@ -29,14 +28,10 @@ async fn a_stream_yields_events_until_they_are_acknowledged() -> anyhow::Result<
     first.ack();
     drop(stream.next().await.unwrap());
     stream.next().await.unwrap().reject();
-    let foreign = broker.foreign().await?;
-    foreign
-        .until(&queue_of("streams-shop", "audit.dead"), 1, 0)
-        .await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
+    foreign.until("lb.q.test.audit.dead", 1, 0).await?;
     drop(stream);
-    foreign
-        .until(&queue_of("streams-shop", "audit"), 2, 0)
-        .await?;
+    foreign.until("lb.q.test.audit", 2, 0).await?;
     // Its name is free when it has taken leave of the broker.
     let mut next = None;
     eventually("the name is free", async || {
@@ -54,8 +49,8 @@ async fn a_stream_yields_events_until_they_are_acknowledged() -> anyhow::Result<
     Ok(())
 }
 
-#[tokio::test]
-async fn a_listeners_name_is_checked_and_taken_once() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_listeners_name_is_checked_and_taken_once(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "listening_names")]
     trait Api {
         #[event]
@@ -63,8 +58,6 @@ async fn a_listeners_name_is_checked_and_taken_once() -> anyhow::Result<()> {
         #[event]
         fn ended();
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("names-shop").await?;
     let api = ApiClient::new(&bus);
     let illegal = api
         .happened()
@@ -86,21 +79,19 @@ async fn a_listeners_name_is_checked_and_taken_once() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_queue_with_other_arguments_is_an_error_that_shows_the_difference() -> anyhow::Result<()>
-{
+#[lightbus::test]
+async fn a_queue_with_other_arguments_is_an_error_that_shows_the_difference(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "listening_mismatch")]
     trait Api {
         #[event]
         fn happened();
     }
-    let broker = TestBroker::start().await?;
-    broker
-        .foreign()
+    Foreign::connect(&bus.url())
         .await?
-        .declare_plain_queue(&queue_of("mismatch-shop", "taken"))
+        .declare_plain_queue("lb.q.test.taken")
         .await?;
-    let bus = broker.bus("mismatch-shop").await?;
     let api = ApiClient::new(&bus);
     let error = api
         .happened()
@@ -110,25 +101,20 @@ async fn a_queue_with_other_arguments_is_an_error_that_shows_the_difference() ->
     let Error::TopologyMismatch { object, detail } = &error else {
         panic!("{error:?}")
     };
-    assert_eq!(
-        object,
-        &format!("queue `{}`", queue_of("mismatch-shop", "taken"))
-    );
+    assert_eq!(object, &format!("queue `{}`", "lb.q.test.taken"));
     assert!(detail.contains("inequivalent arg 'x-"), "{detail}");
     // That queue alone fails.
     api.happened().listen("free", |_| async {}).await?;
     Ok(())
 }
 
-#[tokio::test]
-async fn concurrency_is_a_limit_and_one_means_in_order() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn concurrency_is_a_limit_and_one_means_in_order(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "listening_order")]
     trait Api {
         #[event]
         fn happened(n: usize);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("order-shop").await?;
     let next = Arc::new(AtomicUsize::new(0));
     let running = Arc::new(AtomicUsize::new(0));
     let handler = {
@@ -165,19 +151,20 @@ fn until_the_silent_are_cut_off(url: &str) -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async { Raw::connect(url).await?.ended().await })
 }
 
-#[tokio::test]
-async fn a_listener_that_blocks_its_thread_does_not_lose_the_connection() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_listener_that_blocks_its_thread_does_not_lose_the_connection(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "listening_blocking")]
     trait Api {
         #[event]
         fn happened(n: usize);
     }
-    let broker = TestBroker::start().await?;
     // Heartbeats every second: after some without one the broker ends a connection.
-    let separator = if broker.url().contains('?') { '&' } else { '?' };
-    let url = format!("{}{separator}heartbeat=1", broker.url());
-    let builder = broker.builder("blocking-shop").url(url.as_str());
-    let bus = builder.connect().await?;
+    let separator = if bus.url().contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}heartbeat=1", bus.url());
+    let shop = bus.app_builder("shop").url(url.as_str());
+    let shop = shop.connect().await?;
     let deliveries = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&deliveries);
     let handler = move |_: Happened| {
@@ -188,7 +175,7 @@ async fn a_listener_that_blocks_its_thread_does_not_lose_the_connection() -> any
         let cut_off = other.join().expect("it does not panic");
         std::future::ready(cut_off.map_err(|error| error.to_string()))
     };
-    ApiClient::new(&bus)
+    ApiClient::new(&shop)
         .happened()
         .listen("blocking", handler)
         .await?;
@@ -196,18 +183,14 @@ async fn a_listener_that_blocks_its_thread_does_not_lose_the_connection() -> any
         .happened()
         .publish(Happened { n: 1 })
         .await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     eventually("the event is delivered", async || {
         deliveries.load(Ordering::SeqCst) > 0
     })
     .await?;
-    foreign
-        .until(&queue_of("blocking-shop", "blocking"), 0, 1)
-        .await?;
-    bus.close().await;
-    foreign
-        .until(&queue_of("blocking-shop", "blocking"), 0, 0)
-        .await?;
+    foreign.until("lb.q.shop.blocking", 0, 1).await?;
+    shop.close().await;
+    foreign.until("lb.q.shop.blocking", 0, 0).await?;
     assert_eq!(
         deliveries.load(Ordering::SeqCst),
         1,
@@ -216,15 +199,13 @@ async fn a_listener_that_blocks_its_thread_does_not_lose_the_connection() -> any
     Ok(())
 }
 
-#[tokio::test]
-async fn a_stop_keeps_to_the_concurrency_and_loses_nothing() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_stop_keeps_to_the_concurrency_and_loses_nothing(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "listening_stop")]
     trait Api {
         #[event]
         fn happened(n: usize);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("stop-shop").await?;
     let running = Arc::new(AtomicUsize::new(0));
     let handled = Arc::new(AtomicUsize::new(0));
     let go_on = Arc::new(Semaphore::new(6));
@@ -257,7 +238,7 @@ async fn a_stop_keeps_to_the_concurrency_and_loses_nothing() -> anyhow::Result<(
         handled.load(Ordering::SeqCst) == 6 && running.load(Ordering::SeqCst) == 2
     })
     .await?;
-    let (foreign, queue) = (broker.foreign().await?, queue_of("stop-shop", "stop"));
+    let (foreign, queue) = (Foreign::connect(&bus.url()).await?, "lb.q.test.stop");
     let stopping = tokio::spawn(async move { listener.stop().await });
     eventually("nobody consumes any more", async || {
         let counted = foreign.queue(&queue).await;
@@ -270,21 +251,17 @@ async fn a_stop_keeps_to_the_concurrency_and_loses_nothing() -> anyhow::Result<(
     let left = 60 - u32::try_from(handled.load(Ordering::SeqCst))?;
     assert!((44..=52).contains(&left), "{left}");
     foreign.until(&queue, left, 0).await?;
-    foreign
-        .until(&queue_of("stop-shop", "stop.dead"), 0, 0)
-        .await?;
+    foreign.until("lb.q.test.stop.dead", 0, 0).await?;
     Ok(())
 }
 
-#[tokio::test]
-async fn a_listen_that_is_given_up_does_not_begin_later() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_listen_that_is_given_up_does_not_begin_later(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "listening_dropped")]
     trait Api {
         #[event]
         fn happened(n: usize);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("dropped-shop").await?;
     let api = ApiClient::new(&bus);
     let listening = api.happened().listen("dropped", |_| async {});
     assert!(
@@ -299,9 +276,7 @@ async fn a_listen_that_is_given_up_does_not_begin_later() -> anyhow::Result<()> 
         listener.is_some()
     })
     .await?;
-    let foreign = broker.foreign().await?;
-    foreign
-        .until(&queue_of("dropped-shop", "dropped"), 0, 1)
-        .await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
+    foreign.until("lb.q.test.dropped", 0, 1).await?;
     Ok(())
 }

@@ -9,10 +9,10 @@ use futures_util::StreamExt;
 use lapin::options::BasicConsumeOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
+use lightbus::testing::TestBus;
 use lightbus::{Bus, CallError};
-use lightbus_tests::{TestBroker, eventually};
-use tokio::sync::{Barrier, Semaphore};
-use tokio_util::sync::CancellationToken;
+use lightbus_tests::{Foreign, TestBroker, eventually};
+use tokio::sync::{Semaphore, watch};
 
 #[derive(Clone, Default)]
 struct Runs(Arc<Mutex<HashMap<u64, u32>>>);
@@ -40,17 +40,22 @@ async fn a_rolling_restart_of_two_providers_fails_no_call() -> anyhow::Result<()
         #[rpc(idempotent)]
         async fn lookup(&self, id: u64) -> u64;
     }
-    struct Provider(Runs, Arc<Barrier>, CancellationToken);
+    #[derive(Clone)]
+    struct Provider {
+        runs: Runs,
+        running: Arc<AtomicUsize>,
+        open: watch::Receiver<bool>,
+    }
     impl Api for Provider {
         async fn quick(&self, id: u64) -> u64 {
-            self.0.note(id);
+            self.runs.note(id);
             id
         }
         async fn slow(&self, id: u64) -> u64 {
-            self.0.note(id);
-            // Until seven others are here, whichever of the two they are at.
-            let eight = self.1.wait();
-            self.2.run_until_cancelled(eight).await;
+            self.runs.note(id);
+            self.running.fetch_add(1, Ordering::SeqCst);
+            self.open.clone().wait_for(|open| *open).await.unwrap();
+            self.running.fetch_sub(1, Ordering::SeqCst);
             id
         }
         async fn lookup(&self, id: u64) -> u64 {
@@ -60,14 +65,17 @@ async fn a_rolling_restart_of_two_providers_fails_no_call() -> anyhow::Result<()
     }
     const CALLERS: u64 = 64;
     let broker = TestBroker::start().await?;
-    let runs = Runs::default();
-    let (eight, over) = (Arc::new(Barrier::new(8)), CancellationToken::new());
+    let (gate, open) = watch::channel(true);
+    let provider = Provider {
+        runs: Runs::default(),
+        running: Arc::default(),
+        open,
+    };
     // Few slots: when a provider stops, calls have been delivered to it that it has not begun.
     let start = async || -> anyhow::Result<Bus> {
         let bus = broker.builder("rolling-provider").concurrency(8);
         let bus = bus.connect().await?;
-        let provider = Provider(runs.clone(), Arc::clone(&eight), over.clone());
-        bus.serve(ApiServer::new(provider)).await?;
+        bus.serve(ApiServer::new(provider.clone())).await?;
         Ok(bus)
     };
     let mut replicas = [start().await?, start().await?];
@@ -95,29 +103,43 @@ async fn a_rolling_restart_of_two_providers_fails_no_call() -> anyhow::Result<()
         let before = answered.load(Ordering::Relaxed);
         eventually("calls are answered, or one failed", async || {
             let failed = callers.iter().any(tokio::task::JoinHandle::is_finished);
-            failed || answered.load(Ordering::Relaxed) > before + 3 * CALLERS
+            failed || answered.load(Ordering::Relaxed) > before + 2 * CALLERS
+        })
+        .await?;
+        gate.send_replace(false);
+        eventually("all slots are taken, or a call failed", async || {
+            let failed = callers.iter().any(tokio::task::JoinHandle::is_finished);
+            failed || provider.running.load(Ordering::SeqCst) == 16
         })
         .await?;
         let replica = &mut replicas[restart % 2];
-        replica.close().await;
+        let retried = peer.counts().calls_retried;
+        let closing = tokio::spawn({
+            let replica = replica.clone();
+            async move { replica.close().await }
+        });
+        eventually("calls are given back that were not begun", async || {
+            peer.counts().calls_retried > retried
+        })
+        .await?;
+        gate.send_replace(true);
+        closing.await?;
         *replica = start().await?;
     }
     stop.store(true, Ordering::Relaxed);
-    over.cancel();
     for caller in callers {
         caller.await?;
     }
+    let runs = provider.runs;
     assert!(runs.calls() > 500, "{} calls", runs.calls());
     assert_eq!(runs.most(), 1, "a call ran twice");
-    assert!(
-        peer.counts().calls_retried > 0,
-        "no provider had to give a call back"
-    );
     Ok(())
 }
 
-#[tokio::test]
-async fn what_a_stopping_provider_has_not_begun_another_one_runs() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_a_stopping_provider_has_not_begun_another_one_runs(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "restarting_handover")]
     trait Api {
         async fn who(&self, id: u64) -> u8;
@@ -136,7 +158,6 @@ async fn what_a_stopping_provider_has_not_begun_another_one_runs() -> anyhow::Re
             self.me
         }
     }
-    let broker = TestBroker::start().await?;
     let (runs, go_on) = (Runs::default(), Arc::new(Semaphore::new(0)));
     let begun = Arc::<AtomicUsize>::default();
     let provider = |me| Provider {
@@ -145,12 +166,11 @@ async fn what_a_stopping_provider_has_not_begun_another_one_runs() -> anyhow::Re
         begun: Arc::clone(&begun),
         go_on: Arc::clone(&go_on),
     };
-    let one = broker.bus("handover-provider").await?;
+    let one = bus.app("provider").await?;
     let serve = one.serve(ApiServer::new(provider(1)));
     serve.concurrency(1).await?;
-    let peer = broker.bus("handover-peer").await?;
     let call = |id| {
-        let api = ApiClient::new(&peer);
+        let api = ApiClient::new(&bus);
         tokio::spawn(async move { api.who(id).await })
     };
     let first = call(1);
@@ -159,7 +179,7 @@ async fn what_a_stopping_provider_has_not_begun_another_one_runs() -> anyhow::Re
     })
     .await?;
     let second = call(2);
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     foreign.until("lb.rpc.restarting_handover", 0, 1).await?;
     // The second call has been delivered, and there is no slot for it.
     let closing = tokio::spawn({
@@ -167,11 +187,11 @@ async fn what_a_stopping_provider_has_not_begun_another_one_runs() -> anyhow::Re
         async move { one.close().await }
     });
     eventually("the second call is given back", async || {
-        peer.counts().calls_retried == 1
+        bus.counts().calls_retried == 1
     })
     .await?;
     assert_eq!(one.counts().calls_refused, 1);
-    let two = broker.bus("handover-provider").await?;
+    let two = bus.app("provider").await?;
     two.serve(ApiServer::new(provider(2))).await?;
     eventually("another provider runs it", async || {
         begun.load(Ordering::SeqCst) == 2
@@ -185,17 +205,17 @@ async fn what_a_stopping_provider_has_not_begun_another_one_runs() -> anyhow::Re
     Ok(())
 }
 
-#[tokio::test]
-async fn a_call_that_was_given_back_to_the_end_is_known_not_to_have_run() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_call_that_was_given_back_to_the_end_is_known_not_to_have_run(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "restarting_given_back")]
     trait Api {
         async fn work(&self);
     }
-    let broker = TestBroker::start().await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let queue = "lb.rpc.restarting_given_back";
-    let peer = broker.bus("given-back-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let unserved = api.work().await.unwrap_err();
     assert!(matches!(unserved, CallError::NoProvider(_)), "{unserved}");
     foreign.declare_plain_queue(queue).await?;
@@ -208,8 +228,8 @@ async fn a_call_that_was_given_back_to_the_end_is_known_not_to_have_run() -> any
     let provider = tokio::spawn(give_back(
         channel.clone(),
         queue,
-        peer.app().to_owned(),
-        peer.instance().to_owned(),
+        "test".to_owned(),
+        bus.instance().to_owned(),
     ));
     // A try may be under way when the time is over: then nothing is known.
     let mut known = None;
@@ -225,7 +245,7 @@ async fn a_call_that_was_given_back_to_the_end_is_known_not_to_have_run() -> any
     let error = known.unwrap();
     assert!(error.is_retryable());
     assert!(error.to_string().contains("shutting down"), "{error}");
-    assert!(peer.counts().calls_retried > 1, "it is tried again");
+    assert!(bus.counts().calls_retried > 1, "it is tried again");
     provider.abort();
     channel
         .queue_delete(queue.into(), Default::default())
@@ -272,14 +292,13 @@ async fn a_handler_that_outlasts_the_grace_period_is_ended_and_counted() -> anyh
             std::future::pending::<()>().await;
         }
     }
-    let broker = TestBroker::start().await?;
     let grace = Duration::from_millis(200);
-    let provider = broker.builder("endless-provider").grace(grace);
+    let bus = TestBus::start().await?;
+    let provider = bus.app_builder("provider").grace(grace);
     let (provider, begun) = (provider.connect().await?, Arc::<AtomicUsize>::default());
     let serve = provider.serve(ApiServer::new(Provider(Arc::clone(&begun))));
     serve.await?;
-    let peer = broker.bus("endless-peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let call = tokio::spawn(async move { api.endless().await });
     eventually("the handler runs", async || {
         begun.load(Ordering::SeqCst) == 1
@@ -291,6 +310,6 @@ async fn a_handler_that_outlasts_the_grace_period_is_ended_and_counted() -> anyh
     assert_eq!(provider.counts().calls_unanswered, 1);
     call.abort();
     // It was acknowledged when it began: nobody runs it again.
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     foreign.until("lb.rpc.restarting_grace", 0, 0).await
 }

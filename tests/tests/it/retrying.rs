@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lightbus::testing::TestBus;
 use lightbus::{Context, DeadReason, HandlerError, Retry};
-use lightbus_tests::{TestBroker, eventually, reporting};
+use lightbus_tests::{Foreign, eventually, reporting};
 use tokio::sync::mpsc;
 
 const SHORT: Duration = Duration::from_millis(10);
@@ -16,9 +17,10 @@ fn attempt() -> u32 {
         .attempt()
 }
 
-#[tokio::test]
-async fn an_event_is_tried_as_often_as_the_policy_says_and_then_tells_its_story()
--> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_event_is_tried_as_often_as_the_policy_says_and_then_tells_its_story(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "retry_story")]
     trait Api {
         #[event]
@@ -27,8 +29,6 @@ async fn an_event_is_tried_as_often_as_the_policy_says_and_then_tells_its_story(
     #[derive(Debug, thiserror::Error)]
     #[error("the mail server does not answer")]
     struct NoMail(#[source] std::io::Error);
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("story-shop").await?;
     let (sender, mut made) = mpsc::unbounded_channel();
     let handler = move |event: Happened| {
         let _ = sender.send((event.n, attempt(), Instant::now()));
@@ -76,7 +76,7 @@ async fn an_event_is_tried_as_often_as_the_policy_says_and_then_tells_its_story(
             letter.exchange.as_str(),
             letter.from.as_deref()
         ),
-        ("retry_story.happened", "lb.ev.retry_story", Some(bus.app()))
+        ("retry_story.happened", "lb.ev.retry_story", Some("test"))
     );
     assert!(
         letter
@@ -99,15 +99,13 @@ async fn an_event_is_tried_as_often_as_the_policy_says_and_then_tells_its_story(
     Ok(())
 }
 
-#[tokio::test]
-async fn a_handler_may_say_never_again_or_when() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_handler_may_say_never_again_or_when(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "retry_wishes")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("wishes-shop").await?;
     let (sender, mut made) = mpsc::unbounded_channel();
     let handler = move |event: Happened| {
         let _ = sender.send((event.n, attempt(), Instant::now()));
@@ -156,16 +154,15 @@ async fn a_handler_may_say_never_again_or_when() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_put_off_event_outlasts_its_process() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_put_off_event_outlasts_its_process(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "retry_restart")]
     trait Api {
         #[event]
         fn happened();
     }
-    let broker = TestBroker::start().await?;
-    let first = broker
-        .builder("restart-shop")
+    let first = bus
+        .app_builder("shop")
         .retry(Retry::fixed(SECOND))
         .connect()
         .await?;
@@ -187,7 +184,7 @@ async fn a_put_off_event_outlasts_its_process() -> anyhow::Result<()> {
         made.recv().await.is_none(),
         "no other attempt was made here"
     );
-    let second = broker.bus("restart-shop").await?;
+    let second = bus.app("shop").await?;
     let (sender, mut made) = mpsc::unbounded_channel();
     let working = move |_: Happened| {
         let _ = sender.send((attempt(), Context::current().map(|context| context.name())));
@@ -201,19 +198,20 @@ async fn a_put_off_event_outlasts_its_process() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_ordered_listener_keeps_its_order_over_failures_and_replicas() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_ordered_listener_keeps_its_order_over_failures_and_replicas(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     const EVENTS: u32 = 40;
     #[lightbus::api(name = "retry_ordered")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
     let (sender, mut made) = mpsc::unbounded_channel();
     let mut replicas = Vec::new();
     for _ in 0..2 {
-        let bus = broker.bus("ordered-shop").await?;
+        let shop = bus.app("shop").await?;
         let sender = sender.clone();
         let handler = move |event: Happened| {
             let _ = sender.send((event.n, attempt()));
@@ -226,15 +224,15 @@ async fn an_ordered_listener_keeps_its_order_over_failures_and_replicas() -> any
                 }
             }
         };
-        let listener = ApiClient::new(&bus)
+        let listener = ApiClient::new(&shop)
             .happened()
             .ordered()
             .retry(Retry::fixed(SHORT).attempts(3))
             .listen("ordered", handler)
             .await?;
-        replicas.push((bus, listener));
+        replicas.push((shop, listener));
     }
-    let events = ApiEvents::new(&replicas[1].0).happened();
+    let events = ApiEvents::new(&bus).happened();
     for n in 0..EVENTS {
         events.publish(Happened { n }).await?;
     }
@@ -262,18 +260,16 @@ async fn an_ordered_listener_keeps_its_order_over_failures_and_replicas() -> any
     Ok(())
 }
 
-#[tokio::test]
-async fn an_event_in_hand_goes_back_before_another_replica_takes_over() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_event_in_hand_goes_back_before_another_replica_takes_over(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "retry_handback")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let (first, second) = (
-        broker.bus("handback-shop").await?,
-        broker.bus("handback-shop").await?,
-    );
+    let (first, second) = (bus.app("shop").await?, bus.app("shop").await?);
     let (sender, mut failing) = mpsc::unbounded_channel();
     let handler = move |event: Happened| {
         let _ = sender.send(event.n);
@@ -306,22 +302,20 @@ async fn an_event_in_hand_goes_back_before_another_replica_takes_over() -> anyho
     Ok(())
 }
 
-#[tokio::test]
-async fn a_paused_listener_takes_nothing_until_it_is_resumed() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_paused_listener_takes_nothing_until_it_is_resumed(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "retry_pause")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("pause-shop").await?;
     let (handler, mut heard) = reporting(|event: Happened| event.n);
     let listener = ApiClient::new(&bus)
         .happened()
         .listen("pause", handler)
         .await?;
     let events = ApiEvents::new(&bus).happened();
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     for n in 0..3 {
         listener.pause();
         foreign.until(listener.queue(), 0, 0).await?;
@@ -337,15 +331,16 @@ async fn a_paused_listener_takes_nothing_until_it_is_resumed() -> anyhow::Result
     Ok(())
 }
 
-#[tokio::test]
-async fn a_broadcast_is_tried_again_where_it_is_and_then_dropped() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_broadcast_is_tried_again_where_it_is_and_then_dropped(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "retry_broadcast")]
     trait Api {
         #[event]
         fn happened(n: u32);
     }
-    let broker = TestBroker::start().await?;
-    let bus = Arc::new(broker.bus("rebroadcast-shop").await?);
+    let bus = Arc::new(bus.app("shop").await?);
     let (sender, mut made) = mpsc::unbounded_channel();
     let handler = move |event: Happened| {
         let _ = sender.send((event.n, attempt()));
@@ -374,17 +369,18 @@ async fn a_broadcast_is_tried_again_where_it_is_and_then_dropped() -> anyhow::Re
     Ok(())
 }
 
-#[tokio::test]
-async fn a_listeners_policy_goes_before_its_apis_and_that_before_the_bus() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_listeners_policy_goes_before_its_apis_and_that_before_the_bus(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "retry_policies")]
     trait Api {
         #[event]
         fn happened();
     }
-    let broker = TestBroker::start().await?;
     let two = Retry::immediate().attempts(2);
-    let bus = broker
-        .builder("policies-shop")
+    let shop = bus
+        .app_builder("shop")
         .retry(Retry::never())
         .retry_api("retry_policies", two)
         .connect()
@@ -399,14 +395,17 @@ async fn a_listeners_policy_goes_before_its_apis_and_that_before_the_bus() -> an
             let _ = sender.send((name, attempt()));
             std::future::ready(Err::<(), _>("never"))
         };
-        let listening = ApiClient::new(&bus).happened();
+        let listening = ApiClient::new(&shop).happened();
         let listening = match own {
             Some(retry) => listening.retry(retry),
             None => listening,
         };
         listening.listen(name, handler).await?;
     }
-    ApiEvents::new(&bus).happened().publish(Happened {}).await?;
+    ApiEvents::new(&shop)
+        .happened()
+        .publish(Happened {})
+        .await?;
     let mut all = Vec::new();
     for _ in 0..5 {
         all.push(made.recv().await.expect("an attempt"));
@@ -422,7 +421,7 @@ async fn a_listeners_policy_goes_before_its_apis_and_that_before_the_bus() -> an
             ("by-listener", 2)
         ]
     );
-    eventually("both are dead", async || bus.counts().events_dead == 2).await?;
+    eventually("both are dead", async || shop.counts().events_dead == 2).await?;
     assert!(made.is_empty());
     Ok(())
 }

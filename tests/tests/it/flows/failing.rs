@@ -2,22 +2,22 @@
 
 use std::sync::atomic::Ordering;
 
+use lightbus::testing::TestBus;
 use lightbus::{TaskError, group};
-use lightbus_tests::{TestBroker, eventually};
+use lightbus_tests::eventually;
 
 use super::{heard, maths};
 
 maths!(middle, "flow_middle");
 
-#[tokio::test]
-async fn a_task_that_is_dead_ends_its_flow_until_it_is_replayed() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("middle").await?;
+#[lightbus::test]
+async fn a_task_that_is_dead_ends_its_flow_until_it_is_replayed(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     let (worker, mut said) = middle::Worker::new();
     bus.serve(middle::ApiServer::new(worker.clone())).await?;
     let api = middle::ApiClient::new(&bus);
     let dead = bus.dead_tasks("flow_middle")?;
-    dead.discard(|_| true).await?;
     let flow = api
         .double(1)
         .then(|n| api.fragile(n))
@@ -53,16 +53,14 @@ async fn a_task_that_is_dead_ends_its_flow_until_it_is_replayed() -> anyhow::Res
 
 maths!(member, "flow_member");
 
-#[tokio::test]
-async fn a_group_fails_with_the_error_of_its_member_and_is_whole_after_a_replay()
--> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("member").await?;
+#[lightbus::test]
+async fn a_group_fails_with_the_error_of_its_member_and_is_whole_after_a_replay(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     let (worker, mut said) = member::Worker::new();
     bus.serve(member::ApiServer::new(worker.clone())).await?;
     let api = member::ApiClient::new(&bus);
     let dead = bus.dead_tasks("flow_member")?;
-    dead.discard(|_| true).await?;
 
     let typed = group([1, 1000].map(|n| api.double(n))).keep_result();
     let error = typed.enqueue().await?.result().await;
@@ -101,17 +99,16 @@ async fn a_group_fails_with_the_error_of_its_member_and_is_whole_after_a_replay(
 
 maths!(large, "flow_large");
 
-#[tokio::test]
-async fn what_is_too_large_to_go_on_fails_by_name() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker
-        .builder("large")
+#[lightbus::test]
+async fn what_is_too_large_to_go_on_fails_by_name(bus: TestBus) -> anyhow::Result<()> {
+    let large = bus
+        .app_builder("large")
         .payload_limit(10_000)
         .connect()
         .await?;
     let (worker, mut said) = large::Worker::new();
-    bus.serve(large::ApiServer::new(worker)).await?;
-    let api = large::ApiClient::new(&bus);
+    large.serve(large::ApiServer::new(worker)).await?;
+    let api = large::ApiClient::new(&large);
     let complain = |failed| api.complain(failed);
     let members = group([6000, 6000].map(|bytes| api.large(bytes)));
     let flow = members.then(|_| api.say("never")).on_failure(complain);
@@ -124,10 +121,8 @@ async fn what_is_too_large_to_go_on_fails_by_name() -> anyhow::Result<()> {
 
 maths!(huge, "flow_huge");
 
-#[tokio::test]
-async fn a_member_whose_value_is_too_large_fails_its_group() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("huge").await?;
+#[lightbus::test]
+async fn a_member_whose_value_is_too_large_fails_its_group(bus: TestBus) -> anyhow::Result<()> {
     bus.serve(huge::ApiServer::new(huge::Worker::new().0))
         .await?;
     let api = huge::ApiClient::new(&bus);
@@ -143,10 +138,8 @@ async fn a_member_whose_value_is_too_large_fails_its_group() -> anyhow::Result<(
 
 maths!(cancelled, "flow_cancelled");
 
-#[tokio::test]
-async fn a_cancelled_flow_goes_no_further() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("cancelled").await?;
+#[lightbus::test]
+async fn a_cancelled_flow_goes_no_further(bus: TestBus) -> anyhow::Result<()> {
     let (worker, mut said) = cancelled::Worker::new();
     bus.serve(cancelled::ApiServer::new(worker)).await?;
     let api = cancelled::ApiClient::new(&bus);

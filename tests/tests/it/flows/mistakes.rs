@@ -1,7 +1,7 @@
 //! Flows that cannot be enqueued, and what is said of them.
 
+use lightbus::testing::TestBus;
 use lightbus::{EnqueueError, Output, Task, group};
-use lightbus_tests::TestBroker;
 
 use super::maths;
 
@@ -15,10 +15,8 @@ fn reason<T>(enqueued: Result<T, EnqueueError>) -> String {
     }
 }
 
-#[tokio::test]
-async fn mistakes_are_told_before_anything_is_sent() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("wrong").await?;
+#[lightbus::test]
+async fn mistakes_are_told_before_anything_is_sent(bus: TestBus) -> anyhow::Result<()> {
     let api = wrong::ApiClient::new(&bus);
 
     let mut kept = None::<Output<u64>>;

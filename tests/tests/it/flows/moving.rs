@@ -4,21 +4,20 @@ use std::time::Duration;
 
 use lightbus::group;
 use lightbus::health::{Part, State};
+use lightbus::testing::TestBus;
 use lightbus_tests::proxy::Proxy;
-use lightbus_tests::{TestBroker, eventually, passed};
+use lightbus_tests::{eventually, passed};
 
 use super::{LONG, heard, maths};
 
 maths!(handed, "flow_handed_on");
 
-#[tokio::test]
-async fn a_group_is_put_together_by_whoever_is_left() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
+#[lightbus::test]
+async fn a_group_is_put_together_by_whoever_is_left(bus: TestBus) -> anyhow::Result<()> {
     let (worker, mut said) = handed::Worker::new();
-    let first = broker.bus("first").await?;
+    let first = bus.app("first").await?;
     first.serve(handed::ApiServer::new(worker.clone())).await?;
-    let peer = broker.bus("peer").await?;
-    let api = handed::ApiClient::new(&peer);
+    let api = handed::ApiClient::new(&bus);
     let flow = group((0..6).map(|n| api.wait(n))).then(|all| api.sum(all, "all"));
     let handle = flow.keep_result().enqueue().await?;
     for _ in 0..6 {
@@ -30,7 +29,7 @@ async fn a_group_is_put_together_by_whoever_is_left() -> anyhow::Result<()> {
         worker.may.available_permits() == 0
     })
     .await?;
-    let second = broker.bus("second").await?;
+    let second = bus.app("second").await?;
     second.serve(handed::ApiServer::new(worker.clone())).await?;
     let leaving = tokio::spawn(async move { first.close().await });
     worker.may.add_permits(3);
@@ -42,16 +41,12 @@ async fn a_group_is_put_together_by_whoever_is_left() -> anyhow::Result<()> {
 
 maths!(alarm, "flow_alarm");
 
-#[tokio::test]
-async fn an_alarm_while_groups_end_holds_them_up_and_no_longer() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
-    let bus = broker.bus("alarm").await?;
+#[lightbus::test]
+async fn an_alarm_while_groups_end_holds_them_up_and_no_longer(bus: TestBus) -> anyhow::Result<()> {
+    let embedded = bus.broker();
     bus.serve(alarm::ApiServer::new(alarm::Worker::new().0))
         .await?;
-    let peer = broker.bus("peer").await?;
+    let peer = bus.app("peer").await?;
     let api = alarm::ApiClient::new(&peer);
     for _ in 0..3 {
         let mut handles = Vec::new();
@@ -80,15 +75,15 @@ async fn an_alarm_while_groups_end_holds_them_up_and_no_longer() -> anyhow::Resu
 
 maths!(cut, "flow_cut");
 
-#[tokio::test]
-async fn lost_connections_lose_no_flow() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let proxy = Proxy::start(broker.url()).await?;
-    let builder = broker.builder("cut").url(proxy.url());
-    let bus = builder.connect().await?;
-    bus.serve(cut::ApiServer::new(cut::Worker::new().0)).await?;
-    let peer = broker.bus("peer").await?;
-    let api = cut::ApiClient::new(&peer);
+#[lightbus::test]
+async fn lost_connections_lose_no_flow(bus: TestBus) -> anyhow::Result<()> {
+    let proxy = Proxy::start(&bus.url()).await?;
+    let worker = bus.app_builder("cut").url(proxy.url());
+    let worker = worker.connect().await?;
+    worker
+        .serve(cut::ApiServer::new(cut::Worker::new().0))
+        .await?;
+    let api = cut::ApiClient::new(&bus);
     let mut handles = Vec::new();
     for n in 0..20 {
         let flow = api

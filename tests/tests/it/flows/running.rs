@@ -2,25 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use lightbus::testing::TestBus;
 use lightbus::{Output, Priority, TaskHandle, TaskId, group};
-use lightbus_tests::TestBroker;
 
 use super::maths;
 
 maths!(chain, "flow_chain");
 maths!(other, "flow_chain_other");
 
-#[tokio::test]
-async fn each_task_of_a_chain_gets_the_value_of_the_one_before() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let (here, there) = (broker.bus("here").await?, broker.bus("there").await?);
+#[lightbus::test]
+async fn each_task_of_a_chain_gets_the_value_of_the_one_before(bus: TestBus) -> anyhow::Result<()> {
+    let (here, there) = (bus.app("here").await?, bus.app("there").await?);
     here.serve(chain::ApiServer::new(chain::Worker::new().0))
         .await?;
     there
         .serve(other::ApiServer::new(other::Worker::new().0))
         .await?;
-    let peer = broker.bus("peer").await?;
-    let (one, two) = (chain::ApiClient::new(&peer), other::ApiClient::new(&peer));
+    let (one, two) = (chain::ApiClient::new(&bus), other::ApiClient::new(&bus));
     let flow = one
         .double(5)
         .then(|n| two.double(n).priority(Priority::High))
@@ -31,17 +29,15 @@ async fn each_task_of_a_chain_gets_the_value_of_the_one_before() -> anyhow::Resu
     assert_eq!(handle.result().await?, "from 20: [20, 21, 22] = 63");
     // Also for a process that only has its id.
     let id: TaskId = handle.id().to_string().parse()?;
-    let again: TaskHandle<String, String> = broker.bus("later").await?.task(id);
+    let again: TaskHandle<String, String> = bus.app("later").await?.task(id);
     assert_eq!(again.result().await?, "from 20: [20, 21, 22] = 63");
     Ok(())
 }
 
 maths!(text, "flow_text");
 
-#[tokio::test]
-async fn text_and_what_nobody_needs_go_on_as_well() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("text").await?;
+#[lightbus::test]
+async fn text_and_what_nobody_needs_go_on_as_well(bus: TestBus) -> anyhow::Result<()> {
     let (worker, mut heard) = text::Worker::new();
     bus.serve(text::ApiServer::new(worker)).await?;
     let api = text::ApiClient::new(&bus);
@@ -54,10 +50,8 @@ async fn text_and_what_nobody_needs_go_on_as_well() -> anyhow::Result<()> {
 
 maths!(groups, "flow_groups");
 
-#[tokio::test]
-async fn a_groups_values_come_together_in_its_order() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("groups").await?;
+#[lightbus::test]
+async fn a_groups_values_come_together_in_its_order(bus: TestBus) -> anyhow::Result<()> {
     let (worker, _heard) = groups::Worker::new();
     bus.serve(groups::ApiServer::new(worker)).await?;
     let api = groups::ApiClient::new(&bus);
@@ -91,10 +85,10 @@ async fn a_groups_values_come_together_in_its_order() -> anyhow::Result<()> {
 
 maths!(each, "flow_each");
 
-#[tokio::test]
-async fn what_is_done_with_each_element_of_a_list_comes_together_again() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("each").await?;
+#[lightbus::test]
+async fn what_is_done_with_each_element_of_a_list_comes_together_again(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     bus.serve(each::ApiServer::new(each::Worker::new().0))
         .await?;
     let api = each::ApiClient::new(&bus);
@@ -114,10 +108,8 @@ async fn what_is_done_with_each_element_of_a_list_comes_together_again() -> anyh
 
 maths!(told, "flow_told");
 
-#[tokio::test]
-async fn a_flow_tells_how_far_it_has_come() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("told").await?;
+#[lightbus::test]
+async fn a_flow_tells_how_far_it_has_come(bus: TestBus) -> anyhow::Result<()> {
     let (worker, _heard) = told::Worker::new();
     bus.serve(told::ApiServer::new(worker.clone())).await?;
     let api = told::ApiClient::new(&bus);
@@ -134,10 +126,8 @@ async fn a_flow_tells_how_far_it_has_come() -> anyhow::Result<()> {
 
 maths!(late, "flow_late");
 
-#[tokio::test]
-async fn a_step_may_be_put_off() -> anyhow::Result<()> {
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("late").await?;
+#[lightbus::test]
+async fn a_step_may_be_put_off(bus: TestBus) -> anyhow::Result<()> {
     bus.serve(late::ApiServer::new(late::Worker::new().0))
         .await?;
     let api = late::ApiClient::new(&bus);
@@ -150,8 +140,8 @@ async fn a_step_may_be_put_off() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_group_begins_whatever_queues_its_tasks_have() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_group_begins_whatever_queues_its_tasks_have(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "flow_queued")]
     trait Api {
         #[task(queue = "slow")]
@@ -163,8 +153,6 @@ async fn a_group_begins_whatever_queues_its_tasks_have() -> anyhow::Result<()> {
             n
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("queued").await?;
     bus.serve(ApiServer::new(Worker)).await?;
     let api = ApiClient::new(&bus);
     let flow = group([1, 2].map(|n| api.work(n))).keep_result();

@@ -48,14 +48,10 @@ cancellable!(never, "result_cancel");
 cancellable!(stop, "result_stop");
 cancellable!(cutoff, "result_cutoff");
 
-#[tokio::test]
-async fn a_cancelled_task_never_begins_whatever_restarts() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_cancelled_task_never_begins_whatever_restarts(bus: TestBus) -> anyhow::Result<()> {
     use never::*;
-    let broker = TestBroker::start().await?;
-    // What an earlier run left behind.
-    let foreign = broker.foreign().await?;
-    foreign.delete_queue("lb.task.result_cancel").await?;
-    let peer = broker.bus("cancel-peer").await?;
+    let peer = bus.app("peer").await?;
     let api = ApiClient::new(&peer);
     let waits = api.work(1).enqueue().await?;
     let delayed = api.work(2).after(Duration::from_secs(1)).enqueue().await?;
@@ -68,7 +64,7 @@ async fn a_cancelled_task_never_begins_whatever_restarts() -> anyhow::Result<()>
     }
     peer.task::<u32, String>(unknown).cancel().await?;
     peer.close().await;
-    let other = broker.bus("cancel-peer").await?;
+    let other = bus.app("peer").await?;
     // Those who wait hear it now, and not when it comes up.
     for id in [&waits, &delayed, &next_year] {
         let handle = other.task::<u32, String>(id.id().clone());
@@ -77,7 +73,7 @@ async fn a_cancelled_task_never_begins_whatever_restarts() -> anyhow::Result<()>
         assert_eq!(handle.status().await?, TaskStatus::Cancelled);
     }
     let (sender, mut begun) = mpsc::unbounded_channel();
-    let worker = broker.bus("cancel").await?;
+    let worker = bus.app("cancel").await?;
     let count = Arc::default();
     worker.serve(ApiServer::new(Worker(sender, count))).await?;
     assert_eq!(begun.recv().await.as_deref(), Some("4"));
@@ -92,14 +88,10 @@ async fn a_cancelled_task_never_begins_whatever_restarts() -> anyhow::Result<()>
     Ok(())
 }
 
-#[tokio::test]
-async fn a_running_task_is_asked_to_stop_and_not_tried_again() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_running_task_is_asked_to_stop_and_not_tried_again(bus: TestBus) -> anyhow::Result<()> {
     use stop::*;
-    let broker = TestBroker::start().await?;
-    // What an earlier run left behind.
-    let foreign = broker.foreign().await?;
-    foreign.delete_queue("lb.task.result_stop").await?;
-    let (peer, worker) = (broker.bus("stop-peer").await?, broker.bus("stop").await?);
+    let (peer, worker) = (bus.app("peer").await?, bus.app("stop").await?);
     let (sender, mut begun) = mpsc::unbounded_channel();
     let made = Arc::<AtomicUsize>::default();
     worker
@@ -124,23 +116,20 @@ async fn a_running_task_is_asked_to_stop_and_not_tried_again() -> anyhow::Result
     Ok(())
 }
 
-#[tokio::test]
-async fn what_is_cancelled_while_the_workers_are_cut_off_does_not_begin() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_is_cancelled_while_the_workers_are_cut_off_does_not_begin(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     use cutoff::*;
-    let broker = TestBroker::start().await?;
-    // What an earlier run left behind.
-    let foreign = broker.foreign().await?;
-    foreign.delete_queue("lb.task.result_cutoff").await?;
-    let peer = broker.bus("cutoff-peer").await?;
-    let proxy = Proxy::start(broker.url()).await?;
-    let worker = broker.builder("cutoff").url(proxy.url()).connect().await?;
+    let proxy = Proxy::start(&bus.url()).await?;
+    let worker = bus.app_builder("cutoff").url(proxy.url()).connect().await?;
     let (sender, mut begun) = mpsc::unbounded_channel();
     worker
         .serve(ApiServer::new(Worker(sender, Arc::default())))
         .await?;
     proxy.set(Mode::Refuse);
     proxy.cut();
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     let mut last = None;
     for n in 0..20 {
         let handle = api.work(100 + n).enqueue().await?;
@@ -163,8 +152,8 @@ async fn what_is_cancelled_while_the_workers_are_cut_off_does_not_begin() -> any
     all
 }
 
-#[tokio::test]
-async fn a_cancelled_unique_task_frees_its_key() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_cancelled_unique_task_frees_its_key(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "result_key")]
     trait Api {
         #[task]
@@ -176,8 +165,6 @@ async fn a_cancelled_unique_task_frees_its_key() -> anyhow::Result<()> {
             1
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("key").await?;
     let api = ApiClient::new(&bus);
     let once = || api.once().unique("the one").keep_result();
     let first = once().enqueue().await?;

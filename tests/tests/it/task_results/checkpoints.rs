@@ -82,11 +82,9 @@ paged!(pages, "result_pages");
 paged!(lost, "result_lost");
 paged!(held, "result_held");
 
-#[tokio::test]
-async fn an_attempt_goes_on_where_the_last_one_was() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_attempt_goes_on_where_the_last_one_was(bus: TestBus) -> anyhow::Result<()> {
     use pages::*;
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("pages").await?;
     let (begins, _reported) = mpsc::unbounded_channel();
     let worker = Worker {
         name: "only",
@@ -103,15 +101,11 @@ async fn an_attempt_goes_on_where_the_last_one_was() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_lost_workers_checkpoint_is_found_by_the_next_one() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_lost_workers_checkpoint_is_found_by_the_next_one(bus: TestBus) -> anyhow::Result<()> {
     use lost::*;
-    let broker = TestBroker::start().await?;
-    // What an earlier run left behind.
-    let foreign = broker.foreign().await?;
-    foreign.delete_queue("lb.task.result_lost").await?;
-    let proxy = Proxy::start(broker.url()).await?;
-    let lost = broker.builder("lost").url(proxy.url()).connect().await?;
+    let proxy = Proxy::start(&bus.url()).await?;
+    let lost = bus.app_builder("lost").url(proxy.url()).connect().await?;
     let (begins, mut reported) = mpsc::unbounded_channel();
     let hold = Arc::new(Semaphore::new(0));
     let worker = |name| Worker {
@@ -120,7 +114,7 @@ async fn a_lost_workers_checkpoint_is_found_by_the_next_one() -> anyhow::Result<
         hold: Arc::clone(&hold),
     };
     lost.serve(ApiServer::new(worker("lost"))).await?;
-    let other = broker.bus("next").await?;
+    let other = bus.app("next").await?;
     // Of a task that keeps nothing else.
     ApiClient::new(&other).crashes().enqueue().await?;
     let first = tokio::time::timeout(LONG, reported.recv()).await?;
@@ -138,16 +132,15 @@ async fn a_lost_workers_checkpoint_is_found_by_the_next_one() -> anyhow::Result<
     Ok(())
 }
 
-#[tokio::test]
-async fn a_checkpoint_outlives_a_process_that_held_its_task_for_long() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_checkpoint_outlives_a_process_that_held_its_task_for_long(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     use held::*;
-    let broker = TestBroker::start().await?;
-    // What an earlier run left behind.
-    let foreign = broker.foreign().await?;
-    foreign.delete_queue("lb.task.result_held").await?;
-    let proxy = Proxy::start(broker.url()).await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
+    let proxy = Proxy::start(&bus.url()).await?;
     let times = [100, 200, 1000].map(Duration::from_millis);
-    let lost = broker.builder("held").url(proxy.url());
+    let lost = bus.app_builder("held").url(proxy.url());
     let lost = lost.hold_tasks(times[0], times[1], times[2]);
     let lost = lost.connect().await?;
     let (begins, mut reported) = mpsc::unbounded_channel();
@@ -158,7 +151,7 @@ async fn a_checkpoint_outlives_a_process_that_held_its_task_for_long() -> anyhow
         hold: Arc::clone(&hold),
     };
     lost.serve(ApiServer::new(worker("lost"))).await?;
-    let other = broker.bus("held-next").await?;
+    let other = bus.app("next").await?;
     ApiClient::new(&other).crashes().enqueue().await?;
     let first = tokio::time::timeout(LONG, reported.recv()).await?;
     assert_eq!(first, Some(("lost", None)));

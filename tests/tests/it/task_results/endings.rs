@@ -55,14 +55,15 @@ typed!(ends, "result_ends");
 typed!(unkept, "result_unkept");
 typed!(many, "result_many");
 
-#[tokio::test]
-async fn a_value_and_an_error_keep_their_types_in_every_process() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_value_and_an_error_keep_their_types_in_every_process(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     use types::*;
-    let broker = TestBroker::start().await?;
     let (peer, worker, other) = (
-        broker.bus("typed-peer").await?,
-        broker.bus("typed-worker").await?,
-        broker.bus("typed-other").await?,
+        bus.app("peer").await?,
+        bus.app("worker").await?,
+        bus.app("other").await?,
     );
     let api = ApiClient::new(&peer);
     let good = api.divide(17, 5).keep_result().enqueue().await?;
@@ -96,11 +97,9 @@ async fn a_value_and_an_error_keep_their_types_in_every_process() -> anyhow::Res
     Ok(())
 }
 
-#[tokio::test]
-async fn other_ends_are_told_without_what_is_for_the_log() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn other_ends_are_told_without_what_is_for_the_log(bus: TestBus) -> anyhow::Result<()> {
     use ends::*;
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("ends").await?;
     bus.serve(ApiServer::new(Worker)).await?;
     let api = ApiClient::new(&bus);
     let panics = api.bad("panics").keep_result().enqueue().await?;
@@ -127,11 +126,11 @@ async fn other_ends_are_told_without_what_is_for_the_log() -> anyhow::Result<()>
     Ok(())
 }
 
-#[tokio::test]
-async fn what_nobody_asked_to_keep_is_not_kept_and_says_so_at_once() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_nobody_asked_to_keep_is_not_kept_and_says_so_at_once(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     use unkept::*;
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("unkept").await?;
     bus.serve(ApiServer::new(Worker)).await?;
     let api = ApiClient::new(&bus);
     let handle = api.divide(4, 2).enqueue().await?;
@@ -159,11 +158,10 @@ async fn what_nobody_asked_to_keep_is_not_kept_and_says_so_at_once() -> anyhow::
     Ok(())
 }
 
-#[tokio::test]
-async fn a_thousand_wait_at_once() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_thousand_wait_at_once(bus: TestBus) -> anyhow::Result<()> {
     use many::*;
-    let broker = TestBroker::start().await?;
-    let (peer, worker) = (broker.bus("many-peer").await?, broker.bus("many").await?);
+    let (peer, worker) = (bus.app("peer").await?, bus.app("many").await?);
     let api = ApiClient::new(&peer);
     let mut waiting = tokio::task::JoinSet::new();
     for n in 0..1000 {

@@ -36,11 +36,10 @@ macro_rules! large {
 large!(old, "result_old");
 large!(bad, "result_bad");
 
-#[tokio::test]
-async fn what_was_read_long_ago_is_read_once_more() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_was_read_long_ago_is_read_once_more(bus: TestBus) -> anyhow::Result<()> {
     use old::*;
-    let broker = TestBroker::start().await?;
-    let (peer, worker) = (broker.bus("old-peer").await?, broker.bus("old").await?);
+    let (peer, worker) = (bus.app("peer").await?, bus.app("old").await?);
     worker.serve(ApiServer::new(Worker)).await?;
     let api = ApiClient::new(&peer);
     let mut handles = Vec::new();
@@ -53,7 +52,7 @@ async fn what_was_read_long_ago_is_read_once_more() -> anyhow::Result<()> {
         assert!(value == Ok(vec![u8::try_from(n)?; 450_000]), "{n}");
     }
     // Ids that tell no time are looked for from the journal's beginning on; and JSON is read as well.
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let done = record("nightly:7", "done");
     let key = ("lb.journal.result_old", "journal");
     foreign.publish(key.0, key.1, done, b"[1, 2]").await?;

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
+use lightbus::testing::TestBus;
 use lightbus::{Bus, CheckpointError, Context, TaskError, TaskHandle, TaskId, TaskStatus};
 use lightbus_tests::proxy::{Mode, Proxy};
 use lightbus_tests::raw::{RawProperties, nested_tables};
-use lightbus_tests::{TestBroker, eventually};
+use lightbus_tests::{Foreign, TestBroker, eventually};
 use tokio::sync::{Semaphore, mpsc};
 
 const LONG: Duration = Duration::from_secs(30);

@@ -2,8 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn a_result_outlives_who_enqueued_it_and_who_made_it() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_result_outlives_who_enqueued_it_and_who_made_it(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "result_restarts")]
     trait Api {
         #[task(result_ttl = "1h", retries = 1, backoff = "1s")]
@@ -18,36 +18,35 @@ async fn a_result_outlives_who_enqueued_it_and_who_made_it() -> anyhow::Result<(
             }
         }
     }
-    let broker = TestBroker::start().await?;
     let mut ids = Vec::new();
-    let enqueuer = broker.bus("gone-peer").await?;
+    let enqueuer = bus.app("peer").await?;
     for n in [1, 2] {
         let handle = ApiClient::new(&enqueuer).work(n).enqueue().await?;
         ids.push(serde_json::to_string(handle.id())?);
     }
     enqueuer.close().await;
-    let other = broker.bus("gone-peer").await?;
+    let other = bus.app("peer").await?;
     let handle = |n: usize| -> anyhow::Result<TaskHandle<u32, String>> {
         Ok(other.task(serde_json::from_str(&ids[n])?))
     };
-    let worker = broker.bus("gone").await?;
+    let worker = bus.app("gone").await?;
     worker.serve(ApiServer::new(Worker)).await?;
     until_it_is(&handle(0)?, "done").await?;
     until_it_is(&handle(1)?, "to be tried again, attempt 1 failed: not yet").await?;
     worker.close().await;
-    let worker = broker.bus("gone").await?;
+    let worker = bus.app("gone").await?;
     worker.serve(ApiServer::new(Worker)).await?;
     assert_eq!(handle(1)?.result().await, Ok(20));
     worker.close().await;
     other.close().await;
-    let later = broker.bus("gone-peer").await?;
+    let later = bus.app("peer").await?;
     let handle = later.task::<u32, String>(serde_json::from_str(&ids[0])?);
     assert_eq!(handle.result().await, Ok(10));
     Ok(())
 }
 
-#[tokio::test]
-async fn what_is_replayed_from_the_dead_letters_begins_anew() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_is_replayed_from_the_dead_letters_begins_anew(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "result_replayed")]
     trait Api {
         #[task(retries = 0, result_ttl = "1h")]
@@ -62,13 +61,10 @@ async fn what_is_replayed_from_the_dead_letters_begins_anew() -> anyhow::Result<
             }
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("replayed").await?;
     let dead = bus.dead_tasks("result_replayed")?;
     let works = Arc::<AtomicBool>::default();
     bus.serve(ApiServer::new(Worker(Arc::clone(&works))))
         .await?;
-    dead.discard(|_| true).await?;
     let handle = ApiClient::new(&bus).work().enqueue().await?;
     let full = TaskError::Domain("the disk is full".to_owned());
     assert_eq!(handle.result().await, Err(full));

@@ -2,8 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn progress_comes_in_its_order_and_the_last_word_always() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn progress_comes_in_its_order_and_the_last_word_always(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "result_progress")]
     trait Api {
         #[task(result_ttl = "1h")]
@@ -25,8 +25,7 @@ async fn progress_comes_in_its_order_and_the_last_word_always() -> anyhow::Resul
             10
         }
     }
-    let broker = TestBroker::start().await?;
-    let (peer, worker) = (broker.bus("rows-peer").await?, broker.bus("rows").await?);
+    let (peer, worker) = (bus.app("peer").await?, bus.app("rows").await?);
     let steps = Arc::new(Semaphore::new(0));
     worker
         .serve(ApiServer::new(Worker(Arc::clone(&steps))))

@@ -2,8 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn a_delayed_task_is_never_early_and_hardly_late() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_delayed_task_is_never_early_and_hardly_late(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_delays")]
     trait Api {
         #[task]
@@ -19,8 +19,6 @@ async fn a_delayed_task_is_never_early_and_hardly_late() -> anyhow::Result<()> {
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or_default()
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("delays").await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
     bus.serve(ApiServer::new(Worker(sender))).await?;
     let api = ApiClient::new(&bus);
@@ -47,8 +45,8 @@ async fn a_delayed_task_is_never_early_and_hardly_late() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn what_waited_too_long_is_not_begun_any_more() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_waited_too_long_is_not_begun_any_more(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_expires")]
     trait Api {
         #[task(expires = "1h")]
@@ -60,8 +58,6 @@ async fn what_waited_too_long_is_not_begun_any_more() -> anyhow::Result<()> {
             let _ = self.0.send(n);
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("expires").await?;
     let api = ApiClient::new(&bus);
     let key = format!("key {}", std::process::id());
     let late = api.soon(1).expires(Duration::from_millis(1)).unique(&key);
@@ -69,7 +65,6 @@ async fn what_waited_too_long_is_not_begun_any_more() -> anyhow::Result<()> {
     api.soon(2).enqueue().await?;
     passed(Duration::from_millis(2)).await?;
     let dead = bus.dead_tasks("task_expires")?;
-    dead.discard(|_| true).await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
     bus.serve(ApiServer::new(Worker(sender))).await?;
     assert_eq!(reports(&mut reported, 1).await?, [2]);
@@ -84,6 +79,5 @@ async fn what_waited_too_long_is_not_begun_any_more() -> anyhow::Result<()> {
         api.soon(3).unique(&key).enqueue().await.is_ok()
     })
     .await?;
-    dead.discard(|_| true).await?;
     Ok(())
 }

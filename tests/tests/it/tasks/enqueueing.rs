@@ -2,8 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn a_task_waits_for_its_worker_and_is_run_there() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_task_waits_for_its_worker_and_is_run_there(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_waits")]
     trait Api {
         #[task]
@@ -22,9 +22,7 @@ async fn a_task_waits_for_its_worker_and_is_run_there() -> anyhow::Result<()> {
             1
         }
     }
-    let broker = TestBroker::start().await?;
-    let peer = broker.bus("peer").await?;
-    let api = ApiClient::new(&peer);
+    let api = ApiClient::new(&bus);
     // Before anybody has ever worked on this API.
     let handle = api
         .resize(7, vec![16, 32])
@@ -32,7 +30,7 @@ async fn a_task_waits_for_its_worker_and_is_run_there() -> anyhow::Result<()> {
         .enqueue()
         .await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
-    let worker = broker.bus("worker").await?;
+    let worker = bus.app("worker").await?;
     worker.serve(ApiServer::new(Worker(sender))).await?;
     let all = reports(&mut reported, 1).await?;
     let expected = (
@@ -46,8 +44,8 @@ async fn a_task_waits_for_its_worker_and_is_run_there() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn many_are_enqueued_together_and_each_is_run_once() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn many_are_enqueued_together_and_each_is_run_once(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_many")]
     trait Api {
         #[task]
@@ -60,8 +58,6 @@ async fn many_are_enqueued_together_and_each_is_run_once() -> anyhow::Result<()>
         }
     }
     const MANY: u32 = 5000;
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("many").await?;
     let api = ApiClient::new(&bus);
     let tasks = (0..MANY).map(move |n| api.work(n));
     let enqueued = lightbus::enqueue_many(tasks).await;

@@ -2,8 +2,10 @@
 
 use super::*;
 
-#[tokio::test]
-async fn a_failing_task_is_tried_again_and_then_dead_and_replayed() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_failing_task_is_tried_again_and_then_dead_and_replayed(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_retries")]
     trait Api {
         #[task(retries = 2, backoff = "20ms, 1s")]
@@ -31,10 +33,7 @@ async fn a_failing_task_is_tried_again_and_then_dead_and_replayed() -> anyhow::R
             }
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("retries").await?;
     let dead = bus.dead_tasks("task_retries")?;
-    dead.discard(|_| true).await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
     let works = Arc::new(AtomicUsize::new(0));
     bus.serve(ApiServer::new(Worker(sender, Arc::clone(&works))))
@@ -94,8 +93,8 @@ async fn a_failing_task_is_tried_again_and_then_dead_and_replayed() -> anyhow::R
     Ok(())
 }
 
-#[tokio::test]
-async fn an_attempt_ends_at_its_timeout() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn an_attempt_ends_at_its_timeout(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_timeout")]
     trait Api {
         #[task(timeout = "50ms", retries = 1, backoff = "10ms fixed")]
@@ -109,10 +108,7 @@ async fn an_attempt_ends_at_its_timeout() -> anyhow::Result<()> {
             std::future::pending().await
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("timeout").await?;
     let dead = bus.dead_tasks("task_timeout")?;
-    dead.discard(|_| true).await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
     bus.serve(ApiServer::new(Worker(sender))).await?;
     ApiClient::new(&bus).slow().enqueue().await?;
@@ -129,13 +125,13 @@ async fn an_attempt_ends_at_its_timeout() -> anyhow::Result<()> {
     let letters = dead.list(1).await?;
     let error = letters[0].error.as_deref();
     assert_eq!(error, Some("it took longer than its timeout, 50ms"));
-    dead.discard(|_| true).await?;
     Ok(())
 }
 
-#[tokio::test]
-async fn what_every_worker_is_lost_over_is_dead_and_all_who_wait_hear_of_it() -> anyhow::Result<()>
-{
+#[lightbus::test]
+async fn what_every_worker_is_lost_over_is_dead_and_all_who_wait_hear_of_it(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_deadly")]
     trait Api {
         #[task(result_ttl = "1h")]
@@ -152,12 +148,7 @@ async fn what_every_worker_is_lost_over_is_dead_and_all_who_wait_hear_of_it() ->
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
-    let broker = TestBroker::start().await?;
-    let foreign = broker.foreign().await?;
-    for queue in ["lb.task.task_deadly", "lb.task.task_deadly:cron"] {
-        foreign.drain(queue).await?;
-    }
-    let bus = broker.bus("deadly").await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let api = ApiClient::new(&bus);
     let key = format!("key {}", std::process::id());
     let once = || api.deadly().unique(&key).enqueue();
@@ -170,7 +161,6 @@ async fn what_every_worker_is_lost_over_is_dead_and_all_who_wait_hear_of_it() ->
         foreign.give_back(queue, 20).await?;
     }
     let dead = bus.dead_tasks("task_deadly")?;
-    dead.discard(|_| true).await?;
     let runs = Arc::<AtomicUsize>::default();
     bus.serve(ApiServer::new(Worker(Arc::clone(&runs)))).await?;
     let Err(TaskError::Failed(failure)) = lost.result().timeout(LONG).await else {
@@ -188,7 +178,6 @@ async fn what_every_worker_is_lost_over_is_dead_and_all_who_wait_hear_of_it() ->
     assert_eq!(letters[0].reason, DeadReason::DeliveryLimit);
     let free = async || once().await.is_ok_and(|it| it.id() != lost.id());
     eventually("its key is free", free).await?;
-    dead.discard(|_| true).await?;
     bus.close().await;
     Ok(())
 }

@@ -2,13 +2,12 @@
 
 use lightbus::Bus;
 use lightbus_broker::{EventKind, Events, QueueInfo};
-use lightbus_tests::Foreign;
 
 use super::*;
 
-/// Messages move after 100 ms, come anew every 200 ms, and are back a second after their process was lost.
+/// Messages move after 100 ms, come anew every 200 ms, and are back three seconds after their process was lost.
 fn impatient(builder: lightbus::BusBuilder) -> lightbus::BusBuilder {
-    let times = [100, 200, 1000].map(Duration::from_millis);
+    let times = [100, 200, 3000].map(Duration::from_millis);
     builder.hold_tasks(times[0], times[1], times[2])
 }
 
@@ -48,8 +47,8 @@ async fn is_held(bus: &Bus, foreign: &Foreign) -> bool {
         .is_ok_and(|queue| queue.is_some())
 }
 
-#[tokio::test]
-async fn a_task_that_takes_long_is_nobody_elses_meanwhile() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_task_that_takes_long_is_nobody_elses_meanwhile(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_long")]
     trait Api {
         #[task]
@@ -60,27 +59,24 @@ async fn a_task_that_takes_long_is_nobody_elses_meanwhile() -> anyhow::Result<()
             self.work().await;
         }
     }
-    let broker = TestBroker::start().await?;
-    let Some(embedded) = broker.embedded() else {
-        return Ok(());
-    };
+    let embedded = bus.broker();
     let (begun, mut reported) = mpsc::unbounded_channel();
     let leave = Arc::new(Semaphore::new(0));
     let mut workers = Vec::new();
-    for bus in 0..2 {
+    for number in 0..2 {
         let slow = Slow {
-            bus,
+            bus: number,
             begun: begun.clone(),
             leave: Arc::clone(&leave),
         };
-        let bus = impatient(broker.builder("long")).connect().await?;
-        bus.serve(ApiServer::new(slow)).await?;
-        workers.push(bus);
+        let worker = impatient(bus.app_builder("long")).connect().await?;
+        worker.serve(ApiServer::new(slow)).await?;
+        workers.push(worker);
     }
     let mut events = embedded.events();
     ApiClient::new(&workers[0]).work().enqueue().await?;
     reports(&mut reported, 1).await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let hold =
         async || is_held(&workers[0], &foreign).await != is_held(&workers[1], &foreign).await;
     eventually("its message has moved", hold).await?;
@@ -88,13 +84,13 @@ async fn a_task_that_takes_long_is_nobody_elses_meanwhile() -> anyhow::Result<()
     until_delivered(3, &mut events).await?;
     embedded.drop_connections();
     // For longer than it would take to be back in its queue.
-    until_delivered(7, &mut events).await?;
+    until_delivered(16, &mut events).await?;
     assert!(reported.try_recv().is_err(), "nobody began it again");
     leave.add_permits(1);
     for bus in &workers {
         bus.close().await;
     }
-    let third = broker.bus("long").await?;
+    let third = bus.app("long").await?;
     let slow = Slow {
         bus: 3,
         begun,
@@ -114,8 +110,8 @@ async fn a_task_that_takes_long_is_nobody_elses_meanwhile() -> anyhow::Result<()
     Ok(())
 }
 
-#[tokio::test]
-async fn a_task_that_takes_too_long_to_stop_is_handed_back() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_task_that_takes_too_long_to_stop_is_handed_back(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_long_stop")]
     trait Api {
         #[task]
@@ -126,10 +122,9 @@ async fn a_task_that_takes_too_long_to_stop_is_handed_back() -> anyhow::Result<(
             self.work().await;
         }
     }
-    let broker = TestBroker::start().await?;
     let (begun, mut reported) = mpsc::unbounded_channel();
     let leave = Arc::new(Semaphore::new(0));
-    let first = impatient(broker.builder("long-stop")).grace(Duration::from_millis(300));
+    let first = impatient(bus.app_builder("stop")).grace(Duration::from_millis(300));
     let first = first.connect().await?;
     let slow = |bus| {
         ApiServer::new(Slow {
@@ -139,10 +134,10 @@ async fn a_task_that_takes_too_long_to_stop_is_handed_back() -> anyhow::Result<(
         })
     };
     first.serve(slow(1)).await?;
-    let second = impatient(broker.builder("long-stop")).connect().await?;
+    let second = impatient(bus.app_builder("stop")).connect().await?;
     ApiClient::new(&second).work().enqueue().await?;
     reports(&mut reported, 1).await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     eventually("it is held", async || is_held(&first, &foreign).await).await?;
     second.serve(slow(2)).await?;
     first.close().await;

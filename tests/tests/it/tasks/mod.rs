@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use lightbus::testing::TestBus;
 use lightbus::{Context, DeadReason, EnqueueError, Error, Priority, RunOutcome, TaskError};
-use lightbus_tests::{TestBroker, eventually, passed};
+
+use lightbus_tests::{Foreign, eventually, passed};
 use tokio::sync::{Barrier, Semaphore, mpsc};
 
 const SECOND: Duration = Duration::from_secs(1);

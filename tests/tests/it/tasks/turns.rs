@@ -2,8 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn higher_priorities_go_first_and_low_ones_never_starve() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn higher_priorities_go_first_and_low_ones_never_starve(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_priorities")]
     trait Api {
         #[task]
@@ -28,8 +28,6 @@ async fn higher_priorities_go_first_and_low_ones_never_starve() -> anyhow::Resul
             *left -= 1;
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("priorities").await?;
     let api = ApiClient::new(&bus);
     for (name, priority) in [
         ("low", Priority::Low),
@@ -45,7 +43,7 @@ async fn higher_priorities_go_first_and_low_ones_never_starve() -> anyhow::Resul
     let leave = Arc::new(Semaphore::new(0));
     let server = ApiServer::new(Worker(begins, ends, Arc::clone(&leave)));
     bus.serve(server).task_concurrency(2).await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let mut waiting = [
         ("low", "+low", EACH),
         ("normal", "", EACH),
@@ -84,8 +82,8 @@ async fn higher_priorities_go_first_and_low_ones_never_starve() -> anyhow::Resul
     Ok(())
 }
 
-#[tokio::test]
-async fn limits_hold_across_all_workers() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn limits_hold_across_all_workers(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_limits")]
     trait Api {
         #[task(concurrency = 3)]
@@ -117,14 +115,13 @@ async fn limits_hold_across_all_workers() -> anyhow::Result<()> {
             let _ = self.0.send((0, Instant::now()));
         }
     }
-    let broker = TestBroker::start().await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
     let worker = Worker(sender, Arc::default(), Arc::new(Barrier::new(3)));
     let mut replicas = Vec::new();
     for _ in 0..3 {
-        let bus = broker.bus("limits").await?;
-        bus.serve(ApiServer::new(worker.clone())).await?;
-        replicas.push(bus);
+        let replica = bus.app("limits").await?;
+        replica.serve(ApiServer::new(worker.clone())).await?;
+        replicas.push(replica);
     }
     let api = ApiClient::new(&replicas[0]);
     for _ in 0..30 {

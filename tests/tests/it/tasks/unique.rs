@@ -2,8 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn a_unique_task_is_there_once_until_it_is_done_or_dead() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_unique_task_is_there_once_until_it_is_done_or_dead(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_unique")]
     trait Api {
         #[task(retries = 0)]
@@ -26,12 +26,7 @@ async fn a_unique_task_is_there_once_until_it_is_done_or_dead() -> anyhow::Resul
             let _ = self.0.send(user);
         }
     }
-    let broker = TestBroker::start().await?;
-    let (bus, peer) = (
-        broker.bus("unique").await?,
-        broker.bus("unique-peer").await?,
-    );
-    let dead = bus.dead_tasks("task_unique")?;
+    let (bus, peer) = (bus.app("unique").await?, bus.app("peer").await?);
     let (api, other) = (ApiClient::new(&bus), ApiClient::new(&peer));
     let key = format!("user {}", std::process::id());
     let one = api.sync(1).unique(&key).enqueue().await?;
@@ -89,12 +84,13 @@ async fn a_unique_task_is_there_once_until_it_is_done_or_dead() -> anyhow::Resul
     reports(&mut reported, 2).await?;
     let long = api.once(1).unique("x".repeat(101)).enqueue().await;
     assert!(matches!(long, Err(EnqueueError::Rejected { .. })));
-    dead.discard(|_| true).await?;
     Ok(())
 }
 
-#[tokio::test]
-async fn who_joins_a_task_knows_what_is_kept_of_it_and_when_it_is_due() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn who_joins_a_task_knows_what_is_kept_of_it_and_when_it_is_due(
+    bus: TestBus,
+) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_joined")]
     trait Api {
         #[task]
@@ -106,8 +102,7 @@ async fn who_joins_a_task_knows_what_is_kept_of_it_and_when_it_is_due() -> anyho
             user
         }
     }
-    let broker = TestBroker::start().await?;
-    let (bus, peer) = (broker.bus("joined").await?, broker.bus("joining").await?);
+    let (bus, peer) = (bus.app("joined").await?, bus.app("joining").await?);
     let (api, other) = (ApiClient::new(&bus), ApiClient::new(&peer));
     let key = |what| format!("{what} {}", std::process::id());
     let join = |what| other.sync(7).unique(key(what)).keep_result().or_join();
@@ -144,15 +139,13 @@ async fn who_joins_a_task_knows_what_is_kept_of_it_and_when_it_is_due() -> anyho
     Ok(())
 }
 
-#[tokio::test]
-async fn long_names_and_keys_are_told_apart_and_who_has_them() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn long_names_and_keys_are_told_apart_and_who_has_them(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_with_a_rather_long_name.and_another_part_of_it")]
     trait Api {
         #[task]
         async fn synchronise_the_users_of_another_system(&self);
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("long-names").await?;
     let api = ApiClient::new(&bus);
     let key = |n: u32| format!("{} {n} {}", "k".repeat(80), std::process::id());
     let enqueue = |n| {

@@ -7,8 +7,8 @@ use lapin::types::{AMQPValue, FieldTable};
 
 use super::*;
 
-#[tokio::test]
-async fn a_process_may_serve_calls_only_or_tasks_only() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_process_may_serve_calls_only_or_tasks_only(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_parts")]
     trait Api {
         #[task]
@@ -25,8 +25,7 @@ async fn a_process_may_serve_calls_only_or_tasks_only() -> anyhow::Result<()> {
             self.0.to_owned()
         }
     }
-    let broker = TestBroker::start().await?;
-    let (web, worker) = (broker.bus("parts").await?, broker.bus("parts").await?);
+    let (web, worker) = (bus.app("parts").await?, bus.app("parts").await?);
     let (sender, mut reported) = mpsc::unbounded_channel();
     let server = |name| ApiServer::new(Part(name, sender.clone()));
     web.serve(server("web")).calls_only().await?;
@@ -42,8 +41,8 @@ async fn a_process_may_serve_calls_only_or_tasks_only() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn workers_that_begin_at_the_same_time_all_work() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn workers_that_begin_at_the_same_time_all_work(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_together")]
     trait Api {
         #[task]
@@ -56,9 +55,8 @@ async fn workers_that_begin_at_the_same_time_all_work() -> anyhow::Result<()> {
         }
     }
     const WORKERS: usize = 8;
-    let broker = TestBroker::start().await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
-    let buses = (0..WORKERS).map(|_| broker.bus("worker"));
+    let buses = (0..WORKERS).map(|_| bus.app("worker"));
     let buses = try_join_all(buses).await?;
     let serving = buses.iter().enumerate().map(|(n, bus)| {
         let worker = ApiServer::new(Worker(n, sender.clone()));
@@ -78,8 +76,8 @@ async fn workers_that_begin_at_the_same_time_all_work() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn what_a_stopping_worker_has_not_begun_another_one_runs() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_a_stopping_worker_has_not_begun_another_one_runs(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_handover")]
     trait Api {
         #[task]
@@ -94,11 +92,10 @@ async fn what_a_stopping_worker_has_not_begun_another_one_runs() -> anyhow::Resu
         }
     }
     const ALL: u32 = 40;
-    let broker = TestBroker::start().await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
     let leave = Arc::new(Semaphore::new(0));
     let server = || ApiServer::new(Worker(sender.clone(), Arc::clone(&leave)));
-    let (first, second) = (broker.bus("handover").await?, broker.bus("handover").await?);
+    let (first, second) = (bus.app("handover").await?, bus.app("handover").await?);
     first.serve(server()).task_concurrency(4).await?;
     let api = ApiClient::new(&second);
     for n in 0..ALL {
@@ -118,8 +115,8 @@ async fn what_a_stopping_worker_has_not_begun_another_one_runs() -> anyhow::Resu
     Ok(())
 }
 
-#[tokio::test]
-async fn a_bus_that_works_on_tasks_closes_at_once() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_bus_that_works_on_tasks_closes_at_once(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_close")]
     trait Api {
         #[task]
@@ -129,13 +126,12 @@ async fn a_bus_that_works_on_tasks_closes_at_once() -> anyhow::Result<()> {
     impl Api for Worker {
         async fn work(&self) {}
     }
-    let broker = TestBroker::start().await?;
     let mut shortest = LONG;
     for _ in 0..5 {
-        let bus = broker.bus("close").await?;
-        bus.serve(ApiServer::new(Worker)).await?;
+        let worker = bus.app("closing").await?;
+        worker.serve(ApiServer::new(Worker)).await?;
         let began = Instant::now();
-        bus.close().await;
+        worker.close().await;
         shortest = shortest.min(began.elapsed());
     }
     // What does not end by itself is left behind after a second.
@@ -143,8 +139,8 @@ async fn a_bus_that_works_on_tasks_closes_at_once() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_call_runs_no_task_and_a_foreign_message_no_method() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_call_runs_no_task_and_a_foreign_message_no_method(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_kinds")]
     trait Api {
         #[task]
@@ -156,12 +152,9 @@ async fn a_call_runs_no_task_and_a_foreign_message_no_method() -> anyhow::Result
         async fn work(&self) {}
         async fn call(&self) {}
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("kinds").await?;
     let dead = bus.dead_tasks("task_kinds")?;
-    dead.discard(|_| true).await?;
     bus.serve(ApiServer::new(Worker)).await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let queue = "lb.task.task_kinds";
     let no_task = lapin::BasicProperties::default();
     let no_name = unknown("no name", "1");
@@ -194,8 +187,8 @@ fn unknown(name: &str, id: &str) -> lapin::BasicProperties {
         .with_headers(headers)
 }
 
-#[tokio::test]
-async fn what_a_worker_does_not_know_waits_for_a_newer_one() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_a_worker_does_not_know_waits_for_a_newer_one(bus: TestBus) -> anyhow::Result<()> {
     mod old {
         #[lightbus::api(name = "task_newer")]
         pub(super) trait Api {
@@ -220,12 +213,7 @@ async fn what_a_worker_does_not_know_waits_for_a_newer_one() -> anyhow::Result<(
             }
         }
     }
-    let broker = TestBroker::start().await?;
-    let foreign = broker.foreign().await?;
-    foreign.drain("lb.task.task_newer").await?;
-    let (peer, worker) = (broker.bus("newer-peer").await?, broker.bus("newer").await?);
-    let dead = peer.dead_tasks("task_newer")?;
-    dead.discard(|_| true).await?;
+    let (peer, worker) = (bus.app("peer").await?, bus.app("newer").await?);
     worker.serve(old::ApiServer::new(old::Worker)).await?;
     let added = new::ApiClient::new(&peer).added().enqueue().await?;
     eventually("it is put off, and again", async || {
@@ -233,7 +221,7 @@ async fn what_a_worker_does_not_know_waits_for_a_newer_one() -> anyhow::Result<(
     })
     .await?;
     worker.close().await;
-    let newer = broker.bus("newer").await?;
+    let newer = bus.app("newer").await?;
     newer.serve(new::ApiServer::new(new::Worker)).await?;
     // Though it may be tried only once.
     assert_eq!(added.result().timeout(LONG).await, Ok(0));
@@ -241,8 +229,8 @@ async fn what_a_worker_does_not_know_waits_for_a_newer_one() -> anyhow::Result<(
     Ok(())
 }
 
-#[tokio::test]
-async fn what_no_worker_knows_for_long_is_dead_and_says_so() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn what_no_worker_knows_for_long_is_dead_and_says_so(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_unknown")]
     trait Api {
         #[task]
@@ -252,12 +240,9 @@ async fn what_no_worker_knows_for_long_is_dead_and_says_so() -> anyhow::Result<(
     impl Api for Worker {
         async fn known(&self) {}
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("unknown").await?;
     let dead = bus.dead_tasks("task_unknown")?;
-    dead.discard(|_| true).await?;
     bus.serve(ApiServer::new(Worker)).await?;
-    let foreign = broker.foreign().await?;
+    let foreign = Foreign::connect(&bus.url()).await?;
     let (queue, id) = (
         "lb.task.task_unknown",
         format!("last-{}", std::process::id()),
@@ -282,8 +267,8 @@ async fn what_no_worker_knows_for_long_is_dead_and_says_so() -> anyhow::Result<(
     Ok(())
 }
 
-#[tokio::test]
-async fn a_worker_may_be_there_for_some_queues_alone() -> anyhow::Result<()> {
+#[lightbus::test]
+async fn a_worker_may_be_there_for_some_queues_alone(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_choice")]
     trait Api {
         #[task(queue = "slow")]
@@ -303,8 +288,6 @@ async fn a_worker_may_be_there_for_some_queues_alone() -> anyhow::Result<()> {
             let _ = self.1.send((self.0, "usual"));
         }
     }
-    let broker = TestBroker::start().await?;
-    let bus = broker.bus("choice").await?;
     let (sender, mut reported) = mpsc::unbounded_channel();
     let server = |name| ApiServer::new(Worker(name, sender.clone()));
     bus.serve(server("large")).queues(["slow"]).await?;
