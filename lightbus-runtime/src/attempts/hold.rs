@@ -10,7 +10,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use lapin::Acker;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicRejectOptions};
@@ -93,15 +94,12 @@ impl Hold {
         }
     }
 
-    /// The newest delivery is the one that counts.
-    async fn received(&self, delivery: Delivery) {
-        let before = match self.slots().get(wire::message_id(&delivery.properties)) {
+    /// The newest delivery is the one that counts. The one that does not any more is returned.
+    fn received(&self, delivery: Delivery) -> Option<Acker> {
+        match self.slots().get(wire::message_id(&delivery.properties)) {
             Some(slot) => slot.send_replace(Some(delivery.acker)),
             // Its handler has ended meanwhile.
             None => Some(delivery.acker),
-        };
-        if let Some(before) = before {
-            ack(&before).await;
         }
     }
 
@@ -137,10 +135,24 @@ async fn receive(
 }
 
 async fn take(hold: &Weak<Hold>, mut consumer: Consumer, ended: &CancellationToken) {
-    while let Some(Some(delivery)) = ended.run_until_cancelled(consumer.next()).await {
-        match hold.upgrade() {
-            Some(hold) => hold.received(delivery).await,
-            None => break,
+    // Beside what comes: one that is lost with its connection would hold up the next consumer, and with it what is held.
+    let mut acks = FuturesUnordered::new();
+    loop {
+        let delivery = tokio::select! {
+            Some(()) = acks.next() => continue,
+            delivery = ended.run_until_cancelled(consumer.next()) => delivery,
+        };
+        let hold = hold.upgrade();
+        match (delivery, hold) {
+            (Some(Some(delivery)), Some(hold)) => {
+                let before = hold.received(delivery);
+                acks.extend(before.map(|before| async move { ack(&before).await }));
+            }
+            (Some(None), _) => break,
+            _ => {
+                while acks.next().await.is_some() {}
+                break;
+            }
         }
     }
     consumer.close().await;
