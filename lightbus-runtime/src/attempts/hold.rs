@@ -2,7 +2,7 @@
 //!
 //! A message that is not acknowledged belongs to its channel: it goes to somebody else when the connection is lost for a moment, and after half an
 //! hour RabbitMQ takes it away and closes the channel. So what runs for longer than a few seconds moves to a queue of this process, and there
-//! again, as a fresh delivery, every few minutes. Should the process be lost, its messages go back to where they came from, after a while in
+//! again, as a fresh delivery, every twenty seconds. Should the process be lost, its messages go back to where they came from, after a while in
 //! which it may come back itself.
 
 use std::collections::HashMap;
@@ -41,9 +41,16 @@ impl Default for HoldTimes {
         Self {
             after: Duration::from_secs(15),
             // RabbitMQ's limit is half an hour, and an operator may have set a shorter one.
-            renew: Duration::from_secs(5 * 60),
+            renew: Duration::from_secs(20),
             back: Duration::from_secs(60),
         }
+    }
+}
+
+impl HoldTimes {
+    /// A message that comes back with a lost connection has no more time than it had left: most of it must be left at any moment.
+    pub(crate) fn until_next(&self) -> Duration {
+        self.renew.min(self.back / 3)
     }
 }
 

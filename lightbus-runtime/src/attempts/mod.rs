@@ -224,7 +224,7 @@ impl<J: Job> Attempts<J> {
                 }
                 () = &mut holding => {}
             }
-            wait = times.renew;
+            wait = times.until_next();
         }
     }
 

@@ -146,3 +146,44 @@ async fn a_task_that_takes_too_long_to_stop_is_handed_back(bus: TestBus) -> anyh
     second.close().await;
     Ok(())
 }
+
+#[lightbus::test]
+async fn a_message_that_is_held_for_long_survives_a_cut(bus: TestBus) -> anyhow::Result<()> {
+    #[lightbus::api(name = "task_long_cut")]
+    trait Api {
+        #[task]
+        async fn work(&self);
+    }
+    impl Api for Slow {
+        async fn work(&self) {
+            self.work().await;
+        }
+    }
+    let (begun, mut reported) = mpsc::unbounded_channel();
+    let leave = Arc::new(Semaphore::new(0));
+    let back = 3 * SECOND;
+    let mut workers = Vec::new();
+    for number in 0..2 {
+        let slow = Slow {
+            bus: number,
+            begun: begun.clone(),
+            leave: Arc::clone(&leave),
+        };
+        let worker = bus.app_builder("long-cut");
+        let worker = worker.hold_tasks(Duration::from_millis(100), 60 * SECOND, back);
+        let worker = worker.connect().await?;
+        worker.serve(ApiServer::new(slow)).await?;
+        workers.push(worker);
+    }
+    let mut events = bus.broker().events();
+    ApiClient::new(&bus).work().enqueue().await?;
+    reports(&mut reported, 1).await?;
+    // The first copy of it would be too old by now.
+    passed(back + SECOND).await?;
+    bus.broker().drop_connections();
+    until_delivered(4, &mut events).await?;
+    passed(back).await?;
+    assert!(reported.try_recv().is_err(), "somebody else began it");
+    leave.add_permits(1);
+    Ok(())
+}
