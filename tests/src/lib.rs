@@ -1,6 +1,5 @@
-//! The tests' harness: a broker, the embedded one or, with `LIGHTBUS_URL` set, a real one. The same tests run on both.
-//!
-//! Each test has an API of its own name and apps of their own names, so that tests share a RabbitMQ without meeting.
+//! What tests need besides the testing kit: raw AMQP clients, a proxy, nodes of RabbitMQ, the fault matrix. With `LIGHTBUS_TEST_URL` set, the integration tests run on that
+//! RabbitMQ, in a virtual host for each.
 
 pub mod copies;
 pub mod faults;
@@ -18,26 +17,27 @@ use tokio::sync::mpsc;
 
 pub use foreign::Foreign;
 
-/// The broker that a test runs on: that of a [`TestBus`], which tells its story when the test panics, or a real one.
+/// The embedded broker of a test's bus; none on a RabbitMQ.
+pub fn embedded(bus: &TestBus) -> Option<&Broker> {
+    match std::env::var_os("LIGHTBUS_TEST_URL") {
+        Some(_) => None,
+        None => Some(bus.broker()),
+    }
+}
+
+/// A [`TestBus`] for tests that need more than one thread, or have nothing to send themselves.
 #[derive(Debug)]
 pub struct TestBroker {
+    bus: TestBus,
     url: String,
-    own: Option<TestBus>,
 }
 
 impl TestBroker {
-    /// The RabbitMQ at `LIGHTBUS_URL`, else a new embedded broker.
+    /// The RabbitMQ of `LIGHTBUS_TEST_URL`, else a new embedded broker.
     pub async fn start() -> anyhow::Result<Self> {
-        match std::env::var("LIGHTBUS_URL") {
-            Ok(url) => Ok(Self { url, own: None }),
-            Err(_) => {
-                let bus = TestBus::start().await?;
-                Ok(Self {
-                    url: bus.url(),
-                    own: Some(bus),
-                })
-            }
-        }
+        let bus = TestBus::start().await?;
+        let url = bus.url();
+        Ok(Self { bus, url })
     }
 
     /// The broker's URL.
@@ -47,7 +47,7 @@ impl TestBroker {
 
     /// The embedded broker, when that is what the test runs on.
     pub fn embedded(&self) -> Option<&Broker> {
-        self.own.as_ref().map(TestBus::broker)
+        embedded(&self.bus)
     }
 
     /// Another AMQP client on this broker, that knows nothing of lightbus.
@@ -60,27 +60,21 @@ impl TestBroker {
         raw::Raw::connect(&self.url).await
     }
 
-    /// A bus for `app` on this broker. [`Bus::app`] tells the name it has in this run.
+    /// A bus for `app` on this broker.
     pub async fn bus(&self, app: &str) -> Result<Bus, Error> {
         self.builder(app).connect().await
     }
 
     /// Settings of a bus for `app` on this broker. Patient: the tests share the machine.
     pub fn builder(&self, app: &str) -> BusBuilder {
-        Bus::builder(&app_name(app))
-            .url(&self.url)
-            .call_timeout(Duration::from_secs(30))
+        let builder = self.bus.app_builder(app);
+        builder.call_timeout(Duration::from_secs(30))
     }
-}
-
-/// A RabbitMQ still has the queues of earlier runs: an app's name is another one in each.
-fn app_name(app: &str) -> String {
-    format!("{app}-{}", std::process::id())
 }
 
 /// The queue of a named listener of an app.
 pub fn queue_of(app: &str, listener: &str) -> String {
-    format!("lb.q.{}.{listener}", app_name(app))
+    format!("lb.q.{app}.{listener}")
 }
 
 /// A handler that succeeds and reports what it hears, and where it does so.

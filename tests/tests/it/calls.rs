@@ -161,10 +161,9 @@ async fn a_call_ends_by_its_timeout_and_a_late_answer_harms_nobody(
     Ok(())
 }
 
-#[lightbus::test]
-async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline(
-    bus: TestBus,
-) -> anyhow::Result<()> {
+#[tokio::test]
+async fn a_handler_knows_its_message_and_its_calls_inherit_the_deadline() -> anyhow::Result<()> {
+    let bus = TestBus::start().await?;
     #[lightbus::api(name = "calls_inner")]
     trait Inner {
         async fn slow(&self) -> u8;

@@ -237,7 +237,7 @@ async fn a_deleted_queue_of_dead_letters_is_made_anew_for_the_next_one(
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_replay_that_is_cut_off_loses_nothing(bus: TestBus) -> anyhow::Result<()> {
     const LETTERS: u32 = 300;
     #[lightbus::api(name = "letters_cut")]

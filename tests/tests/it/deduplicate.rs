@@ -65,7 +65,7 @@ async fn the_same_id_is_handled_once_and_by_each_listener(bus: TestBus) -> anyho
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_cut_during_the_handler_handles_the_message_once(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "dedup_cut")]
     trait Api {

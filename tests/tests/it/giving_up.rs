@@ -48,7 +48,7 @@ async fn fill(events: &ApiEvents) -> anyhow::Result<()> {
     anyhow::bail!("{MEGABYTES} MB are in flight")
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn an_event_keeps_its_place_until_it_is_confirmed_or_its_channel_is_lost(
     bus: TestBus,
 ) -> anyhow::Result<()> {
@@ -85,7 +85,7 @@ async fn an_event_keeps_its_place_until_it_is_confirmed_or_its_channel_is_lost(
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn what_has_not_left_keeps_its_place_until_it_has(bus: TestBus) -> anyhow::Result<()> {
     let embedded = bus.broker();
     let provider = bus.app("provider").await?;

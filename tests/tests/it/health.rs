@@ -136,7 +136,7 @@ async fn a_lost_queue_and_a_pause_are_told_and_mended(bus: TestBus) -> anyhow::R
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_cut_and_an_alarm_are_told(bus: TestBus) -> anyhow::Result<()> {
     let embedded = bus.broker();
     bus.ready().await?;
@@ -184,7 +184,7 @@ async fn half_a_minute() {
     tokio::time::resume();
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn bindings_that_went_with_their_exchange_come_back(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "health_bindings")]
     trait Api {

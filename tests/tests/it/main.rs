@@ -1,4 +1,4 @@
-//! lightbus on a broker: on the embedded one, or with `LIGHTBUS_URL` set on a RabbitMQ.
+//! lightbus on a broker: on the embedded one, or with `LIGHTBUS_TEST_URL` set on a RabbitMQ.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod calls;

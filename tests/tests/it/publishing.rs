@@ -122,7 +122,7 @@ async fn an_exchange_that_is_deleted_is_declared_again(bus: TestBus) -> anyhow::
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_blocked_broker_is_named_at_once_when_no_more_may_wait(
     bus: TestBus,
 ) -> anyhow::Result<()> {
@@ -172,7 +172,7 @@ async fn a_blocked_broker_is_named_at_once_when_no_more_may_wait(
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_deleted_level_of_the_ladder_takes_no_event_with_it(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "refused_ladder")]
     trait Api {

@@ -48,7 +48,7 @@ async fn cut(bus: &TestBus, apps: &[&Bus]) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn calls_events_and_answers_survive_a_cut(bus: TestBus) -> anyhow::Result<()> {
     let provider = bus.app("provider").await?;
     let (begun, mut begins) = mpsc::unbounded_channel();
@@ -87,7 +87,7 @@ async fn calls_events_and_answers_survive_a_cut(bus: TestBus) -> anyhow::Result<
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it(
     bus: TestBus,
 ) -> anyhow::Result<()> {
@@ -164,7 +164,7 @@ async fn a_call_that_comes_again_is_settled_by_the_handler_that_runs_it(
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_channel_of_calls_that_the_broker_closes_is_counted(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "closed_channel")]
     trait Waiting {
@@ -222,7 +222,7 @@ async fn a_channel_of_calls_that_the_broker_closes_is_counted(bus: TestBus) -> a
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn an_alarm_is_named_and_waited_out(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "alarm")]
     trait Alarm {

@@ -41,7 +41,7 @@ async fn a_group_is_put_together_by_whoever_is_left(bus: TestBus) -> anyhow::Res
 
 maths!(alarm, "flow_alarm");
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn an_alarm_while_groups_end_holds_them_up_and_no_longer(bus: TestBus) -> anyhow::Result<()> {
     let embedded = bus.broker();
     bus.serve(alarm::ApiServer::new(alarm::Worker::new().0))

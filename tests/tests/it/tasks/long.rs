@@ -47,7 +47,7 @@ async fn is_held(bus: &Bus, foreign: &Foreign) -> bool {
         .is_ok_and(|queue| queue.is_some())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_task_that_takes_long_is_nobody_elses_meanwhile(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_long")]
     trait Api {
@@ -147,7 +147,7 @@ async fn a_task_that_takes_too_long_to_stop_is_handed_back(bus: TestBus) -> anyh
     Ok(())
 }
 
-#[lightbus::test]
+#[lightbus::test(broker = "embedded")]
 async fn a_message_that_is_held_for_long_survives_a_cut(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "task_long_cut")]
     trait Api {
