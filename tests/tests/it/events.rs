@@ -328,7 +328,7 @@ async fn a_failing_listener_loses_nothing(bus: TestBus) -> anyhow::Result<()> {
     let mut dead = Vec::new();
     for _ in 0..3 {
         let queue = "lb.q.test.failing.dead";
-        dead.push(foreign.take(&queue).await?.expect("a dead letter").data);
+        dead.push(foreign.take(queue).await?.expect("a dead letter").data);
     }
     dead.sort_unstable();
     assert_eq!(dead, [b"\x81\xa1n\x00", b"\x81\xa1n\x01", b"\x81\xa1n\x02"]);
@@ -426,7 +426,7 @@ async fn a_dead_letter_that_is_moved_back_is_heard_again(bus: TestBus) -> anyhow
     // As an operator does it at the broker's screen: to the queue itself, properties and all.
     let letter = letter.expect("a dead letter");
     foreign
-        .publish("", &queue, letter.properties, &letter.data)
+        .publish("", queue, letter.properties, &letter.data)
         .await?;
     assert_eq!(
         heard.recv().await,

@@ -10,6 +10,8 @@ use lightbus_tests::raw::Raw;
 use lightbus_tests::{Foreign, eventually};
 use tokio::sync::Semaphore;
 
+use crate::leaving::until_cancelled;
+
 #[lightbus::test]
 async fn a_stream_yields_events_until_they_are_acknowledged(bus: TestBus) -> anyhow::Result<()> {
     #[lightbus::api(name = "streams_ack")]
@@ -240,17 +242,13 @@ async fn a_stop_keeps_to_the_concurrency_and_loses_nothing(bus: TestBus) -> anyh
     .await?;
     let (foreign, queue) = (Foreign::connect(&bus.url()).await?, "lb.q.test.stop");
     let stopping = tokio::spawn(async move { listener.stop().await });
-    eventually("nobody consumes any more", async || {
-        let counted = foreign.queue(&queue).await;
-        counted.is_ok_and(|counted| counted.is_some_and(|(_, consumers)| consumers == 0))
-    })
-    .await?;
+    until_cancelled(&bus, &foreign, queue).await?;
     // Of those that have been delivered some may still be handled.
     go_on.add_permits(60);
     stopping.await?;
     let left = 60 - u32::try_from(handled.load(Ordering::SeqCst))?;
     assert!((44..=52).contains(&left), "{left}");
-    foreign.until(&queue, left, 0).await?;
+    foreign.until(queue, left, 0).await?;
     foreign.until("lb.q.test.stop.dead", 0, 0).await?;
     Ok(())
 }
