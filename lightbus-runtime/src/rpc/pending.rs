@@ -65,6 +65,11 @@ impl Pending {
         self.calls().remove(&id).map(|call| call.answer)
     }
 
+    /// Does anybody wait for the answer to this call?
+    pub(crate) fn has(&self, id: &str) -> bool {
+        Uuid::try_parse(id).is_ok_and(|id| self.calls().contains_key(&id))
+    }
+
     /// Tells all that wait that no answer will come any more. Returns the calls whose providers want to know, with their APIs.
     pub(crate) fn abandon(&self) -> Vec<(Uuid, &'static str)> {
         let calls = std::mem::take(&mut *self.calls());

@@ -40,6 +40,9 @@ pub fn with_clock(builder: BusBuilder, clock: &Arc<Clock>) -> BusBuilder {
 /// What this handle's process is about to send, or waits for: in words, if there is any.
 pub fn in_flight(bus: &Bus) -> Option<&'static str> {
     let core = bus.core();
+    if core.life.stop.is_cancelled() {
+        return None;
+    }
     if core.budget.is_in_use() {
         return Some("publishes something that is not confirmed yet");
     }
@@ -47,9 +50,17 @@ pub fn in_flight(bus: &Bus) -> Option<&'static str> {
     calls.then_some("waits for the answer to a call")
 }
 
-/// The schedules that this handle's process has.
+/// Does this handle's process still wait for the answer to a call, known by its correlation id?
+pub fn is_waiting_for(bus: &Bus, call: &str) -> bool {
+    bus.core().pending.has(call)
+}
+
+/// The schedules that this handle's process has, while it is open.
 pub fn schedules(bus: &Bus) -> Vec<String> {
-    bus.core().schedules.names()
+    match bus.core().life.stop.is_cancelled() {
+        true => Vec::new(),
+        false => bus.core().schedules.names(),
+    }
 }
 
 /// Does this one fire them, and has nothing to do before its clock has been moved?

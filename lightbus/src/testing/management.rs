@@ -165,9 +165,9 @@ mod tests {
 
     #[test]
     fn names_and_passwords_go_as_they_are() {
-        let (url, served) = answering("200 OK", r#"[{"name":"/"},{"name":"lightbus-test-1-2-3"}]"#);
+        let (url, served) = answering("200 OK", r#"[{"name":"/"},{"name":"lbtest-1-2-3"}]"#);
         let names = Management::new(&url, "guest", "gu:est").vhosts();
-        assert_eq!(names.unwrap(), ["/", "lightbus-test-1-2-3"]);
+        assert_eq!(names.unwrap(), ["/", "lbtest-1-2-3"]);
         let request = served.join().unwrap();
         assert!(
             request.starts_with("GET /api/vhosts?columns=name HTTP/1.1"),

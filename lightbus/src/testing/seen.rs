@@ -34,6 +34,8 @@ pub(super) struct Seen {
     pub(super) schedule: Option<String>,
     pub(super) message: Arc<Message>,
     pub(super) fates: Vec<(Duration, Fate)>,
+    /// Of a call: nobody waits for its answer any more.
+    pub(super) is_given_up: bool,
     /// An expectation was met by it.
     pub(super) is_expected: bool,
     /// Queues in which it is to be acknowledged only because a copy of it goes on.
@@ -102,8 +104,14 @@ impl Seen {
         self.fates().any(is_end)
     }
 
+    /// Is it a call that waits for its answer?
+    pub(super) fn is_open_call(&self, now: SystemTime) -> bool {
+        let is_open = self.kind == Kind::Call && !self.is_given_up && !self.is_answered();
+        is_open && !self.is_late(now)
+    }
+
     /// Is it a call whose caller waits no longer?
-    pub(super) fn is_late(&self, now: SystemTime) -> bool {
+    fn is_late(&self, now: SystemTime) -> bool {
         let within = self.message.expiration().and_then(|ms| ms.parse().ok());
         let passed = now.duration_since(self.sent).unwrap_or_default();
         within.is_some_and(|ms| passed + CLOCKS >= Duration::from_millis(ms))

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::time::{Duration, Instant, SystemTime};
 
 use lightbus_broker::{QueueInfo, Snapshot};
-use lightbus_runtime::__testing::{Kind, Queue};
+use lightbus_runtime::__testing::Queue;
 
 use super::story::span;
 use super::test_bus::TestBus;
@@ -95,10 +95,7 @@ pub(super) fn going_on(
     snapshot: Option<&Snapshot>,
     now: SystemTime,
 ) -> Option<String> {
-    let call = traffic
-        .seen
-        .iter()
-        .find(|seen| seen.kind == Kind::Call && !seen.is_answered() && !seen.is_late(now));
+    let call = traffic.seen.iter().find(|seen| seen.is_open_call(now));
     if let Some(call) = call {
         let (subject, by) = (call.subject(), &call.by);
         return Some(format!("the call {subject} by {by} has no answer yet"));

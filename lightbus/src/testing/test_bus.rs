@@ -91,12 +91,13 @@ struct Inner {
 impl Inner {
     fn look<R>(&self, look: impl FnOnce(&mut Traffic, Option<&Snapshot>) -> R) -> R {
         let snapshot = self.place.snapshot();
-        let away = snapshot.as_ref().and_then(|snapshot| {
-            let apps = lock(&self.apps);
-            coming_back(apps.iter().chain([&self.bus]), snapshot)
-        });
+        let apps = lock(&self.apps);
+        let apps: Vec<_> = apps.iter().chain([&self.bus]).collect();
+        let away = snapshot.as_ref();
+        let away = away.and_then(|snapshot| coming_back(apps.iter().copied(), snapshot));
         let mut traffic = lock(&self.traffic);
         traffic.read();
+        traffic.give_up(&apps);
         traffic.away = away;
         look(&mut traffic, snapshot.as_ref())
     }

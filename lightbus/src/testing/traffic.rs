@@ -8,8 +8,9 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 use lightbus_broker::{ConnectionName, DropReason, Event, EventKind, Events, Message, QueueName};
 use lightbus_runtime::__testing::{
     Answered, Copied, DeadReason, FailedAttempt, Kind, Meaning, OnBroker, Queue, app_of_connection,
-    heard_by, json, meaning,
+    heard_by, is_waiting_for, json, meaning,
 };
+use lightbus_runtime::Bus;
 use serde_json::Value;
 
 use super::seen::{Answer, Death, Fate, Seen};
@@ -82,6 +83,18 @@ impl Traffic {
             count: 0,
             missed: 0,
             away: None,
+        }
+    }
+
+    /// Takes note of calls of which these apps know that nobody waits for the answer any more.
+    pub(super) fn give_up(&mut self, apps: &[&Bus]) {
+        let open =
+            |seen: &&mut Seen| seen.kind == Kind::Call && !seen.is_given_up && !seen.is_answered();
+        for call in self.seen.iter_mut().filter(open) {
+            let id = call.message.correlation_id().unwrap_or_default();
+            let mut callers = apps.iter().filter(|app| app.app() == call.by).peekable();
+            call.is_given_up =
+                callers.peek().is_some() && !callers.any(|caller| is_waiting_for(caller, id));
         }
     }
 
@@ -295,6 +308,7 @@ impl Traffic {
             schedule,
             message,
             fates: Vec::new(),
+            is_given_up: false,
             is_expected: false,
             copied: Vec::new(),
         });

@@ -117,7 +117,7 @@ async fn a_clock_that_a_test_moves(bus: TestBus) -> anyhow::Result<()> {
 async fn is_there(url: &str) -> bool {
     let server = std::env::var("LIGHTBUS_TEST_URL").unwrap();
     let vhost = url.rsplit('/').next().unwrap();
-    assert!(vhost.starts_with("lightbus-test-"), "{url}");
+    assert!(vhost.starts_with("lbtest-"), "{url}");
     let url = format!("{}/{vhost}", server.trim_end_matches('/'));
     let opened = lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await;
     opened.is_ok()

@@ -233,3 +233,27 @@ async fn what_is_dead_by_virtual_time_is_listed_and_replayed() -> anyhow::Result
     assert_eq!(heard.load(SeqCst), 3);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_call_that_is_given_up_is_nothing_to_wait_for() -> anyhow::Result<()> {
+    let bus = TestBus::start().await?;
+    bus.app("worker")
+        .await?
+        .serve(ApiServer::new(Worker(Arc::default())))
+        .await?;
+    let caller = bus.app("caller").await?;
+    let client = ApiClient::new(&caller);
+    let slow = tokio::spawn(client.slow().timeout(HOUR).into_future());
+    bus.called(ApiClient::new(&bus).slow()).by("caller").await;
+    slow.abort();
+    bus.settled().await;
+    // And one of an app that is closed.
+    let closing = bus.app("closing").await?;
+    let slow = ApiClient::new(&closing).slow().timeout(HOUR);
+    let slow = tokio::spawn(slow.into_future());
+    bus.called(ApiClient::new(&bus).slow()).by("closing").await;
+    closing.close().await;
+    assert!(slow.await?.is_err());
+    bus.settled().await;
+    Ok(())
+}
