@@ -8,7 +8,7 @@ use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, Consumer, Event, PublisherConfirm,
     message::Delivery, options::*, types::FieldTable,
 };
-use lightbus_broker::{Broker, Refusal};
+use lightbus_broker::{Broker, EventKind, Refusal};
 use std::time::{Duration, Instant};
 use support::*;
 use tokio::io::AsyncReadExt;
@@ -343,6 +343,7 @@ async fn acknowledgements_get_lost() {
     let (broker, _connection, channel) = start().await;
     declare(&channel, "q", &[]).await;
     let mut consumer = consume(&channel, "q").await;
+    let mut events = broker.events();
     broker.faults().duplicate_deliveries(1);
     publish(&channel, "", "q", b"m").await;
     for again in [false, true] {
@@ -355,6 +356,16 @@ async fn acknowledgements_get_lost() {
     })
     .await;
     assert_eq!(broker.snapshot().queue("q").unwrap().ready, 0);
+    let mut told = Vec::new();
+    while let Some(event) = events.try_next() {
+        told.extend(match event.kind {
+            EventKind::AckLost { .. } => Some("lost"),
+            EventKind::Requeued { .. } => Some("back"),
+            EventKind::Acked { .. } => Some("done"),
+            _ => None,
+        });
+    }
+    assert_eq!(told, ["lost", "back", "done"]);
 }
 
 #[tokio::test]

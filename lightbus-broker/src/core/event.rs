@@ -122,6 +122,13 @@ pub enum EventKind {
         connection: ConnectionName,
         channel: u16,
     },
+    /// A client acknowledged a message, and that was lost: [`Faults::duplicate_deliveries`](crate::Faults::duplicate_deliveries) said so. What became of it follows.
+    AckLost {
+        message: Arc<Message>,
+        queue: QueueName,
+        connection: ConnectionName,
+        channel: u16,
+    },
     /// A client rejected a message for good. What became of it follows.
     Rejected {
         message: Arc<Message>,

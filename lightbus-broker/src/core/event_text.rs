@@ -29,6 +29,7 @@ impl Event {
             | Refused { message, .. }
             | Delivered { message, .. }
             | Acked { message, .. }
+            | AckLost { message, .. }
             | Rejected { message, .. }
             | Requeued { message, .. }
             | Expired { message, .. }
@@ -54,6 +55,7 @@ impl Event {
             | QueueDeleted { queue, .. }
             | Delivered { queue, .. }
             | Acked { queue, .. }
+            | AckLost { queue, .. }
             | Rejected { queue, .. }
             | Requeued { queue, .. }
             | Expired { queue, .. }
@@ -83,6 +85,7 @@ impl Event {
             | Published { connection, .. }
             | Delivered { connection, .. }
             | Acked { connection, .. }
+            | AckLost { connection, .. }
             | Rejected { connection, .. }
             | Requeued { connection, .. } => Some(connection),
             _ => None,
@@ -151,6 +154,9 @@ fn consuming(kind: &EventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Acked {
             queue, connection, ..
         } => write!(f, "acknowledged by {connection} in {queue}"),
+        AckLost {
+            queue, connection, ..
+        } => write!(f, "acknowledged by {connection} in {queue}, which was lost"),
         Rejected {
             queue, connection, ..
         } => write!(f, "rejected by {connection} in {queue}"),

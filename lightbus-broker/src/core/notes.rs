@@ -93,6 +93,23 @@ impl Core {
         );
     }
 
+    /// Notes that an acknowledgement is lost.
+    pub(super) fn note_ack_lost(&mut self, at: At, unacked: &Unacked) {
+        if !self.watch.on {
+            return;
+        }
+        let (connection, channel) = (self.connection_name(at.conn), at.channel);
+        let message = &unacked.entry.message;
+        self.note_in(unacked.queue, message, |message, queue| {
+            EventKind::AckLost {
+                message,
+                queue,
+                connection,
+                channel,
+            }
+        });
+    }
+
     /// Notes that somebody consumes a queue, or no longer does.
     pub(super) fn note_consumer(
         &mut self,

@@ -161,6 +161,7 @@ impl Core {
 
     fn settle_one(&mut self, at: At, unacked: Unacked, mut verdict: Verdict) {
         if self.tampering.on && verdict == Verdict::Done && self.loses_ack(unacked.queue) {
+            self.note_ack_lost(at, &unacked);
             verdict = Verdict::Requeued;
         }
         self.note_settled(at, &unacked, verdict);

@@ -1,12 +1,10 @@
 //! What went wrong on a bus, and what to do about it: the likely causes of a test's failure.
 
-use std::time::Duration;
-
 use lightbus_broker::Snapshot;
 use lightbus_runtime::__testing::{DeadReason, Kind};
 
 use super::seen::{Answer, Death, Fate, Seen};
-use super::story::{milliseconds, often, span};
+use super::story::{often, since, span};
 use super::stub::Stubs;
 use super::test_bus::TEST;
 use super::traffic::Traffic;
@@ -112,7 +110,7 @@ fn apps(traffic: &Traffic, stubs: &Stubs) -> Vec<Clue> {
         )];
     }
     let left = others().filter_map(|app| {
-        let (name, at) = (&app.name, milliseconds(app.left?));
+        let (name, at) = (&app.name, since(app.left?));
         let what = format!("the app {name} left the bus at {at}: it was closed, or nobody held it any more");
         Some(Clue::new(what, "hold what `bus.app_builder(..).connect()` gives as long as the test runs; what `bus.app(..)` gives stays by itself"))
     });
@@ -135,6 +133,14 @@ fn bad_end(seen: &Seen, fate: &Fate, traffic: &Traffic) -> Option<Clue> {
     match fate {
         Fate::Dead(death) => Some(Clue::new(death.told(), remedy_of_death(seen, death))),
         Fate::Unheard => Some(unheard(seen, traffic)),
+        Fate::Refused { .. } => Some(Clue::new(
+            fate.told(),
+            "its sender was told: what does it do then?",
+        )),
+        Fate::Lost => Some(Clue::new(
+            fate.told(),
+            "nobody was told: that is what `bus.faults().drop_publishes(..)` does",
+        )),
         Fate::Nowhere => {
             let (api, name) = (&seen.api, &seen.name);
             let what = format!("no app serves {api}.{name}");
@@ -191,7 +197,7 @@ fn unheard(seen: &Seen, traffic: &Traffic) -> Clue {
             format!(
                 "nobody listened yet: {} was bound to it at {}, after it was published",
                 bound.queue,
-                milliseconds(bound.at)
+                since(bound.at)
             ),
             "let the app listen before the event is published: await its start first",
         ),
@@ -235,14 +241,12 @@ fn twice(seen: &Seen) -> Option<Clue> {
 
 /// Not at its end: it waits for somebody or something.
 fn waiting(seen: &Seen, snapshot: Option<&Snapshot>) -> Option<Clue> {
-    let later = |delay: &Duration| {
+    let later = |what: String| {
         let help = "start the bus by `TestBus::with_virtual_time()`, and let the time pass by `bus.advance(..)`";
-        Some(Clue::new(
-            format!("it is put off by {}", span(*delay)),
-            help,
-        ))
+        Some(Clue::new(what, help))
     };
-    match seen.fates().last()? {
+    let last = seen.fates().last()?;
+    match last {
         Fate::To(queues) if seen.kind == Kind::Call => {
             let what = format!("it has no answer yet (from {})", queues.join(", "));
             Some(Clue::new(
@@ -250,7 +254,7 @@ fn waiting(seen: &Seen, snapshot: Option<&Snapshot>) -> Option<Clue> {
                 "is its provider slow, or the `.after(..)` of its stub longer than the caller waits?",
             ))
         }
-        Fate::Again { delay, .. } => later(delay),
+        Fate::Again { .. } => later(last.told()),
         Fate::To(queues) => {
             let queues = snapshot?
                 .queues
@@ -258,7 +262,9 @@ fn waiting(seen: &Seen, snapshot: Option<&Snapshot>) -> Option<Clue> {
                 .filter(|queue| queues.contains(&queue.name));
             let mut waits = queues.filter(|queue| queue.ready + queue.unacked > 0);
             let queue = match (waits.next(), &seen.delay) {
-                (Some(_), Some(delay)) => return later(delay),
+                (Some(_), Some(delay)) => {
+                    return later(format!("it is put off by {}", span(*delay)));
+                }
                 (Some(queue), None) => queue,
                 (None, _) => return None,
             };

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::expect::{Expectation, Expected, Number};
 use super::seen::Seen;
 use super::settled::{LOOK, Quiet, going_on};
-use super::story::milliseconds;
+use super::story::since;
 use super::traffic::Traffic;
 
 /// Messages that are expected one after the other: see [`Expectation::then`]. Awaited, it waits as an [`Expectation`] does.
@@ -123,7 +123,7 @@ impl Sequence {
                 true => "-".to_owned(),
                 false => format!("{}.", steps.join(", ")),
             };
-            let (at, by, title) = (milliseconds(seen.at), &seen.by, seen.title());
+            let (at, by, title) = (since(seen.at), &seen.by, seen.title());
             let _ = writeln!(text, "    {step} {at} {by}: {title} {}", seen.content());
         }
     }

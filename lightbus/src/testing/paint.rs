@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use anstream::{AutoStream, ColorChoice};
 use owo_colors::{OwoColorize, Style};
 
+use super::story::untimed;
+
 pub(super) fn print(text: &str) {
     match AutoStream::choice(&std::io::stderr()) {
         ColorChoice::Never => eprintln!("\n{text}"),
@@ -23,15 +25,19 @@ fn paint(text: &str) -> String {
 
 fn style(line: &str) -> Style {
     let is_bad = |line: &str| {
-        ["but ", "dead in ", "to nobody", "refused by ", "attempt "]
-            .iter()
-            .any(|bad| line.starts_with(bad))
+        [
+            "but ",
+            "dead in ",
+            "to nobody",
+            "refused by ",
+            "lost by ",
+            "attempt ",
+        ]
+        .iter()
+        .any(|bad| line.starts_with(bad))
     };
     // Without the time, in a story.
-    let told = line
-        .split_once(" ms ")
-        .map_or(line, |(_, rest)| rest)
-        .trim_start();
+    let told = untimed(line);
     match line.split_at_checked(2) {
         Some(("  ", _)) if told.starts_with("help: ") => Style::new().cyan(),
         Some(("  ", _)) if is_bad(told) => Style::new().red(),

@@ -50,9 +50,16 @@ pub(super) enum Fate {
     Unheard,
     /// The call went back to its caller.
     Nowhere,
+    /// A queue that is full did not take it, or the broker did not; whoever sent it was told.
+    Refused {
+        queue: Option<String>,
+    },
+    /// By the broker, on purpose.
+    Lost,
     /// It was sent once more under the same id.
     Twice,
     Failed {
+        queue: String,
         attempt: u32,
         error: String,
     },
@@ -60,11 +67,15 @@ pub(super) enum Fate {
         queue: String,
         failed: u32,
         delay: Duration,
+        /// If the process that had it is of this test.
+        error: Option<String>,
     },
     Handled {
         queue: String,
         by: String,
     },
+    /// That it was handled did not reach the broker.
+    AckLost,
     Dead(Death),
     Replayed {
         queue: String,
@@ -98,7 +109,11 @@ impl Seen {
         let is_end = |fate: &Fate| {
             matches!(
                 fate,
-                Fate::Answered { .. } | Fate::Nowhere | Fate::Dead { .. }
+                Fate::Answered { .. }
+                    | Fate::Nowhere
+                    | Fate::Refused { .. }
+                    | Fate::Lost
+                    | Fate::Dead { .. }
             )
         };
         self.fates().any(is_end)
@@ -149,6 +164,19 @@ impl Seen {
         failed.max().unwrap_or_default()
     }
 
+    /// The error of an attempt that was told of before it was known what comes of it.
+    pub(super) fn take_failed(&mut self, queue: &str, number: u32) -> Option<String> {
+        let is_it = |fate: &Fate| matches!(fate, Fate::Failed { queue: of, attempt, .. } if of == queue && *attempt == number);
+        let is_new = |fate: &&(Duration, Fate)| !matches!(fate.1, Fate::Replayed { .. });
+        let new = self.fates.iter().rev().take_while(is_new).count();
+        let old = self.fates.len() - new;
+        let index = self.fates().skip(old).position(is_it)?;
+        match self.fates.remove(old + index).1 {
+            Fate::Failed { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
     pub(super) fn content(&self) -> String {
         match &self.content {
             Ok(content) => short(content),
@@ -175,16 +203,39 @@ pub(super) fn sent(kind: Kind) -> &'static str {
 }
 
 impl Fate {
+    /// Does nothing of the bus's own follow?
+    pub(super) fn is_end(&self) -> bool {
+        !matches!(
+            self,
+            Self::To(_) | Self::Failed { .. } | Self::Again { .. } | Self::AckLost
+        )
+    }
+
     /// For people.
     pub(super) fn told(&self) -> String {
         match self {
             Self::To(queues) => format!("to {}", queues.join(", ")),
             Self::Unheard => "to nobody: no queue is bound to it".to_owned(),
             Self::Nowhere => "to nobody: no app serves it".to_owned(),
+            Self::Refused { queue: Some(queue) } => format!("refused by {queue}, which is full"),
+            Self::Refused { queue: None } => "refused by the broker".to_owned(),
+            Self::Lost => "lost by the broker".to_owned(),
             Self::Twice => "sent once more, under the same id".to_owned(),
-            Self::Failed { attempt, error } => format!("attempt {attempt} failed: {error}"),
-            Self::Again { delay, .. } => format!("to be tried again in {}", span(*delay)),
+            Self::Failed { attempt, error, .. } => format!("attempt {attempt} failed: {error}"),
+            Self::Again {
+                failed: 0, delay, ..
+            } => format!("put off by {}", span(*delay)),
+            Self::Again {
+                failed,
+                delay,
+                error,
+                ..
+            } => {
+                let (delay, error) = (span(*delay), after_colon(error.as_ref()));
+                format!("attempt {failed} failed, to be tried again in {delay}{error}")
+            }
             Self::Handled { queue, by } => format!("handled by {by} ({queue})"),
+            Self::AckLost => "its acknowledgement was lost: it comes again".to_owned(),
             Self::Dead(death) => death.told(),
             Self::Replayed { queue } => format!("out of the dead letters, to {queue}"),
             Self::Answered { by, answer } => match answer {
@@ -204,8 +255,11 @@ impl Death {
             Some(1) => " after 1 attempt".to_owned(),
             Some(attempts) => format!(" after {attempts} attempts"),
         };
-        let error = self.error.iter().map(|error| format!(": {error}"));
-        let error: String = error.collect();
+        let error = after_colon(self.error.as_ref());
         format!("dead in {}{attempts}, {}{error}", self.queue, self.reason)
     }
+}
+
+fn after_colon(error: Option<&String>) -> String {
+    error.map_or(String::new(), |error| format!(": {error}"))
 }

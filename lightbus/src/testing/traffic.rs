@@ -144,6 +144,26 @@ impl Traffic {
                 connection,
                 ..
             } => self.acked(&message, queue(&from), app(&connection)),
+            EventKind::AckLost {
+                message,
+                queue: from,
+                connection,
+                ..
+            } => {
+                self.acked(&message, queue(&from), app(&connection));
+                self.fate_of(&message, Fate::AckLost);
+            }
+            EventKind::Refused {
+                message, queue: by, ..
+            } => {
+                let queue = by.as_ref().map(queue);
+                self.fate_of(&message, Fate::Refused { queue });
+            }
+            EventKind::Dropped {
+                message,
+                queue: None,
+                why: DropReason::Fault,
+            } => self.fate_of(&message, Fate::Lost),
             EventKind::Dropped {
                 message,
                 queue: from,
@@ -332,6 +352,7 @@ impl Traffic {
             Copied::Held => return,
             Copied::Replayed => Fate::Replayed { queue },
             Copied::Again { failed, delay } => Fate::Again {
+                error: seen.take_failed(&queue, failed),
                 queue,
                 failed,
                 delay,
@@ -383,8 +404,21 @@ impl Traffic {
         };
         let index = seen.fates().position(came_of_it);
         let index = index.unwrap_or(seen.fates.len());
-        let at = seen.fates.get(index).map_or(now, |(at, _)| *at);
+        let at = match seen.fates.get_mut(index) {
+            Some((
+                _,
+                Fate::Again {
+                    failed: of, error, ..
+                },
+            )) if *of == failed.number => {
+                *error = Some(failed.error);
+                return;
+            }
+            Some((at, _)) => *at,
+            None => now,
+        };
         let fate = Fate::Failed {
+            queue: failed.queue,
             attempt: failed.number,
             error: failed.error,
         };

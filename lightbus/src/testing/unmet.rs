@@ -12,7 +12,7 @@ use super::compare::{describe, differences, short};
 use super::expect::{Expected, Number};
 use super::seen::{Fate, Seen, sent};
 use super::settled::restless;
-use super::story::{milliseconds, often, span};
+use super::story::{often, since, span};
 use super::stub::Stubs;
 use super::test_bus::TEST;
 use super::traffic::Traffic;
@@ -99,8 +99,8 @@ pub(super) fn unexpected(traffic: &Traffic, location: &Location<'_>) -> Option<S
 fn list(traffic: &Traffic, is_such: impl Fn(&Seen) -> bool, text: &mut String) {
     let such: Vec<_> = traffic.seen.iter().filter(|seen| is_such(seen)).collect();
     for seen in such.iter().take(MOST) {
-        let (at, by) = (milliseconds(seen.at), &seen.by);
-        let _ = writeln!(text, "  {at} {by}: {} {}", seen.title(), seen.content());
+        let (at, by) = (since(seen.at), &seen.by);
+        let _ = writeln!(text, "  {at:>9} {by}: {} {}", seen.title(), seen.content());
     }
     if such.len() > MOST {
         let _ = writeln!(text, "  … and {} more", such.len() - MOST);
@@ -163,7 +163,7 @@ fn fell_short(
     snapshot: Option<&Snapshot>,
     text: &mut String,
 ) {
-    let (at, by) = (milliseconds(seen.at), &seen.by);
+    let (at, by) = (since(seen.at), &seen.by);
     let _ = writeln!(text, "  but as it was {} by {by} at {at}:", sent(seen.kind));
     for (name, value) in &wanted.headers {
         match seen.headers.get(name) {
@@ -185,9 +185,7 @@ fn fell_short(
         let retried = Became::Retried(seen.retries());
         let _ = writeln!(text, "    it was {}", retried.told());
     }
-    let ends = seen
-        .fates()
-        .filter(|fate| !matches!(fate, Fate::To(_) | Fate::Failed { .. }));
+    let ends = seen.fates().filter(|fate| fate.is_end());
     let ends: Vec<_> = ends.map(Fate::told).collect();
     // What is wanted is a death: this one needs no remedy.
     let is_meant = wanted
@@ -217,7 +215,7 @@ fn nearest(wanted: &Wanted, traffic: &Traffic, text: &mut String) {
         1 => String::new(),
         all => format!(", the nearest of {all} of that name"),
     };
-    let (at, by) = (milliseconds(nearest.at), &nearest.by);
+    let (at, by) = (since(nearest.at), &nearest.by);
     let what = sent(wanted.kind);
     let _ = writeln!(text, "  but    {}", nearest.content());
     let _ = writeln!(text, "         was {what} by {by} at {at}{others}:");

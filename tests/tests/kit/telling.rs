@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use lightbus::testing::TestBus;
+use lightbus::{Context, HandlerError, Retry};
 
-use crate::{AuthApi, AuthApiClient, AuthApiServer, AuthError, registered, welcome};
+use crate::{
+    AuthApi, AuthApiClient, AuthApiServer, AuthError, UserRegistered, registered, welcome,
+};
 
 struct Auth;
 
@@ -32,11 +35,20 @@ impl AuthApi for Auth {
 
 /// The lines of a story, without their times.
 fn lines(story: &str) -> Vec<String> {
-    let untimed = |line: &str| match line.split_once(" ms ") {
-        Some((_, rest)) => rest.to_owned(),
+    let untimed = |line: &str| match line.trim_start().strip_prefix('+') {
+        Some(time) => time.splitn(3, ' ').last().unwrap_or(time).to_owned(),
         None => line.to_owned(),
     };
     story.lines().map(untimed).collect()
+}
+
+/// What became of this message.
+fn fates(story: &str, message: &str) -> Vec<String> {
+    let rest = story.lines().skip_while(|line| !line.contains(message));
+    let kinds = [": event ", ": call ", ": task "];
+    let is_fate = |line: &&str| !kinds.iter().any(|kind| line.contains(kind));
+    let fates: Vec<_> = rest.skip(1).take_while(is_fate).collect();
+    lines(&fates.join("\n"))
 }
 
 #[lightbus::test]
@@ -123,6 +135,100 @@ async fn a_bus_is_not_quiet_before_its_apps_are_back(bus: TestBus) -> anyhow::Re
         "{}",
         bus.story()
     );
+    Ok(())
+}
+
+#[lightbus::test(virtual_time)]
+async fn hours_and_days_are_told_as_such(bus: TestBus) -> anyhow::Result<()> {
+    bus.app("auth-app")
+        .await?
+        .serve(AuthApiServer::new(Auth))
+        .await?;
+    let auth = AuthApiClient::new(&bus);
+    let hour = Duration::from_secs(3600);
+    auth.resize_avatar(7).after(3 * hour).enqueue().await?;
+    bus.advance(51 * hour).await;
+    auth.resize_avatar(8).enqueue().await?;
+    bus.settled().await;
+    let story = bus.story();
+    let is_told = |what: &str| {
+        story
+            .lines()
+            .any(|line| line.trim_start().starts_with(what))
+    };
+    assert!(
+        is_told("+3 h handled by auth-app (lb.task.auth)"),
+        "{story}"
+    );
+    assert!(
+        is_told("+2 d 3:00 h test: task auth.resize_avatar"),
+        "{story}"
+    );
+    Ok(())
+}
+
+#[lightbus::test(virtual_time)]
+async fn why_it_is_tried_again_is_told(bus: TestBus) -> anyhow::Result<()> {
+    let app = bus.app("mailer").await?;
+    let mail = |_: UserRegistered| async {
+        match Context::current().map(|context| context.attempt()) {
+            Some(0 | 1) => Err(HandlerError::from("no route to the host")),
+            _ => Ok(()),
+        }
+    };
+    AuthApiClient::new(&app)
+        .user_registered()
+        .retry(Retry::fixed(Duration::from_secs(3600)).attempts(3))
+        .listen("mail", mail)
+        .await?;
+    bus.simulate(registered("ada", 36)).await?;
+    bus.advance(Duration::from_secs(3 * 3600)).await;
+    let story = bus.story();
+    assert_eq!(
+        fates(&story, "auth.user_registered"),
+        [
+            "to lb.q.mailer.mail",
+            "attempt 1 failed, to be tried again in 1 h: no route to the host",
+            "attempt 2 failed, to be tried again in 1 h: no route to the host",
+            "handled by mailer (lb.q.mailer.mail)",
+        ],
+        "{story}"
+    );
+    Ok(())
+}
+
+#[lightbus::test(broker = "embedded")]
+async fn a_message_that_comes_twice_is_handled_twice(bus: TestBus) -> anyhow::Result<()> {
+    let app = bus.app("mailer").await?;
+    let mail = |_: UserRegistered| async { Ok::<_, HandlerError>(()) };
+    let registrations = AuthApiClient::new(&app).user_registered();
+    registrations.listen("mail", mail).await?;
+    bus.faults().duplicate_deliveries(1);
+    bus.simulate(registered("ada", 36)).await?;
+    bus.settled().await;
+    let story = bus.story();
+    assert_eq!(
+        fates(&story, "auth.user_registered"),
+        [
+            "to lb.q.mailer.mail",
+            "handled by mailer (lb.q.mailer.mail)",
+            "its acknowledgement was lost: it comes again",
+            "handled by mailer (lb.q.mailer.mail)",
+        ],
+        "{story}"
+    );
+    Ok(())
+}
+
+#[lightbus::test(broker = "embedded")]
+async fn what_the_broker_refuses_or_loses_is_told(bus: TestBus) -> anyhow::Result<()> {
+    bus.faults().fail_publishes(1);
+    assert!(bus.simulate(registered("ada", 36)).await.is_err());
+    bus.faults().drop_publishes(1);
+    bus.simulate(registered("bob", 42)).await?;
+    let story = bus.story();
+    assert_eq!(fates(&story, "ada"), ["refused by the broker"], "{story}");
+    assert_eq!(fates(&story, "bob"), ["lost by the broker"], "{story}");
     Ok(())
 }
 

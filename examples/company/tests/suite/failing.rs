@@ -27,8 +27,22 @@ async fn linus_gets_a_pump_for_free(bus: TestBus) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What it prints.
-pub(crate) async fn printed() -> anyhow::Result<String> {
+/// What it prints: on a thread of its name, as a test has one.
+pub(crate) fn printed() -> anyhow::Result<String> {
+    let thread = std::thread::Builder::new().name("failing::linus_gets_a_pump_for_free".to_owned());
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(run())
+    };
+    thread
+        .spawn(run)?
+        .join()
+        .unwrap_or_else(|_| anyhow::bail!("it ends otherwise"))
+}
+
+async fn run() -> anyhow::Result<String> {
     let bus = TestBus::start().await?;
     let test = tokio::spawn(linus_gets_a_pump_for_free(bus.clone()));
     let Err(failure) = test.await else {

@@ -152,20 +152,34 @@ fn says<F: Future<Output = anyhow::Result<()>>>(name: &str, test: impl FnOnce(Te
 
 /// Without what is another one each time: times, lines, ids.
 fn normalised(text: &str) -> String {
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        let mut words: Vec<_> = line.split(' ').map(normalised_word).collect();
-        // `+    12.3 ms`
-        while let Some(at) = words.iter().position(|word| word == "+") {
-            words.splice(at..(at + 1), ["+…".to_owned()]);
-            while words.get(at + 1).is_some_and(String::is_empty) {
-                words.remove(at + 1);
-            }
-            words.remove(at + 1);
-        }
-        lines.push(words.join(" "));
+    let words = |line: &str| {
+        let words: Vec<_> = line.split(' ').map(normalised_word).collect();
+        words.join(" ")
+    };
+    let lines = text.lines().map(|line| words(&timeless(line)) + "\n");
+    lines.collect()
+}
+
+/// `+12.3 ms` as `+…`; in a column as far to the right as the time was.
+fn timeless(line: &str) -> String {
+    let is_time = |at: &usize| line[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+    let Some(at) = line.match_indices('+').map(|(at, _)| at).find(is_time) else {
+        return line.to_owned();
+    };
+    let (before, time) = line.split_at(at);
+    let mut words = time.splitn(3, ' ').skip(1);
+    let unit = words
+        .next()
+        .unwrap_or_default()
+        .trim_matches(|c: char| !c.is_alphabetic());
+    let end = time
+        .find(' ')
+        .map_or(time.len(), |space| space + 1 + unit.len());
+    let (time, rest) = time.split_at(end);
+    match before.trim().is_empty() {
+        true => format!("{:>width$}{rest}", "+…", width = at + time.len()),
+        false => format!("{before}+…{rest}"),
     }
-    lines.join("\n") + "\n"
 }
 
 fn normalised_word(word: &str) -> String {
