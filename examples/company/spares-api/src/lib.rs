@@ -11,8 +11,12 @@ pub trait SparesApi {
     #[rpc(timeout = "2s", idempotent)]
     async fn in_stock(&self, part: String) -> Result<Stock, SparesError>;
 
-    /// Takes one part from the shelf, and posts it.
-    async fn send(&self, part: String, customer: String) -> Result<Posted, SparesError>;
+    /// Takes one part from the shelf, and posts it. To whom is left out of recordings.
+    async fn send(
+        &self,
+        part: String,
+        #[lightbus(secret)] customer: String,
+    ) -> Result<Posted, SparesError>;
 
     /// A supplier brings parts.
     async fn deliver(&self, part: String, count: u32) -> Result<Stock, SparesError>;

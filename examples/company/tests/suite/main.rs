@@ -6,12 +6,15 @@ mod values;
 
 mod both_ways;
 mod dead_letters;
+mod fates;
 mod faults;
 mod matching;
 mod numbers;
 mod on_rabbitmq;
 mod one_app_alone;
+mod order;
 mod recording;
+mod regressions;
 mod settled;
 mod several_apps;
 mod stubs;

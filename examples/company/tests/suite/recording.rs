@@ -1,6 +1,7 @@
 //! What went over a bus once: as answers, and sent once more.
 
 use company_sales_api::SalesApiClient;
+use company_spares_api::SparesApiClient;
 use company_support_api::{Help, SupportApiClient};
 use lightbus::testing::{Recording, TestBus};
 
@@ -31,6 +32,21 @@ async fn support_is_told_what_it_was_told_yesterday(bus: TestBus) -> anyhow::Res
     let help = support.help("Ada", "A-1001", "pump").await?;
 
     assert_eq!(help, Help::Free { part: pump() });
+    Ok(())
+}
+
+/// Whom parts go to is nobody else's business: the API marks it `#[lightbus(secret)]`.
+#[lightbus::test]
+async fn whom_parts_go_to_is_not_recorded(bus: TestBus) -> anyhow::Result<()> {
+    company_spares::start(&bus.app("spares").await?).await?;
+    let spares = SparesApiClient::new(&bus);
+
+    spares.send("pump", "Ada").await?;
+
+    let recorded = bus.recording().to_string();
+    let sent = r#""call":"spares.send","content":{"customer":"[secret]","part":"pump"}"#;
+    assert!(recorded.contains(sent), "{recorded}");
+    assert!(!recorded.contains("Ada"), "{recorded}");
     Ok(())
 }
 

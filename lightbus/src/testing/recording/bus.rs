@@ -28,6 +28,8 @@ impl TestBus {
     /// [Stubs](Self::stub) each call of a recording: the same arguments get the same answer, several of them one after the other, and the last one from then on. What was secret may be anything. A call that had no
     /// answer is not stubbed.
     ///
+    /// A whole recording also stubs the program under test, if it was asked something: then both serve its API, and calls go to either. So give it the calls that the program *made*: `bus.stub_from(&recording.by("web"))`.
+    ///
     /// ```
     /// # use lightbus::testing::{Recording, TestBus};
     /// # #[lightbus::api(name = "stock")]
@@ -39,7 +41,7 @@ impl TestBus {
     ///     r#"{"at_ms":0,"by":"web","call":"stock.in_stock","content":{"part":"wheel"},"answered_by":"stock","answer":4}"#,
     /// ))?;
     /// let bus = TestBus::start().await?;
-    /// bus.stub_from(&recording).await?;
+    /// bus.stub_from(&recording.by("web")).await?;
     /// assert_eq!(StockApiClient::new(&bus).in_stock("wheel").await?, 4);
     /// # Ok(()) }
     /// ```
