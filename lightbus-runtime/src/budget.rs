@@ -47,9 +47,9 @@ impl Budget {
         shares.flatten().collect()
     }
 
-    /// Is anything in flight?
-    pub(crate) fn is_in_use(&self) -> bool {
-        self.0.available_permits() < BYTES / UNIT
+    /// The shares of everything in flight.
+    pub(crate) fn in_use(&self) -> usize {
+        (BYTES / UNIT).saturating_sub(self.0.available_permits())
     }
 
     async fn acquire(&self, units: u32) -> Option<Room> {

@@ -61,6 +61,14 @@ impl Clock {
         deadline.saturating_duration_since(self.now())
     }
 
+    /// A moment as the system's clock tells it, if nobody moves this one.
+    pub(crate) fn on_the_systems(&self, moment: Instant) -> std::time::Instant {
+        match &self.0 {
+            None => moment.into_std(),
+            Some(_) => std::time::Instant::now() + self.left(moment),
+        }
+    }
+
     /// A wait that a message or a program is meant to make: a test that looks whether anything is going on does not wait for its end.
     pub(crate) async fn pause(&self, time: Duration) {
         match &self.0 {

@@ -206,7 +206,9 @@ impl Context {
     /// call loses time to a wrong clock; one may seem to have a little more than it has, by what the fastest took on its way.
     /// A caller's clock that is set while its program runs is believed again within four minutes, if it was set by more than its calls' timeout.
     pub fn deadline(&self) -> Option<Instant> {
-        self.inner.deadline
+        let inner = &*self.inner;
+        let deadline = inner.deadline?;
+        Some(inner.clock.on_the_systems(deadline.into()))
     }
 
     /// Time until the [`deadline`](Self::deadline), zero when it has passed. Calls made in this handler get no more than this.

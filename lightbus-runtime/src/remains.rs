@@ -1,6 +1,7 @@
 //! What is left of a message whose sender has given up. lapin may still have it, and its memory has no limit: so the message keeps its place in the
 //! budget until it is confirmed, or has been written, or its channel is lost.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::budget::Room;
@@ -37,10 +38,11 @@ impl Drop for Place<'_> {
             return;
         };
         if let Some(confirm) = self.held.confirm.take() {
+            let unconfirmed = Unconfirmed::new(&core.unwritten, &room);
             core.linger(async move {
                 // An error is the end of its channel.
                 let _ = confirm.await;
-                drop(room);
+                drop((unconfirmed, room));
             });
         } else if self.held.frames && core.unwritten.add(room, self.exchange) {
             core.confirmed.cross_out_dropped();
@@ -64,11 +66,25 @@ impl Core {
 
 /// The places of messages that lapin may not have written yet, in their order. While there are any, one task waits for them.
 #[derive(Debug, Default)]
-pub(crate) struct Unwritten(Mutex<Vec<(Room, String)>>);
+pub(crate) struct Unwritten {
+    places: Mutex<Vec<(Room, String)>>,
+    /// The shares of those that wait for their confirmation instead.
+    unconfirmed: AtomicUsize,
+}
 
 impl Unwritten {
     fn places(&self) -> MutexGuard<'_, Vec<(Room, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The shares of all that is given up, and may still be on its way.
+    pub(crate) fn in_use(&self) -> usize {
+        let written: usize = self
+            .places()
+            .iter()
+            .map(|(room, _)| room.num_permits())
+            .sum();
+        written + self.unconfirmed.load(Ordering::Relaxed)
     }
 
     /// Is this the first one?
@@ -83,6 +99,28 @@ impl Unwritten {
         let places = self.places();
         let (_, exchange) = places.last()?;
         Some((places.len(), exchange.clone()))
+    }
+}
+
+/// A message that was given up, and may still be confirmed.
+struct Unconfirmed {
+    all: Arc<Unwritten>,
+    units: usize,
+}
+
+impl Unconfirmed {
+    fn new(all: &Arc<Unwritten>, room: &Room) -> Self {
+        let (all, units) = (Arc::clone(all), room.num_permits());
+        all.unconfirmed.fetch_add(units, Ordering::Relaxed);
+        Self { all, units }
+    }
+}
+
+impl Drop for Unconfirmed {
+    fn drop(&mut self) {
+        self.all
+            .unconfirmed
+            .fetch_sub(self.units, Ordering::Relaxed);
     }
 }
 

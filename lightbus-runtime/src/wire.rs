@@ -5,7 +5,7 @@
 
 pub(crate) mod again;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -170,10 +170,7 @@ pub(crate) fn text_value(text: &str) -> AMQPValue {
 }
 
 pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    Clock::default().now_ms()
 }
 
 pub(crate) fn new_id() -> Uuid {

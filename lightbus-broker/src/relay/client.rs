@@ -132,6 +132,11 @@ impl Confirms {
         self.open.insert(self.last, message.clone());
     }
 
+    /// A message was published that could not be read: it has its number all the same.
+    pub(super) fn skipped(&mut self) {
+        self.last += 1;
+    }
+
     /// Takes what a tag answers: one message, or all up to it.
     pub(super) fn confirmed(&mut self, tag: u64, multiple: bool) -> Vec<Arc<Message>> {
         if !multiple {

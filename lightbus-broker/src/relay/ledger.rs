@@ -2,7 +2,7 @@
 
 use super::{
     client::{Channel, Client},
-    content::{Content, Progress},
+    content::{Content, Progress, Purpose},
     places::Places,
     ties::Ties,
 };
@@ -158,7 +158,7 @@ impl Ledger {
         };
         match progress {
             Progress::Whole(message) => self.whole(at, content, *message),
-            Progress::Lost => self.note(EventKind::Missed { count: 1 }),
+            Progress::Lost => self.lost(at, &content),
             Progress::More => {
                 if let Some(channel) = self.channel(at) {
                     let slot = match from {
@@ -171,9 +171,18 @@ impl Ledger {
         }
     }
 
+    /// A message that cannot be read, or is too much.
+    fn lost(&mut self, at: Place, content: &Content) {
+        let confirms = self.channel(at).and_then(|it| it.confirms.as_mut());
+        if let (Purpose::Publish, Some(confirms)) = (&content.purpose, confirms) {
+            confirms.skipped();
+        }
+        self.note(EventKind::Missed { count: 1 });
+    }
+
     /// A message has come in full.
     fn whole(&mut self, at: Place, content: Content, message: Message) {
-        use super::content::Purpose::{Deliver, Publish, Return};
+        use Purpose::{Deliver, Publish, Return};
         self.changed();
         match content.purpose {
             Publish => self.published(at, message, content.mandatory),
@@ -209,6 +218,8 @@ impl Ledger {
         if let Some(end) = end {
             let entry = (end, message.number(), vhost.clone(), queue.clone());
             self.expiring.insert(entry);
+            // No more are kept than may be there still.
+            self.expire();
         }
     }
 

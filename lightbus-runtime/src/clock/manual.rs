@@ -147,6 +147,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    // What is taken out of the clock is dropped after its lock: nobody knows what hangs on a waker.
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.clock.lock();
         if self.due <= state.passed {
@@ -160,14 +161,15 @@ impl Place<'_> {
             waker: cx.waker().clone(),
             is_pause: self.is_pause,
         };
-        state.waiting.insert((self.due, number), waiting);
+        let old = state.waiting.insert((self.due, number), waiting);
+        drop(state);
+        drop(old);
         Poll::Pending
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        // What is taken out is dropped after the lock: nobody knows what hangs on a waker.
         let place = self.number.map(|number| (self.due, number));
         let removed = place.map(|place| self.clock.lock().waiting.remove(&place));
         drop(removed);

@@ -43,11 +43,14 @@ pub fn in_flight(bus: &Bus) -> Option<&'static str> {
     if core.life.stop.is_cancelled() {
         return None;
     }
-    if core.budget.is_in_use() {
-        return Some("publishes something that is not confirmed yet");
+    let all = core.budget.in_use() + core.calls_budget.in_use();
+    if all <= core.unwritten.in_use() {
+        return None;
     }
-    let calls = core.calls_budget.is_in_use();
-    calls.then_some("waits for the answer to a call")
+    Some(match core.calls_budget.in_use() {
+        0 => "publishes something that is not confirmed yet",
+        _ => "waits for the answer to a call",
+    })
 }
 
 /// Does this handle's process still wait for the answer to a call, known by its correlation id?

@@ -2,7 +2,7 @@
 
 use lightbus_broker::Snapshot;
 use lightbus_runtime::Bus;
-use lightbus_runtime::health::{Part, State};
+use lightbus_runtime::health::{Part, PartHealth, State};
 
 /// Which app it is, and what it has lost. `None` if a test keeps them out.
 pub(super) fn coming_back<'a>(
@@ -14,7 +14,10 @@ pub(super) fn coming_back<'a>(
     }
     apps.clone().find_map(|app| {
         let health = app.health();
-        let lost = health.parts.iter().find(|part| part.state == State::Lost);
+        let is_lost = |it: &&PartHealth| {
+            matches!(it.part, Part::Connection(_) | Part::Consumer(_)) && it.state == State::Lost
+        };
+        let lost = health.parts.iter().find(is_lost);
         let lost = lost.map(|part| format!("{} has lost its {part}", app.app()));
         lost.or_else(|| unnoticed(app.app(), apps.clone(), snapshot))
     })

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::order::Sequence;
-use super::settled::{LOOK, Quiet, going_on};
+use super::settled::{LOOK, Looked, Watch, too_fast};
 use super::test_bus::TestBus;
 use super::unmet::{Late, unmet};
 use super::wanted::{Became, Content, Wanted};
@@ -226,17 +226,17 @@ impl Expected {
 
     pub(super) async fn check(self) {
         let (begun, pace) = (Instant::now(), self.bus.pace());
-        let mut quiet = Quiet::default();
+        let mut watch = Watch::default();
         loop {
-            let now = self.bus.date();
-            let (found, busy, count) = self.bus.look(|traffic, snapshot| {
+            let (found, looked) = watch.look(&self.bus, |traffic| {
                 let all = &mut traffic.seen;
                 let found = all.iter_mut().filter(|seen| self.wanted.matches(seen));
-                let found = found.map(|seen| seen.is_expected = true).count();
-                (found, going_on(traffic, snapshot, now), traffic.count)
+                found.map(|seen| seen.is_expected = true).count()
             });
-            let busy = busy.or_else(|| self.bus.in_flight());
-            let quiet = quiet.look(busy.is_some(), count);
+            let Looked { busy, quiet, .. } = looked;
+            if self.is_final() && looked.missed > 0 {
+                self.bus.fail(&too_fast(looked.missed, self.location));
+            }
             if self.is_met_by(found) && (quiet >= pace.quiet || !self.is_final()) {
                 return;
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::expect::{Expectation, Expected, Number};
 use super::seen::Seen;
-use super::settled::{LOOK, Quiet, going_on};
+use super::settled::{LOOK, Watch};
 use super::story::since;
 use super::traffic::Traffic;
 
@@ -63,19 +63,14 @@ impl Sequence {
             return;
         };
         let begun = Instant::now();
-        let mut quiet = Quiet::default();
+        let mut watch = Watch::default();
         loop {
-            let now = bus.date();
-            let (reached, busy, count) = bus.look(|traffic, snapshot| {
-                let reached = self.reached(traffic);
-                (reached, going_on(traffic, snapshot, now), traffic.count)
-            });
-            let busy = busy.or_else(|| bus.in_flight());
+            let (reached, looked) = watch.look(&bus, |traffic| self.reached(traffic));
             let Reached::Until(step) = reached else {
                 break;
             };
             let is_late = begun.elapsed() > bus.patience();
-            if quiet.look(busy.is_some(), count) >= bus.pace().end || is_late {
+            if looked.quiet >= bus.pace().end || is_late {
                 if let Some(text) = self.too_early(step) {
                     bus.fail(&text);
                 }

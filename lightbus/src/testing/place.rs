@@ -5,6 +5,9 @@ use lightbus_broker::{Broker, BrokerBuilder, Events, Snapshot};
 use super::rabbitmq::RabbitMq;
 use super::settled::Pace;
 
+/// Of a test's broker: more than a test will send.
+const MEMORY: usize = 4 << 30;
+
 pub(super) enum Place {
     Embedded(Broker),
     RabbitMq(RabbitMq),
@@ -12,7 +15,9 @@ pub(super) enum Place {
 
 impl Place {
     pub(super) async fn embedded(broker: BrokerBuilder) -> Result<Self, String> {
-        let broker = broker.event_buffer(100_000).start().await;
+        // What was sent is kept until the test ends: that is to be no memory alarm, which publishers would feel.
+        let broker = broker.memory_limit(MEMORY).event_buffer(100_000);
+        let broker = broker.start().await;
         broker
             .map(Self::Embedded)
             .map_err(|error| error.to_string())

@@ -15,7 +15,9 @@ const MANAGEMENT_PORT: u16 = 15672;
 /// How the names of virtual hosts begin that are tests'.
 const PREFIX: &str = "lbtest-";
 /// Older ones are of test processes that were killed.
-const STALE: Duration = Duration::from_secs(3600);
+const STALE: Duration = Duration::from_secs(86_400);
+/// No test was made before: November 2023.
+const EARLIEST: u64 = 1_700_000_000;
 
 /// The RabbitMQ on which tests are to run, if the environment names one.
 pub(super) fn url() -> Option<String> {
@@ -115,11 +117,17 @@ fn seconds() -> u64 {
 
 /// Whether a name is that of a test's virtual host which was made long ago.
 fn is_stale(name: &str, now: u64) -> bool {
-    let made = name
+    let parts = name
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.split_once('-'));
-    let made = made.and_then(|(made, _)| u64::from_str_radix(made, 16).ok());
-    made.is_some_and(|made| made + STALE.as_secs() < now)
+    let Some((made, random)) = parts else {
+        return false;
+    };
+    let is_number = |text: &str| text.len() == 8 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let made = u64::from_str_radix(made, 16)
+        .ok()
+        .filter(|_| is_number(made) && is_number(random));
+    made.is_some_and(|made| made >= EARLIEST && made + STALE.as_secs() < now)
 }
 
 #[cfg(test)]
@@ -130,9 +138,9 @@ mod tests {
     #[test]
     fn what_is_of_a_test_and_old_is_stale() {
         let now = 0x6789_0000;
-        let of = |made: u64| format!("{PREFIX}{made:x}-00ff");
-        assert!(is_stale(&of(now - 3601), now));
-        assert!(!is_stale(&of(now - 3599), now));
+        let of = |made: u64| format!("{PREFIX}{made:08x}-00ff00ff");
+        assert!(is_stale(&of(now - 86_401), now));
+        assert!(!is_stale(&of(now - 86_399), now));
         for other in ["/", "lbtest-", "lbtest-17", "lbtest-zz-1", "mine-1-1-1"] {
             assert!(!is_stale(other, now), "{other}");
         }

@@ -37,25 +37,89 @@ impl Pace {
 }
 
 /// With virtual time: so long nothing may happen while something waits for the clock, before it is taken to wait for nothing else.
-pub(super) const STILL: Duration = Duration::from_millis(30);
+pub(super) const STILL: Duration = Duration::from_millis(40);
 
 /// For how long nothing has been going on.
 #[derive(Debug, Default)]
-pub(super) struct Quiet {
-    /// Since when, and how many things had happened by then.
-    since: Option<(Instant, u64)>,
+struct Quiet {
+    since: Option<Since>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    begun: Instant,
+    /// How many things had happened by then.
+    count: u64,
+    looks: u32,
 }
 
 impl Quiet {
-    /// Looks once more. Gives for how long it has been quiet.
-    pub(super) fn look(&mut self, is_busy: bool, count: u64) -> Duration {
-        let now = Instant::now();
-        self.since = match self.since {
-            _ if is_busy => None,
-            Some((since, before)) if before == count => Some((since, before)),
-            _ => Some((now, count)),
+    /// Looks once more. Gives for how long it has been quiet: as far as somebody looked, for a handler may have kept the very thread busy that looks.
+    fn look(&mut self, is_busy: bool, count: u64) -> Duration {
+        let before = self.since.filter(|since| since.count == count);
+        let since = Since {
+            begun: before.map_or_else(Instant::now, |it| it.begun),
+            count,
+            looks: before.map_or(0, |it| it.looks + 1),
         };
-        self.since.map_or(Duration::ZERO, |(since, _)| now - since)
+        self.since = (!is_busy).then_some(since);
+        let looked = 2 * LOOK * since.looks;
+        match is_busy {
+            true => Duration::ZERO,
+            false => looked.min(since.begun.elapsed()),
+        }
+    }
+}
+
+/// One who looks again and again whether anything is going on.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    quiet: Quiet,
+    still: Quiet,
+}
+
+/// What a look has found.
+pub(super) struct Looked {
+    /// What is going on.
+    pub(super) busy: Option<String>,
+    /// For how long nothing has been.
+    pub(super) quiet: Duration,
+    /// For how long nothing has happened, whatever is under way.
+    pub(super) still: Duration,
+    /// So much happened that was not seen.
+    pub(super) missed: u64,
+}
+
+impl Watch {
+    /// Looks, and at something else at the same moment.
+    pub(super) fn look<R>(
+        &mut self,
+        bus: &TestBus,
+        at: impl FnOnce(&mut Traffic) -> R,
+    ) -> (R, Looked) {
+        let now = bus.date();
+        let (found, busy, count, missed, is_kept_out) = bus.look(|traffic, snapshot| {
+            let is_kept_out =
+                snapshot.is_some_and(|it| it.faults.refusing.is_some() || it.faults.stalled);
+            let found = at(traffic);
+            let busy = going_on(traffic, snapshot, now);
+            (found, busy, traffic.count, traffic.missed, is_kept_out)
+        });
+        let busy = busy.or_else(|| bus.in_flight());
+        let busy = busy.or_else(|| bus.unready_schedules().filter(|_| !is_kept_out));
+        let still = self.still.look(false, count);
+        let mut quiet = self.quiet.look(busy.is_some(), count);
+        // What waits for the clock to be moved waits for us.
+        if still >= STILL && bus.clock().is_some_and(|it| it.is_anybody_waiting()) {
+            quiet = quiet.max(still - STILL + bus.pace().quiet);
+        }
+        let looked = Looked {
+            busy,
+            quiet,
+            still,
+            missed,
+        };
+        (found, looked)
     }
 }
 
@@ -75,6 +139,13 @@ pub(super) fn not_quiet(
     })
 }
 
+/// That numbers cannot be told, for people.
+pub(super) fn too_fast(missed: u64, location: &Location<'_>) -> String {
+    format!(
+        "{location}: {missed} things happened on the bus too fast to be seen, so nobody can say how often something was sent\n    help: let the test wait now and then by `bus.settled().await`, or send less in one go"
+    )
+}
+
 /// What is sent all the time.
 pub(super) fn restless(traffic: &Traffic) -> String {
     let mut counts: HashMap<_, usize> = HashMap::new();
@@ -90,11 +161,7 @@ pub(super) fn restless(traffic: &Traffic) -> String {
 }
 
 /// What is going on, in words; `None` if nothing is. There is no snapshot while the broker has not said what waits.
-pub(super) fn going_on(
-    traffic: &Traffic,
-    snapshot: Option<&Snapshot>,
-    now: SystemTime,
-) -> Option<String> {
+fn going_on(traffic: &Traffic, snapshot: Option<&Snapshot>, now: SystemTime) -> Option<String> {
     let call = traffic.seen.iter().find(|seen| seen.is_open_call(now));
     if let Some(call) = call {
         let (subject, by) = (call.subject(), &call.by);

@@ -13,6 +13,7 @@ use lightbus_runtime::__testing::{
 use lightbus_runtime::Error;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::compare::short;
 use super::seen::{Fate, Seen};
@@ -114,17 +115,22 @@ impl<T, E> Stub<T, E> {
     }
 }
 
+/// API and name.
+type Method = (&'static str, &'static str);
+
 /// All stubs of a test.
 #[derive(Default)]
 pub(super) struct Stubs {
     /// With how many messages there were before the first stub of an API: until then it was away, which a test may mean.
     apis: Mutex<HashMap<&'static str, (Arc<Provider>, usize)>>,
     rules: Arc<Mutex<Rules>>,
+    /// The methods that are answered.
+    served: Mutex<HashMap<Method, Arc<OnceCell<()>>>>,
 }
 
 #[derive(Default)]
 struct Rules {
-    of: HashMap<(&'static str, &'static str), Vec<Rule>>,
+    of: HashMap<Method, Vec<Rule>>,
     complaints: Vec<String>,
 }
 
@@ -160,15 +166,17 @@ impl Stubs {
 
     async fn add(&self, bus: &TestBus, outline: &Outline, rule: Rule) -> Result<(), Error> {
         let method = (outline.api, outline.name);
-        let is_new = {
-            let mut rules = self.rules();
-            let of = rules.of.entry(method).or_default();
-            of.push(rule);
-            of.len() == 1
-        };
-        if !is_new {
-            return Ok(());
-        }
+        self.rules().of.entry(method).or_default().push(rule);
+        let served = Arc::clone(lock(&self.served).entry(method).or_default());
+        served
+            .get_or_try_init(|| self.serve(bus, outline))
+            .await
+            .copied()
+    }
+
+    /// Answers a method, from now on.
+    async fn serve(&self, bus: &TestBus, outline: &Outline) -> Result<(), Error> {
+        let method = (outline.api, outline.name);
         let before = bus.look(|traffic, _| traffic.seen.len());
         let provider = {
             let mut apis = lock(&self.apis);
@@ -230,7 +238,7 @@ fn is_same(wanted: &Value, given: &Value) -> bool {
 fn answer(
     rules: &Mutex<Rules>,
     clock: Option<Arc<Clock>>,
-    (api, method): (&'static str, &'static str),
+    (api, method): Method,
     arguments: &Value,
 ) -> HandlerFuture {
     let mut rules = lock(rules);

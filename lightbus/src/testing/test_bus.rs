@@ -19,7 +19,7 @@ use super::paint;
 use super::place::Place;
 use super::rabbitmq;
 use super::seen::Seen;
-use super::settled::Pace;
+use super::settled::{Pace, too_fast};
 use super::story;
 use super::stub::{Stub, Stubs};
 use super::traffic::{Attempts, Traffic};
@@ -91,8 +91,8 @@ struct Inner {
 impl Inner {
     fn look<R>(&self, look: impl FnOnce(&mut Traffic, Option<&Snapshot>) -> R) -> R {
         let snapshot = self.place.snapshot();
-        let apps = lock(&self.apps);
-        let apps: Vec<_> = apps.iter().chain([&self.bus]).collect();
+        let kept = lock(&self.apps).clone();
+        let apps: Vec<_> = kept.iter().chain([&self.bus]).collect();
         let away = snapshot.as_ref();
         let away = away.and_then(|snapshot| coming_back(apps.iter().copied(), snapshot));
         let mut traffic = lock(&self.traffic);
@@ -184,7 +184,8 @@ impl TestBus {
         Ok(app)
     }
 
-    /// Settings of such a connection. What is connected by it stays open as long as somebody holds it.
+    /// Settings of such a connection. What is connected by it stays open as long as somebody holds it. What it is about to send, a test's bus hears only when it comes to the broker; its
+    /// schedules are not [run](Self::run_schedule) by name, nor waited for by [`advance`](Self::advance).
     pub fn app_builder(&self, name: &str) -> BusBuilder {
         let attempts = self.inner.attempts.clone();
         let app = builder(name, &self.inner.place, self.inner.clock.as_ref());
@@ -328,7 +329,10 @@ impl TestBus {
         let location = Location::caller();
         async move {
             self.wait_until_quiet(PATIENCE, location).await;
-            let unexpected = self.look(|traffic, _| unexpected(traffic, location));
+            let unexpected = self.look(|traffic, _| match traffic.missed {
+                0 => unexpected(traffic, location),
+                missed => Some(too_fast(missed, location)),
+            });
             if let Some(text) = unexpected {
                 self.fail(&text);
             }

@@ -7,16 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use lightbus_runtime::__testing::{Clock, Kind, in_flight, is_scheduler_at_rest, schedules};
 use lightbus_runtime::{Bus, Error};
 
-use super::settled::{LOOK, Quiet, STILL, going_on, not_quiet};
+use super::settled::{LOOK, Looked, Watch, not_quiet};
 use super::test_bus::TestBus;
-
-/// What a wait has come to.
-#[derive(Clone, Copy, PartialEq)]
-enum Look {
-    Quiet,
-    /// Something is under way, and has not moved for so long.
-    Still(Duration),
-}
 
 impl TestBus {
     /// For [`settled`](TestBus::settled).
@@ -25,7 +17,8 @@ impl TestBus {
         patience: Duration,
         location: &'static Location<'static>,
     ) {
-        let is_enough = |look| look == Look::Quiet;
+        let pace = self.pace();
+        let is_enough = |look: &Looked| look.quiet >= pace.quiet;
         self.wait(patience, is_enough, Some(location)).await;
     }
 
@@ -33,29 +26,17 @@ impl TestBus {
     async fn wait(
         &self,
         patience: Duration,
-        is_enough: impl Fn(Look) -> bool,
+        is_enough: impl Fn(&Looked) -> bool,
         location: Option<&'static Location<'static>>,
     ) {
-        let (begun, pace) = (Instant::now(), self.pace());
-        let (mut quiet, mut still) = (Quiet::default(), Quiet::default());
+        let (begun, mut watch) = (Instant::now(), Watch::default());
         loop {
-            let now = self.date();
-            let (busy, count) =
-                self.look(|traffic, snapshot| (going_on(traffic, snapshot, now), traffic.count));
-            let busy = busy.or_else(|| self.in_flight());
-            let busy = busy.or_else(|| self.unready_schedules());
-            let (quiet, still) = (quiet.look(busy.is_some(), count), still.look(false, count));
-            // What waits for the clock to be moved waits for us.
-            let waits = self.clock().is_some_and(|it| it.is_anybody_waiting());
-            let look = match quiet >= pace.quiet || waits && still >= STILL {
-                true => Look::Quiet,
-                false => Look::Still(still),
-            };
-            if is_enough(look) {
+            let ((), looked) = watch.look(self, |_| ());
+            if is_enough(&looked) {
                 return;
             }
             if begun.elapsed() > patience {
-                self.fail(&not_quiet(self, patience, busy, location));
+                self.fail(&not_quiet(self, patience, looked.busy, location));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -75,7 +56,7 @@ impl TestBus {
     }
 
     /// Where a test moves the time: schedules that nobody waits to fire yet.
-    fn unready_schedules(&self) -> Option<String> {
+    pub(super) fn unready_schedules(&self) -> Option<String> {
         self.clock()?;
         let apps = self.apps();
         let has_any = |app: &&Bus| !schedules(app).is_empty();
@@ -94,7 +75,10 @@ impl TestBus {
     /// [settled](Self::settled) in between.
     ///
     /// It is the time of the broker and of all apps of the test: of delays and retries, of what expires, of deadlines of calls, of schedules, and of [`Stub::after`](super::Stub::after). It
-    /// is not the time of a handler that sleeps by itself, nor of programs that are processes of their own.
+    /// is not the time of a handler that sleeps by itself, of the stores of [deduplication](crate::DedupStore), nor of programs that are processes of their own.
+    ///
+    /// Each moment at which something is due costs some milliseconds. A handler that waits for something outside of the bus, a file or another thread, has a quarter of a second before its deadline is moved to, and the twentieth part of a second while another message
+    /// waits for the clock.
     ///
     /// ```
     /// # use lightbus::testing::TestBus;
@@ -136,7 +120,7 @@ impl TestBus {
                 "the time of this bus goes by itself: start it by `TestBus::with_virtual_time()`, or write `#[lightbus::test(virtual_time)]`",
             );
         };
-        let end = clock.passed() + by;
+        let end = clock.passed().saturating_add(by);
         loop {
             self.wait_for_the_clock(&clock).await;
             let next = self.next_due(&clock).filter(|next| *next < end);
@@ -150,9 +134,10 @@ impl TestBus {
 
     /// Until nothing happens any more before the clock is moved. What hangs, and has a deadline, waits for that.
     async fn wait_for_the_clock(&self, clock: &Clock) {
-        let is_enough = |look| match look {
-            Look::Quiet => true,
-            Look::Still(time) => time >= self.pace().end && clock.next_due().is_some(),
+        let pace = self.pace();
+        let is_enough = |look: &Looked| {
+            let hangs = look.still >= pace.end && clock.next_due().is_some();
+            look.quiet >= pace.quiet || hangs
         };
         self.wait(self.patience(), is_enough, None).await;
     }
