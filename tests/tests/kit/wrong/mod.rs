@@ -1,6 +1,7 @@
 //! Tests as one writes them by mistake, and what they say: each has its message beside it, in a file of its name. `LIGHTBUS_BLESS=1` writes them.
 
 mod apps;
+mod faults;
 mod handlers;
 mod stubs;
 mod time;
