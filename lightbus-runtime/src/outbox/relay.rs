@@ -246,7 +246,7 @@ impl<DB: SqlDatabase> Relaying<DB> {
             payload: &row.payload,
             must_route: false,
         };
-        let mut progress = Progress::new(&core.clock);
+        let mut progress = Progress::new(&self.core.clock);
         progress.take_place(&self.core, room);
         match self.core.store(&message, &mut progress).await {
             Ok(()) => Fate::Stored,

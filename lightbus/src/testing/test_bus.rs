@@ -267,6 +267,13 @@ impl TestBus {
         self.expect(&task, Location::caller())
     }
 
+    /// Expects whatever can be sent: what [`published`](Self::published), [`called`](Self::called) and [`enqueued`](Self::enqueued) do for an event, a call and a task, and the same for a
+    /// [`Raw`](super::Raw) message: `bus.sent(Raw::event("auth", "user_registered", body)).handled_by("mailer").await`.
+    #[track_caller]
+    pub fn sent<S: Sendable>(&self, message: S) -> Expectation<S> {
+        self.expect(&message, Location::caller())
+    }
+
     fn expect<S: Sendable>(
         &self,
         message: &S,

@@ -149,5 +149,5 @@ fn as_it_is_printed_it_fails_and_asks_for_the_program() {
     let failed = std::thread::scope(|scope| scope.spawn(test).join());
     let panic = failed.expect_err("nobody listens");
     let text = panic.downcast_ref::<String>().unwrap();
-    assert_eq!(text, "mailer has not handled it: is it started above?");
+    assert!(text.contains("handled by mailer"), "{text}");
 }

@@ -1,20 +1,23 @@
 //! The same tests on the embedded broker and on a RabbitMQ.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lightbus::CallError;
 use lightbus::testing::TestBus;
+use tokio::sync::Notify;
 
 use crate::{AuthApi, AuthApiClient, AuthApiServer, AuthError, registered, welcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// An app that takes its time for one call after the other.
-struct Slow;
+/// An app that answers a call when it is told to.
+#[derive(Default)]
+struct Slow(Arc<Notify>);
 
 impl AuthApi for Slow {
     async fn check_password(&self, _: String, _: String) -> Result<bool, AuthError> {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.0.notified().await;
         Ok(true)
     }
 
@@ -66,7 +69,9 @@ async fn what_should_panic_does_so_on_either(bus: TestBus) {
 #[lightbus::test(broker = "both")]
 async fn a_call_that_expires_behind_another_is_over(bus: TestBus) -> anyhow::Result<()> {
     let slow = bus.app_builder("slow").concurrency(1).connect().await?;
-    slow.serve(AuthApiServer::new(Slow)).await?;
+    let go_on = Arc::<Notify>::default();
+    slow.serve(AuthApiServer::new(Slow(Arc::clone(&go_on))))
+        .await?;
     let auth = AuthApiClient::new(&bus);
     let first = tokio::spawn({
         let auth = auth.clone();
@@ -75,6 +80,7 @@ async fn a_call_that_expires_behind_another_is_over(bus: TestBus) -> anyhow::Res
     bus.called(auth.check_password("ada", "")).await;
     let late = auth.count().timeout(Duration::from_millis(50)).await;
     assert!(matches!(late, Err(CallError::Timeout(_))), "{late:?}");
+    go_on.notify_one();
     bus.settled().await;
     assert_eq!(first.await?, Ok(true));
     Ok(())
@@ -104,7 +110,7 @@ async fn a_clock_that_a_test_moves(bus: TestBus) -> anyhow::Result<()> {
     let auth = AuthApiClient::new(&bus);
     bus.app("auth-app")
         .await?
-        .serve(AuthApiServer::new(Slow))
+        .serve(AuthApiServer::new(Slow::default()))
         .await?;
     auth.resize_avatar(7).after(HOUR).enqueue().await?;
     bus.advance(HOUR).await;

@@ -30,13 +30,7 @@ async fn support_remind_is_done(
 }"#
     .parse()?;
     let message = lightbus::testing::Raw::task("support", "remind", body);
-    bus.simulate(message).await?;
-
-    bus.settled().await;
-    assert!(
-        bus.story().contains("handled by worker (lb.task.support"),
-        "{} has not handled it: is it started above?",
-        app.app()
-    );
+    bus.simulate(message.clone()).await?;
+    bus.sent(message).handled_by(app.app()).await;
     Ok(())
 }

@@ -167,7 +167,7 @@ async fn lease_on<DB: SqlDatabase>(store: SqlStore<DB>) -> anyhow::Result<()> {
     // Its process is gone.
     short.renew(&one).await?;
     eventually("the lease has ended", async || {
-        long.begin(&two).await == Ok(Begun::New)
+        matches!(long.begin(&two).await, Ok(Begun::New))
     })
     .await?;
     // Not gone, only slow: it is not for it to give the message back.
@@ -181,7 +181,7 @@ async fn lease_on<DB: SqlDatabase>(store: SqlStore<DB>) -> anyhow::Result<()> {
     assert_eq!(store.prune().await?, 0);
     let keeps_nothing = store.clone().keep(Duration::ZERO);
     eventually("it goes when a moment has passed", async || {
-        keeps_nothing.prune().await == Ok(1)
+        matches!(keeps_nothing.prune().await, Ok(1))
     })
     .await?;
     assert_eq!(long.begin(&one).await?, Begun::New);

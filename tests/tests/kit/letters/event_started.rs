@@ -23,13 +23,7 @@ async fn mailer_send_invitation_handles_invited(
     let message = lightbus::testing::Raw::event("mail", "invited", body)
         .key("ada.l")
         .header("lang", "en");
-    bus.simulate(message).await?;
-
-    bus.settled().await;
-    assert!(
-        bus.story().contains("handled by mailer (lb.q.mailer.send-invitation"),
-        "{} has not handled it: is it started above?",
-        app.app()
-    );
+    bus.simulate(message.clone()).await?;
+    bus.sent(message).handled_by(app.app()).await;
     Ok(())
 }

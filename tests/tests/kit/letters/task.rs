@@ -19,13 +19,7 @@ async fn mail_send_is_done(
 }"#.parse()?;
     let message = lightbus::testing::Raw::task("mail", "send", body)
         .queue("slow");
-    bus.simulate(message).await?;
-
-    bus.settled().await;
-    assert!(
-        bus.story().contains("handled by worker (lb.task.mail:slow"),
-        "{} has not handled it: is it started above?",
-        app.app()
-    );
+    bus.simulate(message.clone()).await?;
+    bus.sent(message).handled_by(app.app()).await;
     Ok(())
 }
