@@ -211,6 +211,11 @@ impl Context {
         Some(inner.clock.on_the_systems(deadline.into()))
     }
 
+    /// The deadline by the bus's clock.
+    pub(crate) fn ends_at(&self) -> Option<tokio::time::Instant> {
+        self.inner.deadline.map(Into::into)
+    }
+
     /// Time until the [`deadline`](Self::deadline), zero when it has passed. Calls made in this handler get no more than this.
     pub fn time_left(&self) -> Option<Duration> {
         let inner = &*self.inner;

@@ -7,7 +7,6 @@ use lapin::message::Delivery;
 use lapin::types::ShortString;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -192,7 +191,7 @@ impl Server {
         let (properties, left) = (delivery.properties, accepted.left);
         let clock = &self.core.clock;
         let context = Context::of_call(clock, properties, subject, delivery.redelivered, left);
-        let deadline = context.deadline().map(Instant::from);
+        let deadline = context.ends_at();
         let (core, in_progress) = (Arc::clone(&self.core), Arc::clone(&self.in_progress));
         let call = context.clone();
         let handling = handle(core, caller, context, handler);

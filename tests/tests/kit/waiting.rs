@@ -21,6 +21,8 @@ trait Api {
     #[task(rate = "1/h")]
     async fn seldom(&self);
     async fn slow(&self) -> u32;
+    #[rpc(cancel)]
+    async fn patient(&self) -> u32;
     #[event]
     fn rang();
 }
@@ -48,6 +50,11 @@ impl Api for Worker {
 
     async fn seldom(&self) {
         self.0.fetch_add(1, SeqCst);
+    }
+
+    async fn patient(&self) -> u32 {
+        tokio::task::yield_now().await;
+        1
     }
 
     async fn slow(&self) -> u32 {
@@ -105,6 +112,14 @@ async fn deadlines_pass() -> anyhow::Result<()> {
     bus.advance(Duration::from_millis(1)).await;
     let answer = slow.await?;
     assert!(matches!(answer, Err(CallError::Timeout(_))), "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deadline_is_as_far_away_as_ever_when_time_was_moved() -> anyhow::Result<()> {
+    let (bus, _, client) = stage().await?;
+    bus.advance(24 * HOUR).await;
+    assert_eq!(client.patient().await, Ok(1));
     Ok(())
 }
 
