@@ -1,10 +1,11 @@
 //! A worker: a process that does the studio's tasks, as many at a time as suits its machine. Start more of them, on other machines as well, to get more done.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
+use std::{future, io, thread};
 
-use lightbus::{Bus, Context};
+use lightbus::{Bus, Context, Error};
+use tokio::sync::oneshot;
 
 use crate::api::{
     AttemptFailed, CleanedUp, Credit, ImageError, Picture, Sheet, StudioApi, StudioApiEvents,
@@ -24,6 +25,26 @@ struct Worker {
 /// Works on the broker of `LIGHTBUS_URL` until SIGINT, SIGTERM, or, for one that was hired, the end of its standard input.
 pub(crate) async fn work(folder: &Path, hired: bool) -> anyhow::Result<()> {
     let storage = Storage::open(folder)?;
+    let sent_home = sent_home(hired);
+    tokio::pin!(sent_home);
+    // The broker may go with the one who hired: there is nothing to wait for then.
+    let bus = tokio::select! {
+        () = &mut sent_home => return Ok(()),
+        bus = begin(storage) => bus?,
+    };
+    let ended = bus.run_until_shutdown();
+    tokio::pin!(ended);
+    tokio::select! {
+        ended = &mut ended => ended?,
+        () = sent_home => {
+            bus.shutdown();
+            ended.await?;
+        }
+    }
+    Ok(())
+}
+
+async fn begin(storage: Storage) -> Result<Bus, Error> {
     let bus = Bus::builder("studio-worker")
         .grace(Duration::from_secs(5))
         .connect()
@@ -34,16 +55,21 @@ pub(crate) async fn work(folder: &Path, hired: bool) -> anyhow::Result<()> {
         .task_concurrency(AT_A_TIME)
         .queue_concurrency("nightly", 1)
         .await?;
-    if hired {
-        let bus = bus.clone();
-        // It ends when the one who hired does, however that one dies.
-        std::thread::spawn(move || {
-            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            bus.shutdown();
-        });
+    Ok(bus)
+}
+
+/// Waits for the end of the standard input, which comes with the end of the one who hired, however that one dies. Never, for one that was not hired.
+async fn sent_home(hired: bool) {
+    if !hired {
+        return future::pending().await;
     }
-    bus.run_until_shutdown().await?;
-    Ok(())
+    let (gone, told) = oneshot::channel();
+    // Not one of tokio's threads, which the program would wait for when it ends for another reason.
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = gone.send(());
+    });
+    let _ = told.await;
 }
 
 impl StudioApi for Worker {

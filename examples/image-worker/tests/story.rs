@@ -3,11 +3,13 @@
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -107,6 +109,35 @@ fn an_app_that_is_killed_leaves_no_worker_behind() -> Result<()> {
     run.wait_for_workers(0)
 }
 
+#[test]
+fn a_worker_whose_app_is_gone_does_not_wait_for_its_broker() -> Result<()> {
+    let folder = TempDir::new()?;
+    for part in ["pictures", "thumbnails"] {
+        std::fs::create_dir(folder.path().join(part))?;
+    }
+    // A port that is taken, and on which nobody answers.
+    let nobody = TcpListener::bind("127.0.0.1:0")?;
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_image-worker"))
+        .args(["work", "--hired"])
+        .arg(folder.path())
+        .env("LIGHTBUS_URL", format!("amqp://{}", nobody.local_addr()?))
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let (_silence, _) = nobody.accept()?;
+    drop(worker.stdin.take());
+    let given_up = Instant::now() + Duration::from_secs(10);
+    while worker.try_wait()?.is_none() {
+        if Instant::now() > given_up {
+            worker.kill()?;
+            worker.wait()?;
+            bail!("the worker waits for a broker");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    ensure!(worker.wait()?.success(), "the worker ends badly");
+    Ok(())
+}
+
 /// The program at work.
 struct Run<'a> {
     child: Child,
@@ -165,7 +196,7 @@ impl<'a> Run<'a> {
         let given_up = Instant::now() + Duration::from_secs(30);
         while self.workers()?.len() != count {
             ensure!(Instant::now() < given_up, "there are not {count} workers");
-            std::thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         }
         Ok(())
     }
