@@ -159,10 +159,23 @@ impl Bus {
             io,
             life,
         };
-        Ok(Self {
+        let bus = Self {
             core: Arc::new(core),
             _open: open,
-        })
+        };
+        let observed = &bus.core.config.observed;
+        observed.tell(|observer| observer.connected(bus.aside()));
+        Ok(bus)
+    }
+
+    /// A handle that does not keep the bus open.
+    fn aside(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            _open: Arc::new(Open {
+                stop: CancellationToken::new(),
+            }),
+        }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

@@ -140,6 +140,19 @@ impl Clock {
     }
 }
 
+/// The system's time, for the machinery, and for what outlives a bus.
+pub(crate) mod system {
+    use super::{Clock, Uuid};
+
+    pub(crate) fn now_ms() -> i64 {
+        Clock::default().now_ms()
+    }
+
+    pub(crate) fn new_id() -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
 
-use crate::__testing::AttemptWatch;
 use crate::attempts::HoldTimes;
 use crate::clock::{Clock, Manual};
 use crate::grammar::check_name;
+use crate::observer::Observed;
 use crate::{Bus, Error, Retry};
 
 const DEFAULT_URL: &str = "amqp://127.0.0.1:5672";
@@ -36,7 +36,7 @@ pub(crate) struct Config {
     pub(crate) hold: HoldTimes,
     pub(crate) retry: Retry,
     pub(crate) api_retries: HashMap<String, Retry>,
-    pub(crate) attempt_watch: Option<AttemptWatch>,
+    pub(crate) observed: Observed,
 }
 
 /// Settings of a [`Bus`]; made by [`Bus::builder`].
@@ -88,7 +88,7 @@ impl BusBuilder {
             hold: HoldTimes::default(),
             retry: Retry::default(),
             api_retries: HashMap::new(),
-            attempt_watch: None,
+            observed: Observed::default(),
         };
         Self {
             app: app.to_owned(),
@@ -141,8 +141,8 @@ impl BusBuilder {
         self
     }
 
-    pub(crate) fn watch_attempts(mut self, watch: AttemptWatch) -> Self {
-        self.config.attempt_watch = Some(watch);
+    pub(crate) fn observed(mut self, by: Observed) -> Self {
+        self.config.observed = by;
         self
     }
 

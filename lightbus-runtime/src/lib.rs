@@ -39,6 +39,7 @@ mod idempotence;
 mod json;
 mod manifest;
 mod msgpack;
+mod observer;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod outbox;
 mod publishing;

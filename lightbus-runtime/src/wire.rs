@@ -169,14 +169,6 @@ pub(crate) fn text_value(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(truncate(text, TEXT_LIMIT)))
 }
 
-pub(crate) fn now_ms() -> i64 {
-    Clock::default().now_ms()
-}
-
-pub(crate) fn new_id() -> Uuid {
-    Uuid::now_v7()
-}
-
 /// What every message of this app carries; made once, cloned for each message.
 #[derive(Clone)]
 pub(crate) struct Sender {
@@ -521,6 +513,7 @@ pub(crate) fn call_id(properties: &BasicProperties) -> Option<&ShortString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::system;
 
     #[test]
     fn a_reply_address_is_checked_before_it_becomes_an_exchange() {
@@ -555,15 +548,15 @@ mod tests {
             "shop",
             "0123456789abcdef0123456789abcdef",
         );
-        let before = now_ms();
-        let id = new_id();
+        let before = system::now_ms();
+        let id = system::new_id();
         let request = sender.request(
             id,
             Duration::from_millis(1500),
             &[("tenant".into(), "acme".into())],
         );
         let deadline = deadline_ms(&request);
-        assert!(deadline.is_some_and(|at| at >= before + 1500 && at <= now_ms() + 1500));
+        assert!(deadline.is_some_and(|at| at >= before + 1500 && at <= system::now_ms() + 1500));
         assert_eq!(
             call_id(&request).map(ShortString::as_str),
             Some(id.to_string().as_str())

@@ -18,11 +18,11 @@ pub(crate) use job::{Handled, Handling, Job, Unreadable};
 
 use hold::Held;
 
-use crate::__testing::FailedAttempt;
 use crate::bus::Core;
 use crate::codec::Format;
 use crate::context::Context;
 use crate::delivery::{Outcome, catch_panic};
+use crate::observer::FailedAttempt;
 use crate::publishing::{Message, Progress, Refusal};
 use crate::retry::{HandlerError, Wish, chance};
 use crate::topology;
@@ -368,7 +368,8 @@ impl<J: Job> Attempts<J> {
 
     /// The properties of a copy for attempt number `attempt`.
     fn copy_for(&self, attempt: u32) -> BasicProperties {
-        let copy = again::for_attempt(self.context.properties(), self.from(), attempt);
+        let now_ms = self.job.core().clock.now_ms();
+        let copy = again::for_attempt(self.context.properties(), self.from(), attempt, now_ms);
         again::with_checkpoint(copy, self.checkpoint())
     }
 
@@ -481,14 +482,14 @@ impl<J: Job> Attempts<J> {
 
     async fn retrying(&self, delay: Duration, failed: &Failed) {
         self.log_retry(delay, failed);
-        if let Some(watch) = &self.job.core().config.attempt_watch {
-            watch.tell(FailedAttempt {
+        self.job.core().config.observed.tell(|observer| {
+            observer.failed(FailedAttempt {
                 id: wire::message_id(self.context.properties()).to_owned(),
                 queue: self.job.queue().to_owned(),
                 number: self.context.attempt().saturating_add(1),
                 error: failed.text().to_owned(),
             });
-        }
+        });
         if let Some(rest) = self.job.retrying(&self.context, failed.text()) {
             rest.await;
         }

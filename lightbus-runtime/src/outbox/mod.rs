@@ -13,11 +13,11 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::boxed::BoxedFor;
+use crate::clock::system;
 use crate::codec::{EncodeError, encode};
 use crate::event::{Event, check, routing_key};
 use crate::idempotence::StoreError;
 use crate::sql::{SqlDatabase, SqlStore, Value, failed};
-use crate::wire;
 
 pub use refused::Refused;
 pub use relay::Relay;
@@ -204,7 +204,7 @@ impl<'c, DB: SqlDatabase> OutboxPublish<'c, DB> {
         };
         let headers = serde_json::to_string(&self.headers)
             .map_err(|error| not_stored(StoreError::failed(doing, error.to_string())))?;
-        let id = wire::new_id().to_string();
+        let id = system::new_id().to_string();
         let values = [
             Value::Text(&id),
             Value::Text(self.api),

@@ -97,12 +97,13 @@ impl Fastest {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::clock::system;
     use crate::wire::short;
     use lapin::types::{AMQPValue, FieldTable};
 
     /// A call with a second to live, made so long ago, by a clock that is so far ahead of ours.
     fn call(age_ms: i64, ahead_ms: i64) -> BasicProperties {
-        let deadline = wire::now_ms() - age_ms + ahead_ms + 1000;
+        let deadline = system::now_ms() - age_ms + ahead_ms + 1000;
         let mut headers = FieldTable::default();
         headers.insert(short(wire::DEADLINE), AMQPValue::LongLongInt(deadline));
         BasicProperties::default()
@@ -112,7 +113,13 @@ mod tests {
     }
 
     fn left_ms(clocks: &mut Clocks, call: &BasicProperties) -> i64 {
-        i64::try_from(clocks.time_left(call, wire::now_ms()).unwrap().as_millis()).unwrap()
+        i64::try_from(
+            clocks
+                .time_left(call, system::now_ms())
+                .unwrap()
+                .as_millis(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -182,7 +189,7 @@ mod tests {
         assert_eq!(left_ms(clocks, &bare(1500)), 1, "clocks differ a little");
         assert_eq!(left_ms(clocks, &bare(3000)), 0);
         assert_eq!(
-            clocks.time_left(&BasicProperties::default(), wire::now_ms()),
+            clocks.time_left(&BasicProperties::default(), system::now_ms()),
             None
         );
     }

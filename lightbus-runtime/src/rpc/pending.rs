@@ -106,6 +106,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::system;
     use crate::wire::short;
 
     fn reply_to(id: &str) -> BasicProperties {
@@ -113,7 +114,7 @@ mod tests {
     }
 
     fn register(pending: &Pending) -> Waiting<'_> {
-        pending.register(wire::new_id(), None)
+        pending.register(system::new_id(), None)
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{End, Occurrence, Since, State};
 use super::table::Entry;
+use crate::clock::system;
 use crate::connection::publisher::Outgoing;
 use crate::grammar::is_name;
 use crate::rpc::caller::Caller;
@@ -186,7 +187,7 @@ impl Letter {
         Self {
             exchange: topology::cron_exchange(app),
             key: word.key(schedule),
-            properties: sender.word(&wire::new_id().to_string()),
+            properties: sender.word(&system::new_id().to_string()),
             payload: word.encode(),
         }
     }

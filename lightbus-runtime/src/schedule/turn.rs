@@ -21,8 +21,8 @@ use super::message::{Heard, Letter, Word};
 use super::state::{Occurrence, State};
 use super::table::{Entries, MOST};
 use crate::bus::Core;
+use crate::clock::system;
 use crate::connection::consumer::Consumer;
-use crate::wire;
 
 /// How long the state queue may take to store something: without a majority of its replicas it never does.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -197,7 +197,7 @@ impl Turn {
 
     /// Sets the mark, behind everything that the queue has.
     async fn set_mark(&mut self) -> Result<(), Lost> {
-        let id = wire::new_id().to_string();
+        let id = system::new_id().to_string();
         let letter = Letter::mark(&self.core.sender, &self.core.config.app, &id);
         self.mark = Some(id);
         if !self.publish(&letter).await? {

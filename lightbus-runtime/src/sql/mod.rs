@@ -18,8 +18,8 @@ pub use database::SqlDatabase;
 pub(crate) use database::{Value, millis};
 
 use crate::boxed::Boxed;
+use crate::clock::system;
 use crate::idempotence::StoreError;
-use crate::wire;
 
 const LEASE: Duration = Duration::from_secs(60);
 const KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -168,7 +168,7 @@ impl<DB: SqlDatabase> SqlStore<DB> {
 
     /// True for one of those who ask, once in a while: it is their turn to remove what is old.
     pub(crate) fn may_prune(&self, every: Duration) -> bool {
-        let (now, last) = (wire::now_ms(), self.pruned.load(Ordering::Relaxed));
+        let (now, last) = (system::now_ms(), self.pruned.load(Ordering::Relaxed));
         now.saturating_sub(last) >= millis(every)
             && self
                 .pruned

@@ -17,10 +17,10 @@ use super::id::TaskKey;
 use super::journal::{Reading, Since, write};
 use super::record::{Record, Says};
 use crate::bus::Core;
+use crate::clock::system;
 use crate::error::Error;
 use crate::publishing::{Message, Progress, Unsent};
 use crate::topology::{self, Log};
-use crate::wire;
 
 /// As many as the stream holds, and again as many: the oldest are forgotten first.
 const MOST: usize = 1 << 20;
@@ -127,7 +127,7 @@ impl Cancels {
 
     /// What was read when a word of our own comes is everything before it.
     async fn sync(&self) {
-        let marker = wire::new_id().to_string();
+        let marker = system::new_id().to_string();
         let seen = self.known.expect(&marker);
         let record = Record::new(&self.core.clock, &marker, Says::Marker);
         match write(&self.core, self.api, Log::Cancelled, &record).await {

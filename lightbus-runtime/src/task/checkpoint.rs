@@ -12,6 +12,7 @@ use super::journal::{Reading, Since, write};
 use super::record::{Record, Says};
 use super::running::Running;
 use crate::boxed::Boxed;
+use crate::clock::system;
 use crate::codec::{Format, Payload, encode};
 use crate::context::Context;
 use crate::publishing::Refusal;
@@ -139,7 +140,7 @@ fn unread(context: &Context, why: &dyn fmt::Display) {
 /// Reads the stream from the task's beginning up to a word of our own.
 async fn last(context: &Context, running: &Running) -> Result<Option<Vec<u8>>, String> {
     let desk = &running.desk;
-    let marker = wire::new_id().to_string();
+    let marker = system::new_id().to_string();
     let record = Record::new(&desk.core.clock, &marker, Says::Marker);
     let marked = write(&desk.core, desk.api, Log::Checkpoints, &record).await;
     marked.map_err(|refusal| format!("{refusal:?}"))?;

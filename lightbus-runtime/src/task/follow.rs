@@ -17,10 +17,10 @@ use super::record::{Record, Says};
 use super::story::Story;
 use crate::boxed::Boxed;
 use crate::bus::Core;
+use crate::clock::system;
 use crate::error::Error;
 use crate::publishing::Refusal;
 use crate::topology::Log;
-use crate::wire;
 
 /// By how much the clock of who enqueued may be ahead of the broker's.
 const CLOCKS: Duration = Duration::from_secs(30);
@@ -435,7 +435,7 @@ async fn read(
     mut started: Started,
     stop: &CancellationToken,
 ) -> String {
-    let marker = wire::new_id().to_string();
+    let marker = system::new_id().to_string();
     let mut marking = mark(Arc::clone(core), journal.api.clone(), &marker);
     let mut is_marked = false;
     let mut again: Option<Again> = None;

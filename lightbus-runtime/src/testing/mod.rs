@@ -1,6 +1,5 @@
 //! What the testing kit of the facade stands on: a message before it is sent, as data; what a message is that was seen on the broker; and a provider without a trait's implementation.
 
-mod attempts;
 mod raw;
 mod seen;
 
@@ -18,6 +17,7 @@ use crate::config::BusBuilder;
 use crate::error::{CallError, Error, PublishError};
 use crate::event::{Event, EventPublisher};
 use crate::json;
+use crate::observer::Observed;
 use crate::rpc::{self, Call, Calls};
 use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
 use crate::task::spec::TaskSpec;
@@ -26,15 +26,19 @@ use crate::task::{EnqueueError, Task, TaskHandle};
 pub use crate::clock::Manual as Clock;
 pub use crate::dead_letters::DeadReason;
 pub use crate::manifest::{ApiOutline, Heard, Manifest, SECRET, Served, redact};
+pub use crate::observer::{FailedAttempt, Observer};
 pub use crate::topology::{TaskPlace, event_keys, task_place};
-pub(crate) use attempts::AttemptWatch;
-pub use attempts::{FailedAttempt, watch_attempts};
 pub use raw::{Raw, RawError};
 pub use seen::{Answered, Copied, Meaning, OnBroker, Queue, app_of_connection, heard_by, meaning};
 
 /// Has a bus go by a clock that a test moves.
 pub fn with_clock(builder: BusBuilder, clock: &Arc<Clock>) -> BusBuilder {
     builder.clock(clock)
+}
+
+/// Has a bus tell what it does.
+pub fn observed(builder: BusBuilder, by: Arc<dyn Observer>) -> BusBuilder {
+    builder.observed(Observed::by(by))
 }
 
 /// What this handle's process is about to send, or waits for: in words, if there is any.

@@ -42,6 +42,7 @@
 // A test fails by a panic. What is expected is given as it would be sent, by value.
 #![allow(clippy::panic, clippy::needless_pass_by_value)]
 
+mod apps;
 mod away;
 mod clues;
 mod compare;

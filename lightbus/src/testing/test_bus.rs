@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lightbus_broker::{Broker, Faults, Snapshot};
-use lightbus_runtime::__testing::{Clock, Kind, Sendable, event, watch_attempts, with_clock};
+use lightbus_runtime::__testing::{Clock, Kind, Sendable, event, observed, with_clock};
 use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
 
+use super::apps::Apps;
 use super::away::coming_back;
 use super::clues;
 use super::expect::Expectation;
@@ -78,9 +79,7 @@ struct Inner {
     /// The time of all programs on it, if a test moves it.
     clock: Option<Arc<Clock>>,
     traffic: Mutex<Traffic>,
-    attempts: Attempts,
-    /// Kept open.
-    apps: Mutex<Vec<Bus>>,
+    apps: Apps,
     stubs: Stubs,
     /// What the bus belongs to.
     name: String,
@@ -91,8 +90,8 @@ struct Inner {
 impl Inner {
     fn look<R>(&self, look: impl FnOnce(&mut Traffic, Option<&Snapshot>) -> R) -> R {
         let snapshot = self.place.snapshot();
-        let kept = lock(&self.apps).clone();
-        let apps: Vec<_> = kept.iter().chain([&self.bus]).collect();
+        let apps = self.apps.all();
+        let apps: Vec<_> = apps.iter().chain([&self.bus]).collect();
         let away = snapshot.as_ref();
         let away = away.and_then(|snapshot| coming_back(apps.iter().copied(), snapshot));
         let mut traffic = lock(&self.traffic);
@@ -165,8 +164,7 @@ impl TestBus {
                 place,
                 clock,
                 traffic,
-                attempts,
-                apps: Mutex::default(),
+                apps: Apps::new(attempts),
                 stubs: Stubs::default(),
                 name: current_test(),
                 is_told: AtomicBool::new(false),
@@ -180,16 +178,14 @@ impl TestBus {
     /// [`Error::Config`] for an illegal name.
     pub async fn app(&self, name: &str) -> Result<Bus, Error> {
         let app = self.app_builder(name).connect().await?;
-        lock(&self.inner.apps).push(app.clone());
+        self.inner.apps.keep(app.clone());
         Ok(app)
     }
 
-    /// Settings of such a connection. What is connected by it stays open as long as somebody holds it. What it is about to send, a test's bus hears only when it comes to the broker; its
-    /// schedules are not [run](Self::run_schedule) by name, nor waited for by [`advance`](Self::advance).
+    /// Settings of such a connection. What is connected by it stays open as long as somebody holds it.
     pub fn app_builder(&self, name: &str) -> BusBuilder {
-        let attempts = self.inner.attempts.clone();
         let app = builder(name, &self.inner.place, self.inner.clock.as_ref());
-        watch_attempts(app, move |failed| attempts.tell(failed))
+        observed(app, self.inner.apps.observer())
     }
 
     /// Where programs connect that are processes of their own: for `LIGHTBUS_URL` in their environment.
@@ -355,9 +351,9 @@ impl TestBus {
         self.inner.clock.as_ref()
     }
 
-    /// The apps that are kept open.
+    /// Those that were connected by it.
     pub(super) fn apps(&self) -> Vec<Bus> {
-        lock(&self.inner.apps).clone()
+        self.inner.apps.all()
     }
 
     pub(super) fn pace(&self) -> Pace {

@@ -182,7 +182,7 @@ impl TestBus {
     /// When the word to the app is not stored.
     ///
     /// # Panics
-    /// When no app of the test, made by [`app`](Self::app), has such a schedule; when it is not fired within 10 s; and as [`settled`](Self::settled).
+    /// When no app of the test, has such a schedule; when it is not fired within 10 s; and as [`settled`](Self::settled).
     pub async fn run_schedule(&self, name: &str) -> Result<(), Error> {
         let apps = self.apps();
         let Some(app) = apps
@@ -225,7 +225,7 @@ fn no_such_schedule(name: &str, apps: &[Bus]) -> String {
     let known: Vec<_> = apps.iter().flat_map(of).collect();
     match known.is_empty() {
         true => format!(
-            "no app of this test has a schedule `{name}`, nor any other: was the program that sets it up started, on a bus that is kept, by `bus.app(..)`?"
+            "no app of this test has a schedule `{name}`, nor any other: was the program that sets it up started, on what `bus.app(..)` gives?"
         ),
         false => format!(
             "no app of this test has a schedule `{name}`; there is {}",

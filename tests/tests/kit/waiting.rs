@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use lightbus::testing::TestBus;
 use lightbus::{CallError, Context, Retry};
 
@@ -198,7 +199,7 @@ async fn a_rate_lets_one_run_each_hour() -> anyhow::Result<()> {
 #[tokio::test]
 async fn schedules_fire_when_they_are_due_and_when_they_are_told_to() -> anyhow::Result<()> {
     let (bus, ran, _) = stage().await?;
-    let app = bus.app("planner").await?;
+    let app = bus.app_builder("planner").connect().await?;
     let (nightly, each) = (ApiClient::new(&app).usual(1), ApiClient::new(&app).usual(2));
     app.schedule("nightly")
         .cron("0 3 * * *")
@@ -238,11 +239,17 @@ async fn what_is_dead_by_virtual_time_is_listed_and_replayed() -> anyhow::Result
     let retry = Retry::fixed(HOUR).attempts(2);
     let rang = ApiClient::new(&app).rang();
     rang.retry(retry).listen("answer", answer).await?;
+    bus.advance(24 * HOUR).await;
     bus.simulate(Rang {}).await?;
     bus.advance(24 * HOUR).await;
     let dead = app.dead_letters("answer")?;
     let letters = dead.list(10).await?;
     assert_eq!(letters.len(), 1, "{}", bus.story());
+    let (first, last) = (letters[0].first_failed, letters[0].died);
+    let between = last
+        .context("died")?
+        .duration_since(first.context("failed")?)?;
+    assert!(between >= HOUR && between < 2 * HOUR, "{between:?}");
     assert_eq!(dead.replay(|_| true).await?, 1);
     bus.settled().await;
     assert_eq!(heard.load(SeqCst), 3);

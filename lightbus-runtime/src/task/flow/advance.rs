@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_row_is_known_when_it_begins() {
-        let first = crate::wire::new_id();
+        let first = crate::clock::system::new_id();
         assert_eq!(end(first, &[]), None);
         assert_eq!(end(first, &[Next::Rescue(task("rescue", None))]), None);
         let row = [

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::group::{Group, Key, Todo};
 use super::over::{Over, REMEMBERED};
 use super::word::{Part, Word};
-use crate::wire;
+use crate::clock::system;
 
 /// What all groups may take together.
 const MOST_BYTES: usize = 256 << 20;
@@ -124,7 +124,7 @@ impl Groups {
                 spent.extend(release(&mut self.held, tag));
             }
         }
-        self.over.add(id, wire::now_ms());
+        self.over.add(id, system::now_ms());
         spent
     }
 
@@ -231,7 +231,7 @@ mod tests {
             flow: "auth/1".to_owned(),
             length: 2,
             replayed: 0,
-            at: wire::now_ms(),
+            at: system::now_ms(),
             values: Vec::new(),
             failed: Vec::new(),
             cause: None,
@@ -299,7 +299,7 @@ mod tests {
         let mut groups = groups();
         groups.hear(1, value(7, 0, 2, &[0]));
         // By the one before, which went on with it.
-        assert_eq!(groups.hear(2, over(7, wire::now_ms())), (vec![], vec![1]));
+        assert_eq!(groups.hear(2, over(7, system::now_ms())), (vec![], vec![1]));
         assert_eq!(groups.hear(3, value(7, 1, 2, &[0])), (vec![], vec![3]));
         assert!(groups.spent().is_empty() && groups.held() == 1);
         // Long ago: nobody can come with it any more.
@@ -357,7 +357,7 @@ mod tests {
         let mut groups = groups();
         groups.hear(1, value(7, 0, 2, &[0]));
         groups.hear(2, value(8, 1, 2, &[1]));
-        groups.hear(3, over(9, wire::now_ms()));
+        groups.hear(3, over(9, system::now_ms()));
         let words: Vec<_> = groups.words(1000).collect();
         assert_eq!(words.len(), 3);
         assert_eq!(groups.written(), [1, 2, 3]);
@@ -407,7 +407,7 @@ mod tests {
         for id in 0..2000 {
             let tag = u64::try_from(id).unwrap_or_default();
             groups.hear(tag, value(id, 0, 2, &[0; 100]));
-            groups.hear(10_000 + tag, over(100_000 + id, wire::now_ms()));
+            groups.hear(10_000 + tag, over(100_000 + id, system::now_ms()));
         }
         let mut read = Groups::new(10_000);
         for (tag, word) in (0..).zip(groups.words(50_000)) {

@@ -23,11 +23,11 @@ use super::word::{Part, Word};
 use super::{Place, Stuck};
 use crate::boxed::Boxed;
 use crate::bus::Core;
+use crate::clock::system;
 use crate::connection::consumer::{Consumer, Consumers, Source};
 use crate::error::Error;
 use crate::publishing::{Message, Progress, Refusal};
 use crate::topology;
-use crate::wire;
 
 /// What is kept unacknowledged has to fit in.
 const PREFETCH: u16 = 4000;
@@ -51,7 +51,7 @@ const REST: Duration = Duration::from_secs(1);
 pub(super) async fn tell(core: &Core, api: &str, word: &Word) -> Result<(), Refusal> {
     let queue = topology::join_queue(api);
     let payload = word.write().map_err(Refusal::Denied)?;
-    let properties = core.sender.task_join(wire::new_id());
+    let properties = core.sender.task_join(system::new_id());
     let message = Message {
         exchange: &topology::task_exchange(api),
         key: &queue,
@@ -191,7 +191,7 @@ impl Turn {
 
     async fn read(&mut self, delivery: &Delivery) -> Result<(), Closed> {
         if self.mark.is_none() {
-            let mark = wire::new_id().as_u128();
+            let mark = system::new_id().as_u128();
             self.mark = Some(mark);
             let word = Word {
                 mark: Some(mark),
@@ -289,7 +289,7 @@ impl Turn {
         if over.is_empty() {
             return Ok(());
         }
-        let now = wire::now_ms();
+        let now = system::now_ms();
         let word = Word {
             over: over.iter().map(|id| (*id, now)).collect(),
             ..Word::default()

@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn an_id_follows_from_the_one_before_and_keeps_its_time() {
-        let base = crate::wire::new_id();
+        let base = crate::clock::system::new_id();
         let next = following(base, "task");
         assert_eq!(next, following(base, "task"));
         assert_ne!(next, following(base, "other"));

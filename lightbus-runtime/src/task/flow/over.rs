@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::wire;
+use crate::clock::system;
 
 pub(super) const REMEMBERED: Duration = Duration::from_secs(600);
 const MOST: usize = 100_000;
@@ -24,7 +24,7 @@ impl Over {
     /// False if that is so long ago that it does not matter.
     pub(super) fn add(&mut self, id: u128, at: i64) -> bool {
         // Somebody's clock may be ahead.
-        let at = at.min(wire::now_ms());
+        let at = at.min(system::now_ms());
         if age(at) > REMEMBERED {
             return false;
         }
@@ -57,6 +57,6 @@ impl Over {
 }
 
 fn age(at: i64) -> Duration {
-    let ms = wire::now_ms().saturating_sub(at);
+    let ms = system::now_ms().saturating_sub(at);
     Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }

@@ -10,6 +10,7 @@ use super::Place;
 use super::failed::Cause;
 use super::group::Key;
 use super::next::{self, Bytes, Gather, Member, Next};
+use crate::clock::system;
 use crate::codec::{Format, Payload, encode};
 use crate::wire;
 
@@ -70,7 +71,7 @@ impl Part {
             flow: place.flow.to_owned(),
             length: place.length,
             replayed: place.replayed,
-            at: wire::now_ms(),
+            at: system::now_ms(),
             values: Vec::new(),
             failed: Vec::new(),
             cause: None,
@@ -138,7 +139,7 @@ impl Part {
     }
 
     pub(super) fn age(&self) -> Duration {
-        let ms = wire::now_ms().saturating_sub(self.at);
+        let ms = system::now_ms().saturating_sub(self.at);
         Duration::from_millis(u64::try_from(ms).unwrap_or_default())
     }
 }
