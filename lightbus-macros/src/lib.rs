@@ -47,10 +47,13 @@ use proc_macro::TokenStream;
 /// `AuthApiEvent`, an enum of all its events; and one struct for each event, here `UserRegistered`.
 ///
 /// # Secrets
-/// `#[lightbus(secret)]` on an argument of a call, a task or an event says that its value is for the provider, or the listeners, alone:
+/// `#[lightbus(secret)]` on an argument of a call, a task or an event says that its value is for the provider, or the listeners, alone; on a call, that its answer is for the caller alone, be it a value or an error:
 ///
 /// ```text
 /// async fn check_password(&self, username: String, #[lightbus(secret)] password: String) -> Result<bool, AuthError>;
+///
+/// #[lightbus(secret)]
+/// async fn new_token(&self, username: String) -> Result<String, AuthError>;
 /// ```
 ///
 /// It travels as any other; but where the bus shows messages to people, as in the recordings of `lightbus::testing`, `"[secret]"` stands in its place. A key of an event cannot be secret, nor a field that serde renames.

@@ -94,13 +94,16 @@ impl Roles {
 }
 
 fn function_of(api: &mut Api, mut function: TraitItemFn, diagnostics: &mut Diagnostics) {
-    let attrs = secret::nowhere(function.attrs, diagnostics);
+    let (secret, attrs) = secret::of(function.attrs, diagnostics);
     let (own, attrs) = split(attrs, &["event", "rpc", "task", "key"]);
     if let Some(FnArg::Receiver(receiver)) = function.sig.inputs.first_mut() {
         receiver.attrs = secret::nowhere(std::mem::take(&mut receiver.attrs), diagnostics);
     }
     let role = roles(&own, diagnostics).role(&function.sig);
     let args = args(&function.sig, diagnostics);
+    if !matches!(role, Role::Method(Kind::Call(_))) {
+        secret::no_answer(secret, diagnostics);
+    }
     match role {
         Role::Event(options) => api.events.push(Event {
             options,
@@ -113,6 +116,7 @@ fn function_of(api: &mut Api, mut function: TraitItemFn, diagnostics: &mut Diagn
         }),
         Role::Method(kind) => api.methods.push(Method {
             kind,
+            answers_secret: secret.is_some(),
             attrs,
             output: output(&function.sig.output),
             sig: function.sig,
@@ -180,7 +184,7 @@ fn args(sig: &Signature, diagnostics: &mut Diagnostics) -> Vec<Arg> {
 
 fn arg(index: usize, typed: &PatType, diagnostics: &mut Diagnostics) -> Arg {
     let (own, attrs) = split(typed.attrs.clone(), &["key"]);
-    let (secret, attrs) = secret::of_argument(attrs, diagnostics);
+    let (secret, attrs) = secret::of(attrs, diagnostics);
     let plain = plain_ident(&typed.pat);
     Arg {
         is_pattern: plain.is_none(),

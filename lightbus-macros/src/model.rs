@@ -194,7 +194,9 @@ impl Kind {
 /// A call, `async fn check_password(&self, …) -> …`, or a task: a call with `#[task]` above it.
 pub(crate) struct Method {
     pub(crate) kind: Kind,
-    /// What is written above it, without `#[rpc]` or `#[task]`.
+    /// Does `#[lightbus(secret)]` stand above it?
+    pub(crate) answers_secret: bool,
+    /// What else is written above it, without `#[rpc]` or `#[task]`.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) sig: Signature,
     pub(crate) args: Vec<Arg>,

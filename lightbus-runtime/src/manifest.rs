@@ -26,13 +26,15 @@ pub struct ApiOutline {
     pub tasks: &'static [Item],
     /// What its provider tells.
     pub events: &'static [Item],
+    /// Calls of which the answer is secret.
+    pub secret_answers: &'static [&'static str],
 }
 
 impl ApiOutline {
     fn has_secrets(&self) -> bool {
         let all = [self.calls, self.tasks, self.events];
-        all.iter()
-            .any(|items| items.iter().any(|(_, secrets)| !secrets.is_empty()))
+        let mut items = all.into_iter().flatten();
+        !self.secret_answers.is_empty() || items.any(|(_, secrets)| !secrets.is_empty())
     }
 }
 
@@ -105,6 +107,13 @@ pub fn redact(content: &mut Value, api: &str, name: &str) {
             *value = Value::from(SECRET);
         }
     }
+}
+
+/// Is the answer of a call to be left out, as far as this process knows?
+pub fn is_answer_secret(api: &str, call: &str) -> bool {
+    let all = lock(&WITH_SECRETS);
+    let mut of_api = all.iter().filter(|outline| outline.name == api);
+    of_api.any(|outline| outline.secret_answers.contains(&call))
 }
 
 impl Known {

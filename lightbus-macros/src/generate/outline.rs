@@ -1,4 +1,4 @@
-//! What both halves tell the bus about the API: names, and which arguments are secret. Data alone, and no code.
+//! What both halves tell the bus about the API: names, and which arguments and answers are secret. Data alone, and no code.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -13,11 +13,14 @@ pub(super) fn generate(cx: &Context<'_>) -> TokenStream {
     let tasks = cx.api.tasks().map(|it| item(&names::method(it), &it.args));
     let events = cx.api.payloads();
     let events = events.map(|it| item(&names::event(it), &it.args));
+    let secret_answers = cx.api.calls().filter(|it| it.answers_secret);
+    let secret_answers = secret_answers.map(names::method);
     quote! {
         #[doc(hidden)]
         #[allow(dead_code, non_upper_case_globals)]
         static #ident: #krate::__private::ApiOutline = #krate::__private::ApiOutline {
-            name: #name, calls: &[#(#calls),*], tasks: &[#(#tasks),*], events: &[#(#events),*]
+            name: #name, calls: &[#(#calls),*], tasks: &[#(#tasks),*], events: &[#(#events),*],
+            secret_answers: &[#(#secret_answers),*]
         };
     }
 }

@@ -1,4 +1,4 @@
-//! `#[lightbus(secret)]`: on an argument, and nowhere else.
+//! `#[lightbus(secret)]`: on an argument, or on a call, whose answer is meant. Nowhere else.
 
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -7,10 +7,10 @@ use syn::{Attribute, Meta};
 use super::split;
 use crate::diagnostics::Diagnostics;
 
-const FORM: &str = "write `#[lightbus(secret)]` before an argument of a call, a task or an event, as in `#[lightbus(secret)] password: String`";
+const FORM: &str = "write `#[lightbus(secret)]` before an argument, as in `#[lightbus(secret)] password: String`, or before a call whose answer is secret";
 
-/// Where it says that an argument is secret, if it does; and the other attributes.
-pub(super) fn of_argument(
+/// Where it is said, if it is; and the other attributes.
+pub(super) fn of(
     attrs: Vec<Attribute>,
     diagnostics: &mut Diagnostics,
 ) -> (Option<Span>, Vec<Attribute>) {
@@ -38,10 +38,22 @@ pub(super) fn nowhere(attrs: Vec<Attribute>, diagnostics: &mut Diagnostics) -> V
     for attr in own {
         diagnostics.on(
             attr,
-            format_args!("an argument is secret, and nothing else: {FORM}"),
+            format_args!(
+                "an argument is secret, or the answer of a call, and nothing else: {FORM}"
+            ),
         );
     }
     others
+}
+
+/// Reports it on what has no answer.
+pub(super) fn no_answer(secret: Option<Span>, diagnostics: &mut Diagnostics) {
+    if let Some(span) = secret {
+        diagnostics.at(
+            span,
+            format_args!("only a call has an answer that can be secret: {FORM}"),
+        );
+    }
 }
 
 fn is_secret(meta: &Meta) -> bool {

@@ -30,6 +30,7 @@ static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__p
     calls: &[("check", &[])],
     tasks: &[],
     events: &[],
+    secret_answers: &[],
 };
 // __if_client! {
 /// Calls the API `Auth`, and listens to its events, over the bus.

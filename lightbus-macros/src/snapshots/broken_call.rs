@@ -53,6 +53,7 @@ static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__p
     calls: &[("sound", &[]), ("broken", &[]), ("sync", &[])],
     tasks: &[],
     events: &[],
+    secret_answers: &[],
 };
 // __if_client! {
 /// Calls the API `auth`, and listens to its events, over the bus.

@@ -24,6 +24,7 @@ static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__p
     calls: &[],
     tasks: &[],
     events: &[("user_registered", &[]), ("events", &[])],
+    secret_answers: &[],
 };
 /// The event `user_registered` of the API `auth`.
 #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq)]

@@ -46,6 +46,7 @@ static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__p
     calls: &[],
     tasks: &[("sound", &[]), ("broken", &[])],
     events: &[],
+    secret_answers: &[],
 };
 // __if_client! {
 /// Calls the API `auth`, enqueues its tasks, and listens to its events, over the bus.

@@ -41,6 +41,7 @@ static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__p
     calls: &[("check_password", &[])],
     tasks: &[],
     events: &[("user_registered", &[])],
+    secret_answers: &[],
 };
 /// A user finished signing up.
 #[derive(

@@ -44,6 +44,7 @@ static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__p
     calls: &[("check", &[])],
     tasks: &[("clean_up", &[])],
     events: &[("cleaned", &[])],
+    secret_answers: &[],
 };
 /// The event `cleaned` of the API `auth`.
 #[derive(

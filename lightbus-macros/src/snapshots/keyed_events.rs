@@ -26,6 +26,7 @@ static __OUTLINE_OF_SparesApi: ::lightbus::__private::ApiOutline = ::lightbus::_
     calls: &[],
     tasks: &[],
     events: &[("stock_changed", &[]), ("counted", &[])],
+    secret_answers: &[],
 };
 /// The stock changed.
 #[derive(

@@ -35,6 +35,7 @@ static __OUTLINE_OF_AuthApi: crate::bus::__private::ApiOutline = crate::bus::__p
     calls: &[("check", &[])],
     tasks: &[],
     events: &[("checked", &[])],
+    secret_answers: &[],
 };
 /// The event `checked` of the API `auth`.
 #[derive(

@@ -7,6 +7,9 @@
 ///     async fn check_password(&self, username: String, password: String) -> bool {
 ///         todo!()
 ///     }
+///     async fn new_token(&self, username: String) -> String {
+///         todo!()
+///     }
 ///     async fn import(&self, token: Vec<u8>, r#type: u8) {
 ///         todo!()
 ///     }
@@ -25,6 +28,10 @@ pub trait AuthApi: ::core::marker::Send + ::core::marker::Sync + 'static {
         username: String,
         password: String,
     ) -> impl ::core::future::Future<Output = bool> + ::core::marker::Send;
+    fn new_token(
+        &self,
+        username: String,
+    ) -> impl ::core::future::Future<Output = String> + ::core::marker::Send;
     fn import(
         &self,
         #[allow(unused)]
@@ -45,9 +52,10 @@ const _: () = {
 #[allow(dead_code, non_upper_case_globals)]
 static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__private::ApiOutline {
     name: "auth",
-    calls: &[("check_password", &["password"])],
+    calls: &[("check_password", &["password"]), ("new_token", &[])],
     tasks: &[("import", &["token", "type"])],
     events: &[("user_registered", &["email"])],
+    secret_answers: &["new_token"],
 };
 /// The event `user_registered` of the API `auth`.
 #[derive(
@@ -132,6 +140,24 @@ impl AuthApiClient {
                     ("username", &::core::convert::AsRef::<str>::as_ref(&username)),
                     ("password", &::core::convert::AsRef::<str>::as_ref(&password)),
                 ],
+            )
+    }
+    /// Calls `new_token` of the API `auth`.
+    pub fn new_token(
+        &self,
+        username: impl ::core::convert::AsRef<str>,
+    ) -> ::lightbus::Call<String, ::core::convert::Infallible> {
+        static __SPEC: ::lightbus::__private::CallSpec = ::lightbus::__private::CallSpec {
+            api: "auth",
+            method: "new_token",
+            timeout: ::core::option::Option::None,
+            idempotent: false,
+            cancel: false,
+        };
+        self.inner
+            .call_plain(
+                &__SPEC,
+                &[("username", &::core::convert::AsRef::<str>::as_ref(&username))],
             )
     }
     /// Enqueues `import` of the API `auth`.
@@ -257,6 +283,22 @@ impl<T: AuthApi> ::lightbus::Service for AuthApiServer<T> {
                     ::lightbus::__private::run(async move {
                         ::lightbus::__private::reply_plain(
                             <T as AuthApi>::check_password(&__api, __0, __1).await,
+                        )
+                    }),
+                )
+            },
+        },
+        ::lightbus::__private::Method {
+            name: "new_token",
+            idempotent: false,
+            cancel: false,
+            task: ::core::option::Option::None,
+            call: |__api, __args| {
+                let __0 = __args.get("username")?;
+                ::lightbus::__private::Ok(
+                    ::lightbus::__private::run(async move {
+                        ::lightbus::__private::reply_plain(
+                            <T as AuthApi>::new_token(&__api, __0).await,
                         )
                     }),
                 )

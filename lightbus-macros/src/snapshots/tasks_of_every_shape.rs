@@ -75,6 +75,7 @@ static __OUTLINE_OF_AuthApi: ::lightbus::__private::ApiOutline = ::lightbus::__p
     calls: &[],
     tasks: &[("clean_up", &[]), ("resize", &[]), ("send_mail", &[]), ("compress", &[])],
     events: &[],
+    secret_answers: &[],
 };
 // __if_client! {
 /// Calls the API `auth`, enqueues its tasks, and listens to its events, over the bus.

@@ -280,12 +280,14 @@ fn secrets() {
     );
     begin(
         &of_items(quote! {
-            #[lightbus(secret)] async fn f(#[lightbus(secret)] &self);
-            #[event] fn e(#[key] #[lightbus(secret)] a: u8);
+            async fn f(#[lightbus(secret)] &self);
+            #[lightbus(secret)] #[task] async fn t(&self);
+            #[lightbus(secret)] #[event] fn e(#[key] #[lightbus(secret)] a: u8);
         }),
         &[
-            "an argument is secret, and nothing else: write",
-            "an argument is secret, and nothing else: write",
+            "an argument is secret, or the answer of a call, and nothing else: write",
+            "only a call has an answer that can be secret: write",
+            "only a call has an answer that can be secret: write",
             "a key is a word of the routing key",
         ],
     );
@@ -297,4 +299,7 @@ fn secrets() {
         &["what is secret is found by the argument's name, and serde gives it another one"; 3],
     );
     assert!(of(quote! { #[lightbus(secret)] a: u8, b: u8 }).is_empty());
+    assert!(
+        of_items(quote! { #[lightbus(secret)] #[rpc(idempotent)] async fn f(&self); }).is_empty()
+    );
 }

@@ -223,6 +223,8 @@ fn secrets() {
         quote! {
             pub trait AuthApi {
                 async fn check_password(&self, username: String, #[lightbus(secret)] password: String) -> bool;
+                #[lightbus(secret)]
+                async fn new_token(&self, username: String) -> String;
                 #[task]
                 async fn import(&self, #[lightbus(secret)] #[allow(unused)] token: Vec<u8>, #[lightbus(secret)] r#type: u8);
                 #[event]

@@ -25,7 +25,7 @@ use crate::task::{EnqueueError, Task, TaskHandle};
 
 pub use crate::clock::Manual as Clock;
 pub use crate::dead_letters::DeadReason;
-pub use crate::manifest::{ApiOutline, Heard, Manifest, SECRET, Served, redact};
+pub use crate::manifest::{ApiOutline, Heard, Manifest, SECRET, Served, is_answer_secret, redact};
 pub use crate::observer::{FailedAttempt, Observer};
 pub use crate::topology::{TaskPlace, event_keys, task_place};
 pub use raw::{Raw, RawError};

@@ -341,7 +341,11 @@ fn differing(one: &ApiOutline, other: &ApiOutline) -> Vec<String> {
         };
         only(one, other).chain(only(other, one)).collect::<Vec<_>>()
     };
-    let all: BTreeSet<_> = kinds.into_iter().flat_map(of).collect();
+    let answers = [one.secret_answers, other.secret_answers].concat();
+    let is_in_one =
+        |call: &&str| one.secret_answers.contains(call) != other.secret_answers.contains(call);
+    let answers = answers.into_iter().filter(is_in_one).map(str::to_owned);
+    let all: BTreeSet<_> = kinds.into_iter().flat_map(of).chain(answers).collect();
     all.into_iter().collect()
 }
 

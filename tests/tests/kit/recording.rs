@@ -1,5 +1,7 @@
 //! What went over a bus, kept and sent once more.
 
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use lightbus::testing::{Raw, Recording, TestBus, json};
@@ -206,5 +208,54 @@ async fn what_has_no_type_is_sent_by_its_names(bus: TestBus) -> anyhow::Result<(
         story.contains("handled by bank (lb.task.bank:slow+low)"),
         "{story}"
     );
+    Ok(())
+}
+
+#[lightbus::api(name = "vault")]
+pub trait VaultApi {
+    #[lightbus(secret)]
+    async fn open(&self, code: u32) -> Result<String, String>;
+    async fn is_open(&self) -> bool;
+}
+
+/// It changes its mind each time.
+struct Vault(AtomicU32);
+
+impl VaultApi for Vault {
+    async fn open(&self, code: u32) -> Result<String, String> {
+        let seal = format!("gold {}", self.0.fetch_add(1, SeqCst));
+        (code == 7).then_some(seal.clone()).ok_or(seal)
+    }
+
+    async fn is_open(&self) -> bool {
+        true
+    }
+}
+
+#[lightbus::test]
+async fn a_secret_answer_is_not_in_it(bus: TestBus) -> anyhow::Result<()> {
+    let vault = VaultApiServer::new(Vault(AtomicU32::new(0)));
+    bus.app("vault").await?.serve(vault).await?;
+    let client = VaultApiClient::new(&bus);
+    assert_eq!(client.open(7).await, Ok("gold 0".to_owned()));
+    assert!(client.open(0).await.is_err());
+    assert_eq!(client.is_open().await, Ok(true));
+    let recording = bus.recording();
+    let text = recording.to_string();
+    assert!(text.contains(r#""answer":"[secret]""#), "{text}");
+    assert!(text.contains(r#""error":"[secret]""#), "{text}");
+    assert!(!text.contains("gold"), "{text}");
+    let recording = Recording::parse(&text)?;
+    recording.replay(&bus).compare_answers().await?;
+
+    // What is not known answers nobody.
+    let other = TestBus::start().await?;
+    other.stub_from(&recording).await?;
+    let client = VaultApiClient::new(&other);
+    assert_eq!(client.is_open().await, Ok(true));
+    assert!(matches!(
+        client.open(7).await,
+        Err(CallError::UnknownMethod(_))
+    ));
     Ok(())
 }

@@ -26,7 +26,7 @@ impl TestBus {
     }
 
     /// [Stubs](Self::stub) each call of a recording: the same arguments get the same answer, several of them one after the other, and the last one from then on. What was secret may be anything. A call that had no
-    /// answer is not stubbed.
+    /// answer, or a secret one, is not stubbed: do that by [`stub`](Self::stub).
     ///
     /// A whole recording also stubs the program under test, if it was asked something: then both serve its API, and calls go to either. So give it the calls that the program *made*: `bus.stub_from(&recording.by("web"))`.
     ///
@@ -52,7 +52,7 @@ impl TestBus {
         let calls = recording.messages().iter().filter_map(|message| {
             let is_call = message.kind == Kind::Call;
             let content = message.content.as_ref().ok().filter(|_| is_call)?;
-            let reply = match message.answer.as_ref()? {
+            let reply = match message.answer.as_ref().filter(|it| !it.is_secret())? {
                 Answer::Value { value, .. } => reply_plain(value),
                 Answer::Error { error, .. } => reply::<(), &Value>(Err(error)),
                 Answer::Failed(_) => return None,

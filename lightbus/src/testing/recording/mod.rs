@@ -28,7 +28,7 @@ pub use replay::{Replay, ReplayError, Replayed};
 ///
 /// # Secrets
 /// In the place of an argument that its API marks `#[lightbus(secret)]` is the text `"[secret]"`. Which are marked is known from the APIs of which any bus of this process has had a client, a publisher or a server; so of
-/// an app in another process only if some bus here has one of its API, too. What a call answers is written as it is.
+/// an app in another process only if some bus here has one of its API, too. So it is with the answer, value or error, of a call that is marked.
 ///
 /// ```
 /// # use lightbus::testing::{Recording, TestBus};
@@ -78,12 +78,21 @@ pub(super) struct Recorded {
     pub(super) answer: Option<Answer>,
 }
 
-/// What came of a call.
+/// What came of a call. A value or an error that is [`SECRET`] is not known.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Answer {
     Value { by: String, value: Value },
     Error { by: String, error: Value },
     Failed(String),
+}
+
+impl Answer {
+    pub(super) fn is_secret(&self) -> bool {
+        match self {
+            Self::Value { value: it, .. } | Self::Error { error: it, .. } => it == SECRET,
+            Self::Failed(_) => false,
+        }
+    }
 }
 
 impl Recording {
@@ -166,7 +175,7 @@ impl Recorded {
         format!("{}.{}", self.api, self.name)
     }
 
-    /// What of it is not known, because it was secret.
+    /// What of its content is not known, because it was secret.
     fn secrets(&self) -> Vec<&str> {
         let fields = self.content.as_ref().ok().and_then(Value::as_object);
         let fields = fields.into_iter().flatten();

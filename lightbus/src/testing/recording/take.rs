@@ -1,6 +1,6 @@
 //! A recording of what the bus of a test has seen.
 
-use lightbus_runtime::__testing::{Kind, event_keys, redact, task_place};
+use lightbus_runtime::__testing::{Kind, SECRET, event_keys, is_answer_secret, redact, task_place};
 use serde_json::Value;
 
 use super::{Answer, Recorded, Recording};
@@ -47,7 +47,11 @@ fn recorded(seen: &Seen) -> Recorded {
         },
         headers: own_headers(seen),
         answer: match seen.kind {
-            Kind::Call => seen.fates().rev().find_map(answer),
+            Kind::Call => seen
+                .fates()
+                .rev()
+                .find_map(answer)
+                .map(|it| redacted(seen, it)),
             Kind::Task | Kind::Event => None,
         },
     }
@@ -60,6 +64,23 @@ fn content(seen: &Seen) -> Result<Value, String> {
     let mut content = seen.content.clone()?;
     redact(&mut content, &seen.api, &seen.name);
     Ok(content)
+}
+
+fn redacted(seen: &Seen, answer: Answer) -> Answer {
+    if !is_answer_secret(&seen.api, &seen.name) {
+        return answer;
+    }
+    match answer {
+        Answer::Value { by, .. } => Answer::Value {
+            by,
+            value: SECRET.into(),
+        },
+        Answer::Error { by, .. } => Answer::Error {
+            by,
+            error: SECRET.into(),
+        },
+        failed @ Answer::Failed(_) => failed,
+    }
 }
 
 /// What the sender added by `.header(..)`.
