@@ -349,7 +349,7 @@ impl Faults {
     }
 
     /// Has the next so many deliveries come again, with `redelivered` set, as after an acknowledgement that got lost: a message goes back
-    /// to its queue when it is acknowledged, or at once where it need not be.
+    /// to its queue when it is acknowledged, or at once where it need not be. They are counted as they are delivered, whatever is acknowledged first; what a stream delivers does not count.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -368,6 +368,29 @@ async fn acknowledgements_get_lost() {
     assert_eq!(told, ["lost", "back", "done"]);
 }
 
+/// A handler that calls another one acknowledges after it: the fault is for what came first.
+#[tokio::test]
+async fn the_next_delivery_comes_twice_whatever_is_acknowledged_first() {
+    let (broker, _connection, channel) = start().await;
+    let mut consumers = Vec::new();
+    for queue in ["outer", "inner"] {
+        declare(&channel, queue, &[]).await;
+        consumers.push(consume(&channel, queue).await);
+    }
+    broker.faults().duplicate_deliveries(1);
+    publish(&channel, "", "outer", b"m").await;
+    let outer = delivery(&mut consumers[0]).await;
+    publish(&channel, "", "inner", b"m").await;
+    let inner = delivery(&mut consumers[1]).await;
+    inner.ack(Default::default()).await.unwrap();
+    outer.ack(Default::default()).await.unwrap();
+    assert!(delivery(&mut consumers[0]).await.redelivered);
+    until(&broker, "the inner one is done", |s| {
+        s.queue("inner").unwrap().counters.acked == 1
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_need_not_be_acknowledged_comes_twice_as_well() {
     let (broker, _connection, channel) = start().await;

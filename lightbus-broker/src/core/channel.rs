@@ -26,6 +26,8 @@ pub(crate) struct Unacked {
     pub(crate) limited: bool,
     /// When it was delivered.
     pub(crate) since: Instant,
+    /// A test wants its acknowledgement lost.
+    pub(crate) loses_ack: bool,
     pub(crate) entry: Entry,
 }
 

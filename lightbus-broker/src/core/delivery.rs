@@ -149,10 +149,15 @@ impl Core {
             list(output, consumer.at.conn, connection);
             let receiver = Receiver::of(&consumer);
             book_delivery((watch, *now), connection, queue, receiver, &entry);
-            if consumer.no_ack && tampering.duplicates() {
+            let twice = tampering.duplicates(queue);
+            if twice && consumer.no_ack {
                 queue.ready.restore(entry.again());
             }
-            deliver(connection, queue, &consumer, entry, now.instant);
+            let loan = Loan {
+                since: now.instant,
+                loses_ack: twice,
+            };
+            deliver(connection, queue, &consumer, entry, loan);
         }
     }
 
@@ -222,13 +227,19 @@ fn relieved(queue: &Queue, conns: &IdMap<ConnId, Connection>) -> bool {
         })
 }
 
+/// What is noted of a delivery that is to be settled.
+pub(super) struct Loan {
+    pub(super) since: Instant,
+    pub(super) loses_ack: bool,
+}
+
 /// Writes one delivery, and keeps it until it is settled.
 pub(super) fn deliver(
     connection: &mut Connection,
     queue: &mut Queue,
     consumer: &Consumer,
     entry: Entry,
-    now: Instant,
+    loan: Loan,
 ) {
     let number = consumer.at.channel;
     let Some(channel) = connection.channels.get_mut(&number) else {
@@ -256,7 +267,8 @@ pub(super) fn deliver(
             queue: queue.id,
             consumer: Some(consumer.id),
             limited: consumer.limited,
-            since: now,
+            since: loan.since,
+            loses_ack: loan.loses_ack,
             entry,
         });
     }

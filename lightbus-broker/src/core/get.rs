@@ -83,7 +83,7 @@ impl Core {
             return;
         }
         queue.lend(&entry);
-        let since = self.now.instant;
+        let (since, loses_ack) = (self.now.instant, self.tampering.duplicates(queue));
         if let Some(channel) = self.channel_mut(at) {
             let (queue, consumer) = (id, None);
             channel.keep(Unacked {
@@ -92,6 +92,7 @@ impl Core {
                 consumer,
                 limited: false,
                 since,
+                loses_ack,
                 entry,
             });
         }

@@ -153,14 +153,9 @@ impl Core {
         refilled.into_iter().for_each(|queue| self.trim(queue));
     }
 
-    /// Whether a test wants an acknowledgement lost. There is nothing to be delivered again by a stream, or by a queue that is gone.
-    fn loses_ack(&mut self, queue: QueueId) -> bool {
-        let queue = self.queues.get(&queue);
-        queue.is_some_and(|queue| queue.stream.is_none()) && self.tampering.duplicates()
-    }
-
     fn settle_one(&mut self, at: At, unacked: Unacked, mut verdict: Verdict) {
-        if self.tampering.on && verdict == Verdict::Done && self.loses_ack(unacked.queue) {
+        let is_there = self.queues.contains_key(&unacked.queue);
+        if unacked.loses_ack && verdict == Verdict::Done && is_there {
             self.note_ack_lost(at, &unacked);
             verdict = Verdict::Requeued;
         }

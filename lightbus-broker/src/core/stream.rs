@@ -3,7 +3,7 @@
 use super::{
     Core,
     consumer::Consumer,
-    delivery::deliver,
+    delivery::{Loan, deliver},
     ids::{ConsumerId, IdMap, QueueId},
     list,
     log::{Log, Retention},
@@ -118,7 +118,11 @@ impl Core {
             list(output, consumer.at.conn, connection);
             let receiver = Receiver::of(&consumer);
             book_delivery((watch, *now), connection, queue, receiver, &entry);
-            deliver(connection, queue, &consumer, entry, now.instant);
+            let loan = Loan {
+                since: now.instant,
+                loses_ack: false,
+            };
+            deliver(connection, queue, &consumer, entry, loan);
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{
     event::{DropReason, EventKind, RefuseReason},
     ids::{At, QueueId},
     message::Message,
+    queue::Queue,
 };
 use crate::snapshot::ArmedFaults;
 use std::sync::Arc;
@@ -71,9 +72,9 @@ impl Tampering {
         self.on && self.spend(|all| &mut all.withhold_confirms)
     }
 
-    /// Whether this acknowledgement gets lost.
-    pub(crate) fn duplicates(&mut self) -> bool {
-        self.on && self.spend(|all| &mut all.duplicate_deliveries)
+    /// Whether this delivery comes again. A stream has nothing to be delivered again.
+    pub(crate) fn duplicates(&mut self, queue: &Queue) -> bool {
+        self.on && queue.stream.is_none() && self.spend(|all| &mut all.duplicate_deliveries)
     }
 }
 
