@@ -26,6 +26,7 @@ use crate::grammar::{check_name, check_task_queue};
 use crate::health::{Health, HealthChanges};
 use crate::manifest::Known;
 use crate::remains::Unwritten;
+use crate::rpc::RunningCalls;
 use crate::rpc::cancel::Cancels;
 use crate::rpc::failure::Failure;
 use crate::rpc::pending::Pending;
@@ -86,6 +87,7 @@ pub(crate) struct Core {
     pub(crate) replies: OnceCell<()>,
     pub(crate) control: OnceCell<()>,
     pub(crate) cancels: Arc<Cancels>,
+    pub(crate) running_calls: RunningCalls,
     /// Events that wait for their confirmation.
     pub(crate) budget: Budget,
     /// Calls that wait for their answer.
@@ -142,6 +144,7 @@ impl Bus {
             replies: OnceCell::new(),
             control: OnceCell::new(),
             cancels: Arc::default(),
+            running_calls: RunningCalls::default(),
             budget: Budget::default(),
             calls_budget: Budget::default(),
             hold: OnceLock::new(),

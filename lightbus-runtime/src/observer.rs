@@ -12,6 +12,29 @@ pub trait Observer: Send + Sync {
 
     /// An attempt has failed, and is not the last one. Those that follow one another in place never show on the broker.
     fn failed(&self, attempt: FailedAttempt);
+
+    /// A message is about to be acknowledged although it was not handled.
+    fn skipped(&self, message: Skipped);
+}
+
+/// A message that is done with, and was not handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The message's id.
+    pub id: String,
+    /// The queue it was taken from.
+    pub queue: String,
+    /// Why it was not.
+    pub why: Why,
+}
+
+/// Why a message was not handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Somebody has cancelled the task.
+    Cancelled,
+    /// It had been handled before.
+    Known,
 }
 
 /// An attempt that failed.
@@ -34,6 +57,16 @@ pub(crate) struct Observed(Option<Arc<dyn Observer>>);
 impl Observed {
     pub(crate) fn by(observer: Arc<dyn Observer>) -> Self {
         Self(Some(observer))
+    }
+
+    pub(crate) fn skipped(&self, id: &str, queue: &str, why: Why) {
+        self.tell(|observer| {
+            observer.skipped(Skipped {
+                id: id.to_owned(),
+                queue: queue.to_owned(),
+                why,
+            });
+        });
     }
 
     pub(crate) fn tell(&self, tell: impl FnOnce(&dyn Observer)) {

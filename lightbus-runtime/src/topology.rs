@@ -13,7 +13,8 @@ pub(crate) use delay::{LONGEST as LONGEST_DELAY, delayed, ladder_plan, out_plan,
 pub(crate) use join::{join_plan, join_queue};
 pub(crate) use journal::{CANCEL_KEY, Log, cancel_plan, journal_exchange, log_plan};
 pub(crate) use read::{
-    api_of_calls, event_of, held_from, is_dead_queue, is_unrouted, is_work, on_ladder, schedule_of,
+    api_of_calls, event_of, held_from, is_dead_queue, is_unrouted, is_work, listener_of, on_ladder,
+    schedule_of,
 };
 pub(crate) use schedule::{
     CRON, CRON_ASK, CRON_MARK, cron_binding, cron_exchange, cron_exchange_plan, cron_key,

@@ -6,6 +6,7 @@ use tracing::{debug, error};
 
 use super::{Attempted, Attempts, Failed, Handled, HandlerEnd, Job};
 use crate::idempotence::{Begun, Claim, Deduplicate, StoreError};
+use crate::observer::Why;
 use crate::retry::HandlerError;
 
 /// A message that is being handled elsewhere is asked for again after this, after twice this, and so on.
@@ -28,6 +29,8 @@ impl<J: Job> Attempts<J> {
             Ok(Begun::Done) => {
                 self.job.tally().duplicate.add();
                 debug!(?claim, "this message is handled already");
+                let observed = &self.job.core().config.observed;
+                observed.skipped(claim.message_id(), self.job.queue(), Why::Known);
                 return Attempted::Handled(Handled::Done);
             }
             Ok(Begun::Running { left }) => left,

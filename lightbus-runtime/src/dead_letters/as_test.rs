@@ -51,7 +51,7 @@ impl DeadLetter {
         }
         let api = self.exchange.strip_prefix("lb.ev.")?;
         let rest = self.routing_key.strip_prefix(api)?.strip_prefix('.')?;
-        let (app, listener) = self.queue.strip_prefix("lb.q.")?.split_once('.')?;
+        let (app, listener) = topology::listener_of(&self.queue)?;
         Some(Case {
             api: api.to_owned(),
             name: rest.split('.').next()?,
@@ -106,9 +106,15 @@ impl DeadLetter {
         manifest::redact(&mut body, &case.api, case.name);
         let name = test_name(case);
         let Case { app, .. } = case;
-        let start = match case.listener {
-            Some(listener) => format!("it listens as `{listener}`"),
-            None => format!("it works on the tasks of `{}`", case.api),
+        let (start, handled) = match case.listener {
+            Some(listener) => (
+                format!("it listens as `{listener}`"),
+                format!("heard_by(app.app(), {listener:?})"),
+            ),
+            None => (
+                format!("it works on the tasks of `{}`", case.api),
+                "handled_by(app.app())".to_owned(),
+            ),
         };
         let sent = self.raw(case);
         Some(format!(
@@ -122,7 +128,7 @@ async fn {name}(
     let body = {}.parse()?;
     let message = {sent};
     bus.simulate(message.clone()).await?;
-    bus.sent(message).handled_by(app.app()).await;
+    bus.sent(message).{handled}.await;
     Ok(())
 }}
 ",

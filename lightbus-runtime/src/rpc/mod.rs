@@ -16,4 +16,4 @@ mod server;
 pub(crate) use replies::read as read_reply;
 
 pub use call::{Call, CallSpec, Client};
-pub(crate) use server::{Calls, serve};
+pub(crate) use server::{Calls, RunningCalls, serve};

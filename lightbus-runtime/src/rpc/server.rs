@@ -1,6 +1,8 @@
 //! The provider's side of a call: decode, run, reply.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lapin::message::Delivery;
@@ -19,7 +21,6 @@ use crate::bus::Core;
 use crate::codec::Format;
 use crate::connection::consumer::{Consumers, Source};
 use crate::context::{Context, Subject};
-use crate::counters::Counters;
 use crate::delivery::{AtStop, Handling, Outcome, Work, catch_panic, catch_panic_now};
 use crate::error::Error;
 use crate::service::{Answer, Dispatch, HandlerFuture};
@@ -87,6 +88,16 @@ struct Server {
     clocks: Clocks,
     stop: CancellationToken,
     slots: Arc<Semaphore>,
+}
+
+/// How many calls run, of all APIs.
+#[derive(Debug, Default)]
+pub(crate) struct RunningCalls(AtomicUsize);
+
+impl RunningCalls {
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Relaxed) > 0
+    }
 }
 
 /// A call that may run.
@@ -267,11 +278,7 @@ async fn handle(
     context: Context,
     handler: HandlerFuture,
 ) -> Outcome {
-    let mut unanswered = Unanswered {
-        counters: &core.counters,
-        context: &context,
-        ended: false,
-    };
+    let mut unanswered = Unanswered::begin(&core, &context);
     let ended = catch_panic(context.clone().scope(handler)).await;
     let limit = core.config.payload_limit;
     let (status, payload) = match ended {
@@ -307,15 +314,27 @@ async fn handle(
 
 /// Tells of a handler that is dropped before it has answered.
 struct Unanswered<'a> {
-    counters: &'a Counters,
+    core: &'a Core,
     context: &'a Context,
     ended: bool,
 }
 
+impl<'a> Unanswered<'a> {
+    fn begin(core: &'a Core, context: &'a Context) -> Self {
+        core.running_calls.0.fetch_add(1, Relaxed);
+        Self {
+            core,
+            context,
+            ended: false,
+        }
+    }
+}
+
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
+        self.core.running_calls.0.fetch_sub(1, Relaxed);
         if !self.ended {
-            self.counters.calls_unanswered.add();
+            self.core.counters.calls_unanswered.add();
             debug!(context = ?self.context, "a handler ended without an answer: cancelled, or at the end of the grace period");
         }
     }

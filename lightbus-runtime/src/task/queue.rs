@@ -24,6 +24,7 @@ use crate::counters::Tally;
 use crate::delivery::{Outcome, Work, catch_panic_now};
 use crate::grammar::is_task;
 use crate::idempotence::Deduplicate;
+use crate::observer::Why;
 use crate::publishing::Refusal;
 use crate::retry::{HandlerError, Retry};
 use crate::schedule::{RunOutcome, is_scheduled, report_end};
@@ -216,6 +217,9 @@ impl TaskQueue {
 
     /// What is left to do for a task that is cancelled.
     fn last_words(&self, context: &Context) -> Boxed<()> {
+        let id = wire::message_id(context.properties());
+        let observed = &self.core.config.observed;
+        observed.skipped(id, &self.name, Why::Cancelled);
         let lets_go = self.lets_go(context, RunOutcome::Cancelled);
         let flow_ends = self.flow_ends(context, &[], flow::CANCELLED, "somebody cancelled it");
         let context = context.clone();

@@ -26,7 +26,7 @@ use crate::task::{EnqueueError, Task, TaskHandle};
 pub use crate::clock::Manual as Clock;
 pub use crate::dead_letters::DeadReason;
 pub use crate::manifest::{ApiOutline, Heard, Manifest, SECRET, Served, is_answer_secret, redact};
-pub use crate::observer::{FailedAttempt, Observer};
+pub use crate::observer::{FailedAttempt, Observer, Skipped, Why};
 pub use crate::topology::{TaskPlace, event_keys, task_place};
 pub use raw::{Raw, RawError};
 pub use seen::{Answered, Copied, Meaning, OnBroker, Queue, app_of_connection, heard_by, meaning};
@@ -55,6 +55,11 @@ pub fn in_flight(bus: &Bus) -> Option<&'static str> {
         0 => "publishes something that is not confirmed yet",
         _ => "waits for the answer to a call",
     })
+}
+
+/// Does a call run in this handle's process? Also one that nobody waits for any more.
+pub fn runs_calls(bus: &Bus) -> bool {
+    bus.core().running_calls.any()
 }
 
 /// Does this handle's process still wait for the answer to a call, known by its correlation id?

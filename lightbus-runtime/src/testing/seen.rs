@@ -242,6 +242,11 @@ impl Queue {
         }
     }
 
+    /// The app whose listener it belongs to, and that listener's name. A broadcast listener's queue does not tell.
+    pub fn listener_of(name: &str) -> Option<(&str, &str)> {
+        topology::listener_of(name)
+    }
+
     /// Of which API it holds tasks.
     pub fn tasks_of(name: &str) -> Option<String> {
         topology::api_of_task_queue(name)

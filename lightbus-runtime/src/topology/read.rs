@@ -62,6 +62,12 @@ pub(crate) fn is_work(name: &str) -> bool {
     is_kind && !is_state && !is_dead_queue(name)
 }
 
+/// Whose queue it is: the app, and its listener. Broadcast listeners have others.
+pub(crate) fn listener_of(queue: &str) -> Option<(&str, &str)> {
+    let made = listener_queue("", "");
+    queue.strip_prefix(&prefix(&made))?.split_once('.')
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Lane, Priority, cron_queue, delayed, hold_key, task_queue, undelayed};

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use lightbus_runtime::__testing::{FailedAttempt, Observer};
+use lightbus_runtime::__testing::{FailedAttempt, Observer, Skipped};
 use lightbus_runtime::Bus;
 
-use super::traffic::Attempts;
+use super::traffic::{Attempts, Traffic};
 
 #[derive(Default)]
 pub(super) struct Apps {
@@ -13,17 +13,9 @@ pub(super) struct Apps {
     kept: Mutex<Vec<Bus>>,
     /// All that were connected, by handles that do not keep them open.
     all: Arc<Mutex<Vec<Bus>>>,
-    attempts: Attempts,
 }
 
 impl Apps {
-    pub(super) fn new(attempts: Attempts) -> Self {
-        Self {
-            attempts,
-            ..Self::default()
-        }
-    }
-
     pub(super) fn keep(&self, app: Bus) {
         lock(&self.kept).push(app);
     }
@@ -33,10 +25,15 @@ impl Apps {
     }
 
     /// Whom an app is to tell.
-    pub(super) fn observer(&self) -> Arc<dyn Observer> {
+    pub(super) fn observer(
+        &self,
+        traffic: &Arc<Mutex<Traffic>>,
+        attempts: &Attempts,
+    ) -> Arc<dyn Observer> {
         Arc::new(Told {
             apps: Arc::downgrade(&self.all),
-            attempts: self.attempts.clone(),
+            traffic: Arc::downgrade(traffic),
+            attempts: attempts.clone(),
         })
     }
 }
@@ -44,6 +41,7 @@ impl Apps {
 /// An app holds it, and must not hold itself by it.
 struct Told {
     apps: Weak<Mutex<Vec<Bus>>>,
+    traffic: Weak<Mutex<Traffic>>,
     attempts: Attempts,
 }
 
@@ -57,8 +55,14 @@ impl Observer for Told {
     fn failed(&self, attempt: FailedAttempt) {
         self.attempts.tell(attempt);
     }
+
+    fn skipped(&self, message: Skipped) {
+        if let Some(traffic) = self.traffic.upgrade() {
+            lock(&traffic).skipped(message);
+        }
+    }
 }
 
-fn lock(of: &Mutex<Vec<Bus>>) -> MutexGuard<'_, Vec<Bus>> {
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }

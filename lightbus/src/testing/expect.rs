@@ -133,9 +133,14 @@ impl<S> Expectation<S> {
         self
     }
 
-    /// One of this app's listeners or workers has handled it; or, of a call, the app has answered it, be it with an error of the method's own.
+    /// One of this app's listeners or workers has handled it (where it has several: [`heard_by`](Self::heard_by)); or, of a call, the app has answered it, be it with an error of the method's own.
     pub fn handled_by(self, app: &str) -> Self {
         self.became(Became::HandledBy(app.to_owned()))
+    }
+
+    /// Of an event: this listener of the app has handled it, whatever became of it in the app's other ones. Not for broadcast listeners.
+    pub fn heard_by(self, app: &str, listener: &str) -> Self {
+        self.became(Became::HeardBy(app.to_owned(), listener.to_owned()))
     }
 
     /// It went to the dead letters: no attempt could handle it, or it waited for too long.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lightbus_broker::Message;
-use lightbus_runtime::__testing::{DeadReason, Kind};
+use lightbus_runtime::__testing::{DeadReason, Kind, Why};
 use serde_json::Value;
 
 use super::compare::short;
@@ -73,6 +73,12 @@ pub(super) enum Fate {
     Handled {
         queue: String,
         by: String,
+    },
+    /// It was acknowledged, and not handled.
+    Skipped {
+        queue: String,
+        by: String,
+        why: Why,
     },
     /// That it was handled did not reach the broker.
     AckLost,
@@ -235,6 +241,10 @@ impl Fate {
                 format!("attempt {failed} failed, to be tried again in {delay}{error}")
             }
             Self::Handled { queue, by } => format!("handled by {by} ({queue})"),
+            Self::Skipped { queue, by, why } => match why {
+                Why::Cancelled => format!("not run by {by} ({queue}): it was cancelled"),
+                Why::Known => format!("not handled once more by {by} ({queue}): it is known"),
+            },
             Self::AckLost => "its acknowledgement was lost: it comes again".to_owned(),
             Self::Dead(death) => death.told(),
             Self::Replayed { queue } => format!("out of the dead letters, to {queue}"),

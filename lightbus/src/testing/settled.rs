@@ -108,6 +108,8 @@ impl Watch {
         let busy = busy.or_else(|| bus.in_flight());
         let busy = busy.or_else(|| bus.unready_schedules().filter(|_| !is_kept_out));
         let still = self.still.look(false, count);
+        // Of such a handler nobody can say whether it will ever end.
+        let busy = busy.or_else(|| bus.runs_on().filter(|_| still < bus.pace().end));
         let mut quiet = self.quiet.look(busy.is_some(), count);
         // What waits for the clock to be moved waits for us.
         if still >= STILL && bus.clock().is_some_and(|it| it.is_anybody_waiting()) {

@@ -78,7 +78,8 @@ struct Inner {
     place: Place,
     /// The time of all programs on it, if a test moves it.
     clock: Option<Arc<Clock>>,
-    traffic: Mutex<Traffic>,
+    traffic: Arc<Mutex<Traffic>>,
+    attempts: Attempts,
     apps: Apps,
     stubs: Stubs,
     /// What the bus belongs to.
@@ -156,15 +157,16 @@ impl TestBus {
     ) -> Result<Self, StartError> {
         let place = place.map_err(StartError)?;
         let attempts = Attempts::default();
-        let traffic = Mutex::new(Traffic::new(place.events(), attempts.clone()));
+        let traffic = Traffic::new(place.events(), attempts.clone());
         let bus = builder(TEST, &place, clock.as_ref()).connect().await;
         Ok(Self {
             inner: Arc::new(Inner {
                 bus: bus.map_err(|error| StartError(error.to_string()))?,
                 place,
                 clock,
-                traffic,
-                apps: Apps::new(attempts),
+                traffic: Arc::new(Mutex::new(traffic)),
+                attempts,
+                apps: Apps::default(),
                 stubs: Stubs::default(),
                 name: current_test(),
                 is_told: AtomicBool::new(false),
@@ -184,8 +186,15 @@ impl TestBus {
 
     /// Settings of such a connection. What is connected by it stays open as long as somebody holds it.
     pub fn app_builder(&self, name: &str) -> BusBuilder {
-        let app = builder(name, &self.inner.place, self.inner.clock.as_ref());
-        observed(app, self.inner.apps.observer())
+        let Inner { place, clock, .. } = &*self.inner;
+        let Inner {
+            apps,
+            traffic,
+            attempts,
+            ..
+        } = &*self.inner;
+        let app = builder(name, place, clock.as_ref());
+        observed(app, apps.observer(traffic, attempts))
     }
 
     /// Where programs connect that are processes of their own: for `LIGHTBUS_URL` in their environment.
@@ -299,7 +308,8 @@ impl TestBus {
     }
 
     /// Waits until the bus is quiet: no message is on its way or being handled, no call waits for its answer, and nothing is about to be tried again within half a second. What waits for
-    /// longer, a retry or a task that is due later, is left where it is, as is what nobody consumes. An [`app`](Self::app) that has lost a connection is waited for.
+    /// longer, a retry or a task that is due later, is left where it is, as is what nobody consumes. An [`app`](Self::app) that has lost a connection is waited for; the handler of a call whose
+    /// caller has given up is waited for until nothing has happened for a quarter of a second.
     ///
     /// # Panics
     /// When that takes longer than 10 s, with what is going on.

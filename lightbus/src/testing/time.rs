@@ -4,7 +4,9 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use lightbus_runtime::__testing::{Clock, Kind, in_flight, is_scheduler_at_rest, schedules};
+use lightbus_runtime::__testing::{
+    Clock, Kind, in_flight, is_scheduler_at_rest, runs_calls, schedules,
+};
 use lightbus_runtime::{Bus, Error};
 
 use super::settled::{LOOK, Looked, Watch, not_quiet};
@@ -53,6 +55,16 @@ impl TestBus {
         apps.push(Bus::clone(self));
         apps.iter()
             .find_map(|app| Some(format!("{} {}", app.app(), in_flight(app)?)))
+    }
+
+    /// A call that runs: one that nobody waits for any more, if it is the last thing that is going on.
+    pub(super) fn runs_on(&self) -> Option<String> {
+        let apps = self.apps();
+        let app = apps.iter().find(|app| runs_calls(app))?;
+        let app = app.app();
+        Some(format!(
+            "a call runs in {app}, though its caller has given up"
+        ))
     }
 
     /// Where a test moves the time: schedules that nobody waits to fire yet.

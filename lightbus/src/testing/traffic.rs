@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use amq_protocol::types::{AMQPValue, FieldTable};
 use lightbus_broker::{ConnectionName, DropReason, Event, EventKind, Events, Message, QueueName};
 use lightbus_runtime::__testing::{
-    Answered, Copied, DeadReason, FailedAttempt, Kind, Meaning, OnBroker, Queue, app_of_connection,
-    heard_by, is_waiting_for, json, meaning,
+    Answered, Copied, DeadReason, FailedAttempt, Kind, Meaning, OnBroker, Queue, Skipped,
+    app_of_connection, heard_by, is_waiting_for, json, meaning,
 };
 use lightbus_runtime::Bus;
 use serde_json::Value;
@@ -19,6 +19,8 @@ use super::seen::{Answer, Death, Fate, Seen};
 pub(super) struct Traffic {
     events: Events,
     attempts: Attempts,
+    /// What is about to be acknowledged, and was not handled.
+    skipped: Vec<Skipped>,
     begun: Option<SystemTime>,
     now: Duration,
     pub(super) seen: Vec<Seen>,
@@ -73,6 +75,7 @@ impl Traffic {
         Self {
             events,
             attempts,
+            skipped: Vec::new(),
             begun: None,
             now: Duration::ZERO,
             seen: Vec::new(),
@@ -110,6 +113,12 @@ impl Traffic {
             self.count += 1;
             self.failed(failed);
         }
+    }
+
+    /// The next acknowledgement of it is such a one.
+    pub(super) fn skipped(&mut self, message: Skipped) {
+        self.read();
+        self.skipped.push(message);
     }
 
     fn note(&mut self, event: Event) {
@@ -247,13 +256,23 @@ impl Traffic {
         let of_copy = copy_of.and_then(|(_, queue)| queue.clone());
         let (is_letter, queue) = (Queue::of(&queue) == Queue::Dead, of_copy.unwrap_or(queue));
         let at = self.now;
+        let id = message.message_id().unwrap_or_default();
+        let is_it = |it: &Skipped| it.id == id && it.queue == queue;
+        let skipped = self.skipped.iter().position(is_it);
+        let skipped = skipped.map(|index| self.skipped.swap_remove(index).why);
         let Some(seen) = self.of(message).filter(|seen| seen.kind != Kind::Call) else {
             return;
         };
         match seen.copied.iter().position(|copied| *copied == queue) {
             _ if is_letter => {}
             Some(index) => drop(seen.copied.swap_remove(index)),
-            None => seen.fates.push((at, Fate::Handled { queue, by })),
+            None => seen.fates.push((
+                at,
+                match skipped {
+                    Some(why) => Fate::Skipped { queue, by, why },
+                    None => Fate::Handled { queue, by },
+                },
+            )),
         }
     }
 

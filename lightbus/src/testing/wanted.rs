@@ -1,6 +1,6 @@
 //! Which message is wanted, and what is to become of it.
 
-use lightbus_runtime::__testing::{Kind, Outline};
+use lightbus_runtime::__testing::{Kind, Outline, Queue};
 use serde_json::Value;
 
 use super::compare::{differences, short};
@@ -28,6 +28,8 @@ pub(super) enum Content {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Became {
     HandledBy(String),
+    /// An app, and its listener.
+    HeardBy(String, String),
     Dead,
     DeadBecause(String),
     Retried(u32),
@@ -129,6 +131,12 @@ impl Became {
                 }
                 _ => false,
             }),
+            Self::HeardBy(app, listener) => fates.any(|fate| match fate {
+                Fate::Handled { queue, .. } => {
+                    Queue::listener_of(queue) == Some((app.as_str(), listener.as_str()))
+                }
+                _ => false,
+            }),
             Self::Dead => seen.deaths().next().is_some(),
             Self::DeadBecause(why) => seen.deaths().any(|death| death.told().contains(why)),
             Self::Retried(times) => seen.retries() == *times,
@@ -144,6 +152,7 @@ impl Became {
     pub(super) fn told(&self) -> String {
         match self {
             Self::HandledBy(app) => format!("handled by {app}"),
+            Self::HeardBy(app, listener) => format!("handled by the listener {listener} of {app}"),
             Self::Dead => "dead in the end".to_owned(),
             Self::DeadBecause(why) => format!("dead because of {why:?}"),
             Self::Retried(0) => "never retried".to_owned(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lightbus::testing::TestBus;
-use lightbus::{Bus, Context, DeadLetter, Error, Retry};
+use lightbus::{Bus, Context, DeadLetter, Error, HandlerError, Retry};
 
 #[lightbus::api(name = "mail")]
 pub trait MailApi {
@@ -149,5 +149,34 @@ fn as_it_is_printed_it_fails_and_asks_for_the_program() {
     let failed = std::thread::scope(|scope| scope.spawn(test).join());
     let panic = failed.expect_err("nobody listens");
     let text = panic.downcast_ref::<String>().unwrap();
-    assert!(text.contains("handled by mailer"), "{text}");
+    assert!(text.contains("nobody listens"), "{text}");
+}
+
+/// The app has another listener to the event, which takes it.
+#[lightbus::test]
+async fn a_letters_test_fails_while_its_listener_does(bus: TestBus) -> anyhow::Result<()> {
+    let app = bus.app("mailer").await?;
+    mailer_of_yesterday(&app).await?;
+    let count = |_: Invited| async { Ok::<_, HandlerError>(()) };
+    MailApiClient::new(&app)
+        .invited()
+        .listen("count", count)
+        .await?;
+    let invited = Invited {
+        username: "ada".to_owned(),
+        text: String::new(),
+        age: None,
+    };
+    bus.simulate(invited.clone()).await?;
+    bus.sent(invited.clone()).handled_by("mailer").await;
+    bus.sent(invited.clone()).heard_by("mailer", "count").await;
+    bus.sent(invited)
+        .heard_by("mailer", "send-invitation")
+        .never()
+        .await;
+    let letters = app.dead_letters("send-invitation")?.list(2).await?;
+    let test = letters[0].to_test();
+    let expects = r#"bus.sent(message).heard_by(app.app(), "send-invitation").await;"#;
+    assert!(test.contains(expects), "{test}");
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lightbus::testing::TestBus;
-use lightbus::{Context, HandlerError, Retry};
+use lightbus::{Context, HandlerError, MemoryStore, Retry};
 
 use crate::{
     AuthApi, AuthApiClient, AuthApiServer, AuthError, UserRegistered, registered, welcome,
@@ -217,6 +217,31 @@ async fn a_message_that_comes_twice_is_handled_twice(bus: TestBus) -> anyhow::Re
         ],
         "{story}"
     );
+    Ok(())
+}
+
+#[lightbus::test(broker = "embedded")]
+async fn a_message_that_is_known_is_not_handled_twice(bus: TestBus) -> anyhow::Result<()> {
+    let app = bus.app("mailer").await?;
+    let mail = |_: UserRegistered| async { Ok::<_, HandlerError>(()) };
+    let registrations = AuthApiClient::new(&app).user_registered();
+    let registrations = registrations.deduplicate(MemoryStore::new());
+    registrations.listen("mail", mail).await?;
+    bus.faults().duplicate_deliveries(1);
+    bus.simulate(registered("ada", 36)).await?;
+    bus.settled().await;
+    let account = bus.account();
+    assert_eq!(
+        fates(&account, "auth.user_registered"),
+        [
+            "to lb.q.mailer.mail",
+            "handled by mailer (lb.q.mailer.mail)",
+            "its acknowledgement was lost: it comes again",
+            "not handled once more by mailer (lb.q.mailer.mail): it is known",
+        ],
+        "{account}"
+    );
+    assert!(!account.contains("deduplicate"), "{account}");
     Ok(())
 }
 

@@ -279,3 +279,60 @@ async fn a_call_that_is_given_up_is_nothing_to_wait_for() -> anyhow::Result<()> 
     bus.settled().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_task_that_is_cancelled_is_not_handled() -> anyhow::Result<()> {
+    let (bus, ran, client) = stage().await?;
+    let task = client.usual(7).after(HOUR).enqueue().await?;
+    task.cancel().await?;
+    bus.advance(2 * HOUR).await;
+    assert_eq!(ran.load(SeqCst), 0);
+    bus.enqueued(client.usual(7))
+        .handled_by("worker")
+        .never()
+        .await;
+    assert!(bus.story().contains("not run by worker"), "{}", bus.story());
+    Ok(())
+}
+
+/// Answers when nobody waits for it any more, and says so.
+struct Late(ApiEvents);
+
+impl Api for Late {
+    async fn fragile(&self) -> Result<u32, String> {
+        Ok(0)
+    }
+
+    async fn usual(&self, n: u32) -> u32 {
+        n
+    }
+
+    async fn urgent(&self) -> u32 {
+        0
+    }
+
+    async fn seldom(&self) {}
+
+    async fn slow(&self) -> u32 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let _ = self.0.rang().publish(Rang {}).await;
+        0
+    }
+
+    async fn patient(&self) -> u32 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn a_handler_whose_caller_has_given_up_is_waited_for() -> anyhow::Result<()> {
+    let bus = TestBus::start().await?;
+    let app = bus.app("late").await?;
+    app.serve(ApiServer::new(Late(ApiEvents::new(&app))))
+        .await?;
+    let slow = ApiClient::new(&bus).slow();
+    assert!(slow.timeout(Duration::from_millis(50)).await.is_err());
+    bus.settled().await;
+    bus.published(Rang {}).by("late").once().await;
+    Ok(())
+}

@@ -24,6 +24,6 @@ async fn mailer_send_invitation_handles_invited(
         .key("ada.l")
         .header("lang", "en");
     bus.simulate(message.clone()).await?;
-    bus.sent(message).handled_by(app.app()).await;
+    bus.sent(message).heard_by(app.app(), "send-invitation").await;
     Ok(())
 }
