@@ -25,7 +25,7 @@
 //! # On a RabbitMQ
 //!
 //! The same tests run on a RabbitMQ: `LIGHTBUS_TEST_URL=amqp://guest:guest@localhost:5672 cargo test`. Each test gets a virtual host of its own there, `lbtest-…`, which is removed with its bus; what killed test processes have left, a later run removes
-//! after an hour. For that, the RabbitMQ needs its management plugin (`rabbitmq-plugins enable rabbitmq_management`), and the user the tag `administrator`. `LIGHTBUS_TEST_MANAGEMENT_URL` says where the management API is; default: port 15672 of the same host, by `http`.
+//! after a day. For that, the RabbitMQ needs its management plugin (`rabbitmq-plugins enable rabbitmq_management`), and the user the tag `administrator`. `LIGHTBUS_TEST_MANAGEMENT_URL` says where the management API is; default: port 15672 of the same host, by `http`.
 //! TLS is for neither. The URL's own virtual host is not used.
 //!
 //! The programs under test, and processes that were given [`TestBus::url`], are connected by a [relay](lightbus_broker::Relay), by which the test sees what they send. What RabbitMQ does by itself is not seen: an event or a task that overflows a queue, or comes back too often, has no fate in the

@@ -115,7 +115,7 @@ impl Inner {
 fn current_test() -> String {
     let thread = std::thread::current();
     match thread.name() {
-        Some(name) if name.contains("::") => name.to_owned(),
+        Some(name) if name != "main" && !name.starts_with("tokio-") => name.to_owned(),
         _ => "the bus".to_owned(),
     }
 }
@@ -141,7 +141,8 @@ impl TestBus {
     }
 
     /// The same, on which time stands still until [`advance`](Self::advance) moves it: what waits for hours and days, a retry, a delayed task, a schedule or a deadline, is there in
-    /// milliseconds. It is always on a broker in the process.
+    /// milliseconds. It is always on a broker in the process. The time begins at the real one: a schedule for three in the morning is due within a day, and when on that day
+    /// depends on when the test runs.
     ///
     /// # Errors
     /// As [`start`](Self::start).

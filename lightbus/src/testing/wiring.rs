@@ -92,6 +92,11 @@ pub enum Loose {
         /// The apps that have a client of it.
         by: Vec<String>,
     },
+    /// An app that has neither a client nor anything else of any API.
+    Idle {
+        /// The app.
+        app: String,
+    },
     /// A schedule of a task that nobody works on.
     Unworked {
         /// The app that has the schedule.
@@ -125,7 +130,7 @@ impl Wiring {
         }
     }
 
-    /// Says nothing of this event, call or task, `"auth.user_left"`, or of this API, `"auth"`.
+    /// Says nothing of this event, call or task, `"auth.user_left"`, of this API, `"auth"`, or, if it has set up nothing, of this app.
     pub fn except(mut self, name: &str) -> Self {
         self.exceptions.insert(name.to_owned());
         self
@@ -159,7 +164,7 @@ impl Wiring {
 
     /// All loose ends.
     pub fn loose(&self) -> Vec<Loose> {
-        let mut all = Vec::new();
+        let mut all = self.idle();
         for api in self.apis() {
             all.extend(self.unheard(api));
         }
@@ -175,6 +180,18 @@ impl Wiring {
             all.extend(self.versions(api));
         }
         all
+    }
+
+    fn idle(&self) -> Vec<Loose> {
+        let is_idle = |app: &&Manifest| {
+            let has_api = !app.clients.is_empty() || !app.publishers.is_empty();
+            !has_api && app.served.is_empty() && !self.exceptions.contains(&app.app)
+        };
+        let idle = self.apps.iter().filter(is_idle);
+        idle.map(|app| Loose::Idle {
+            app: app.app.clone(),
+        })
+        .collect()
     }
 
     /// Every API that somebody knows.
@@ -371,6 +388,7 @@ impl Loose {
             Self::Unserved {
                 api, calls, tasks, ..
             } => [of(api, calls), of(api, tasks)].concat(),
+            Self::Idle { app } => vec![app.clone()],
             Self::Unworked { api, task, .. } => vec![format!("{api}.{task}")],
             Self::Versions { api, differing, .. } => of(api, differing),
         }
@@ -415,6 +433,10 @@ impl fmt::Display for Loose {
                 f,
                 "nobody serves {names}, and {} has a client of it: set up the app that serves it, or take out the client",
                 by.join(", ")
+            ),
+            Self::Idle { app } => write!(
+                f,
+                "{app} has set up nothing, no client, server or listener: start the program on its bus before it is looked at"
             ),
             Self::Unworked { app, schedule, .. } => write!(
                 f,

@@ -126,7 +126,8 @@ async fn what_is_meant_to_be_loose_is_an_exception(bus: TestBus) -> anyhow::Resu
         .except("sales.ran_out")
         .assert();
     serving.stop().await;
-    assert_eq!(wiring().loose(), [], "it serves no more");
+    let app = "sales".to_owned();
+    assert_eq!(wiring().loose(), [Loose::Idle { app }], "it serves no more");
     Ok(())
 }
 
@@ -177,5 +178,18 @@ async fn versions_that_differ_are_told(bus: TestBus) -> anyhow::Result<()> {
             .to_vec(),
     };
     assert_eq!(told, [versions]);
+    Ok(())
+}
+
+#[lightbus::test]
+async fn an_app_that_was_not_started_proves_nothing(bus: TestBus) -> Result<(), Error> {
+    let (one, other) = (bus.app("one").await?, bus.app("other").await?);
+    sales(&one).await?;
+    let idle = Loose::Idle {
+        app: "other".to_owned(),
+    };
+    let wiring = Wiring::of(&[&one, &other]);
+    assert!(wiring.loose().contains(&idle), "{:?}", wiring.loose());
+    assert!(!wiring.except("other").loose().contains(&idle));
     Ok(())
 }
