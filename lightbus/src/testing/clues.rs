@@ -44,10 +44,10 @@ impl Clue {
 
 /// All that there are, causes first, for people; empty if there are none.
 pub(super) fn tell(traffic: &Traffic, snapshot: Option<&Snapshot>, stubs: &Stubs) -> String {
-    let complaints = stubs.complaints(&traffic.seen);
-    let mut all: Vec<Clue> = complaints.iter().map(|one| of_stub(one)).collect();
+    let mut all = complaints(traffic, stubs);
+    let stubs_are_told = !all.is_empty();
     all.extend(apps(traffic, stubs));
-    for seen in suspects(traffic, !complaints.is_empty(), !all.is_empty()) {
+    for seen in suspects(traffic, stubs_are_told, !all.is_empty()) {
         let Some(mut clue) = of(seen, traffic, snapshot) else {
             continue;
         };
@@ -83,8 +83,22 @@ fn suspects(
     calls.chain(rest.filter(move |seen| !(something_is_told && is_unheard(seen))))
 }
 
+/// What is wrong with the stubs.
+pub(super) fn complaints(traffic: &Traffic, stubs: &Stubs) -> Vec<Clue> {
+    let twice = traffic.served_twice.iter().map(|what| {
+        Clue::new(
+            what.clone(),
+            "start the app, or stub what it answers, not both",
+        )
+    });
+    let unanswered = stubs.complaints(&traffic.seen);
+    twice
+        .chain(unanswered.iter().map(|one| of_stub(one)))
+        .collect()
+}
+
 /// A call that no stub answers.
-pub(super) fn of_stub(complaint: &str) -> Clue {
+fn of_stub(complaint: &str) -> Clue {
     Clue::new(
         complaint.to_owned(),
         "stub it as well: `bus.stub(client.method(..)).returns(..).await?`, with these arguments or with `.any_arguments()`",

@@ -15,32 +15,55 @@ pub(super) struct Difference {
 
 /// All places in which they differ.
 pub(super) fn differences(wanted: &Value, found: &Value) -> Vec<Difference> {
-    let mut all = Vec::new();
-    compare(String::new(), Some(wanted), Some(found), &mut all);
-    all
+    let mut all = Differences {
+        all: Vec::new(),
+        of_fields: false,
+    };
+    all.compare(String::new(), Some(wanted), Some(found));
+    all.all
 }
 
-fn compare(path: String, wanted: Option<&Value>, found: Option<&Value>, all: &mut Vec<Difference>) {
-    match (wanted, found) {
-        (Some(Value::Object(wanted)), Some(Value::Object(found))) => {
-            for (name, value) in wanted {
-                compare(join(&path, name), Some(value), found.get(name), all);
+/// The same, where objects may have more fields than those that are wanted. A list is a list of so many.
+pub(super) fn differences_of_fields(wanted: &Value, found: &Value) -> Vec<Difference> {
+    let mut all = Differences {
+        all: Vec::new(),
+        of_fields: true,
+    };
+    all.compare(String::new(), Some(wanted), Some(found));
+    all.all
+}
+
+struct Differences {
+    all: Vec<Difference>,
+    /// Only of those that are wanted.
+    of_fields: bool,
+}
+
+impl Differences {
+    fn compare(&mut self, path: String, wanted: Option<&Value>, found: Option<&Value>) {
+        match (wanted, found) {
+            (Some(Value::Object(wanted)), Some(Value::Object(found))) => {
+                for (name, value) in wanted {
+                    self.compare(join(&path, name), Some(value), found.get(name));
+                }
+                let is_new = |(name, _): &(&String, &Value)| !wanted.contains_key(*name);
+                let others = (!self.of_fields).then(|| found.iter().filter(is_new));
+                for (name, value) in others.into_iter().flatten() {
+                    self.compare(join(&path, name), None, Some(value));
+                }
             }
-            for (name, value) in found.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
-                compare(join(&path, name), None, Some(value), all);
+            (Some(Value::Array(wanted)), Some(Value::Array(found))) => {
+                for at in 0..wanted.len().max(found.len()) {
+                    self.compare(format!("{path}[{at}]"), wanted.get(at), found.get(at));
+                }
             }
+            (wanted, found) if wanted == found => {}
+            (wanted, found) => self.all.push(Difference {
+                path,
+                wanted: wanted.cloned(),
+                found: found.cloned(),
+            }),
         }
-        (Some(Value::Array(wanted)), Some(Value::Array(found))) => {
-            for at in 0..wanted.len().max(found.len()) {
-                compare(format!("{path}[{at}]"), wanted.get(at), found.get(at), all);
-            }
-        }
-        (wanted, found) if wanted == found => {}
-        (wanted, found) => all.push(Difference {
-            path,
-            wanted: wanted.cloned(),
-            found: found.cloned(),
-        }),
     }
 }
 
@@ -105,6 +128,17 @@ mod tests {
             ]
         );
         assert!(differences(&wanted, &wanted).is_empty());
+    }
+
+    #[test]
+    fn of_fields_only_those_of_objects_may_be_left_out() {
+        let found = json!({"user": {"name": "ada", "age": 36}, "tags": [1, {"a": 1, "b": 2}]});
+        let is_such = |wanted| differences_of_fields(&wanted, &found).is_empty();
+        assert!(is_such(json!({"user": {"name": "ada"}})));
+        assert!(is_such(json!({"tags": [1, {"b": 2}]})));
+        assert!(!is_such(json!({"tags": []})));
+        assert!(!is_such(json!({"tags": [1]})));
+        assert!(!is_such(json!({"user": {"name": "ada", "town": "x"}})));
     }
 
     #[test]

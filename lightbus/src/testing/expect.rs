@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::order::Sequence;
 use super::settled::{LOOK, Looked, Watch, too_fast};
 use super::test_bus::TestBus;
-use super::unmet::{Late, unmet};
+use super::unmet::{Late, unmet, unproven};
 use super::wanted::{Became, Content, Wanted};
 
 /// A message that is expected; made by [`TestBus::published`], [`TestBus::called`] and [`TestBus::enqueued`]. Awaited, it waits until the message was sent, and that has become of it which
@@ -59,7 +59,8 @@ pub(super) struct Expected {
     pub(super) bus: TestBus,
     pub(super) wanted: Wanted,
     pub(super) number: Number,
-    within: Duration,
+    /// As the test says.
+    within: Option<Duration>,
     pub(super) location: &'static Location<'static>,
 }
 
@@ -76,7 +77,7 @@ impl<S> Expectation<S> {
                 bus: bus.clone(),
                 wanted,
                 number: Number::AtLeastOne,
-                within: bus.patience(),
+                within: None,
                 location,
             },
             of: PhantomData,
@@ -114,7 +115,8 @@ impl<S> Expectation<S> {
     /// With fields or arguments that are such, as JSON, in place of those given: `.such(|user| user["age"].as_u64() > Some(18))`.
     pub fn such(mut self, is_such: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
         let content = Content::Such(Box::new(move |seen| {
-            seen.content.as_ref().is_ok_and(&is_such)
+            let content = seen.content.as_ref();
+            content.map(&is_such).map_err(Clone::clone)
         }));
         self.expected.wanted.content = content;
         self
@@ -122,7 +124,7 @@ impl<S> Expectation<S> {
 
     /// Whatever the fields or arguments are.
     pub fn any_arguments(mut self) -> Self {
-        self.expected.wanted.content = Content::Such(Box::new(|_| true));
+        self.expected.wanted.content = Content::Such(Box::new(|_| Ok(true)));
         self
     }
 
@@ -161,9 +163,9 @@ impl<S> Expectation<S> {
         self.became(Became::Retried(times))
     }
 
-    /// Gives up after so long, even if the bus is never quiet. Default: 10 s.
+    /// Waits for so long, by the system's time: also on a bus that is quiet, for what a program does outside of it; and no longer, even if the bus is never quiet. Default: until the bus has been quiet for a quarter of a second, at most 10 s.
     pub fn within(mut self, within: Duration) -> Self {
-        self.expected.within = within;
+        self.expected.within = Some(within);
         self
     }
 
@@ -229,8 +231,14 @@ impl Expected {
         }
     }
 
+    /// For how long it waits on a bus that is quiet, if the test says so.
+    pub(super) fn asked_within(&self) -> Option<Duration> {
+        self.within
+    }
+
     pub(super) async fn check(self) {
         let (begun, pace) = (Instant::now(), self.bus.pace());
+        let within = self.within.unwrap_or(self.bus.patience());
         let mut watch = Watch::default();
         loop {
             let (found, looked) = watch.look(&self.bus, |traffic| {
@@ -243,18 +251,31 @@ impl Expected {
                 self.bus.fail(&too_fast(looked.missed, self.location));
             }
             if self.is_met_by(found) && (quiet >= pace.quiet || !self.is_final()) {
-                return;
+                return self.is_met();
             }
-            let is_late = begun.elapsed() > self.within;
+            let is_late = begun.elapsed() > within;
             let is_over = matches!(self.number, Number::Exactly(times) if found > times);
-            if is_over || quiet >= pace.end || is_late {
-                let late = is_late.then_some(Late {
-                    within: self.within,
-                    busy,
-                });
+            let is_end = quiet >= pace.end;
+            if is_over || is_late || (is_end && self.within.is_none()) {
+                let late = (is_late && !is_end).then_some(Late { within, busy });
                 self.bus.fail(&unmet(&self, found, late));
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl Expected {
+    /// Unless that proves nothing.
+    fn is_met(self) {
+        match self.number {
+            Number::AtLeastOne => self.bus.clone().expects_more(self.wanted),
+            Number::Exactly(_) => {
+                let unproven = self.bus.look(|traffic, _| unproven(&self, traffic));
+                if let Some(text) = unproven {
+                    self.bus.fail(&text);
+                }
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use super::settled::{LOOK, Watch};
 use super::story::since;
 use super::traffic::Traffic;
 
-/// Messages that are expected one after the other: see [`Expectation::then`]. Awaited, it waits as an [`Expectation`] does.
+/// Messages that are expected one after the other: see [`Expectation::then`]. Awaited, it waits as an [`Expectation`] does; where some say [`within`](Expectation::within), for the longest of them.
 ///
 /// # Panics
 /// When one of them was not sent, or came too early: with the order in which they were sent.
@@ -63,14 +63,16 @@ impl Sequence {
             return;
         };
         let begun = Instant::now();
+        let asked = self.steps.iter().filter_map(Expected::asked_within).max();
+        let within = asked.unwrap_or(bus.patience());
         let mut watch = Watch::default();
         loop {
             let (reached, looked) = watch.look(&bus, |traffic| self.reached(traffic));
             let Reached::Until(step) = reached else {
                 break;
             };
-            let is_late = begun.elapsed() > bus.patience();
-            if looked.quiet >= bus.pace().end || is_late {
+            let is_late = begun.elapsed() > within;
+            if is_late || (looked.quiet >= bus.pace().end && asked.is_none()) {
                 if let Some(text) = self.too_early(step) {
                     bus.fail(&text);
                 }

@@ -1,10 +1,15 @@
 //! What `#[lightbus::test]` makes of a test.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use super::paint;
 use super::rabbitmq;
 use super::test_bus::{StartError, TestBus};
+
+/// With virtual time: so long nothing may happen, while something waits for the time.
+const STANDSTILL: Duration = Duration::from_secs(30);
+const STANDS_STILL: &str = "the time of this bus stands still, something waits for it, and nothing has happened for 30 s: does the test wait for what only `bus.advance(..)` brings?\n  help: let it wait in a task of its own, `let call = tokio::spawn(call.into_future())`, then advance, then await the task\n";
 
 /// What a test may return: `()`, or a `Result` of that.
 pub trait TestOutcome {
@@ -97,7 +102,11 @@ pub fn __run<F: Future<Output: TestOutcome>>(
         .and_then(|runtime| {
             runtime.block_on(async {
                 let bus = start(on).await.map_err(|error| error.to_string())?;
-                let outcome = test(bus.clone()).await;
+                let outcome = tokio::select! {
+                    biased;
+                    outcome = test(bus.clone()) => outcome,
+                    () = bus.standstill(STANDSTILL) => bus.fail(STANDS_STILL),
+                };
                 if outcome.failure().is_some() {
                     paint::print(&bus.account());
                 } else {

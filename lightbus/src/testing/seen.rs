@@ -265,8 +265,12 @@ impl Death {
             Some(1) => " after 1 attempt".to_owned(),
             Some(attempts) => format!(" after {attempts} attempts"),
         };
-        let error = after_colon(self.error.as_ref());
-        format!("dead in {}{attempts}, {}{error}", self.queue, self.reason)
+        format!("dead in {}{attempts}, {}", self.queue, self.why())
+    }
+
+    /// The reason, and what the handler said.
+    pub(super) fn why(&self) -> String {
+        format!("{}{}", self.reason, after_colon(self.error.as_ref()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stubs: answers to calls whose provider is not part of a test.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use lightbus_runtime::__private::{HandlerFuture, Reply, reply, reply_plain, run};
 use lightbus_runtime::__testing::{
-    Answering, Clock, Kind, Outline, SECRET, Stubs as Provider, refusal,
+    Answering, Clock, Kind, Outline, SECRET, Stubs as Provider, manifest, refusal,
 };
-use lightbus_runtime::Error;
+use lightbus_runtime::{Bus, Error};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -22,6 +22,7 @@ use super::test_bus::TestBus;
 /// How calls of a method are answered; made by [`TestBus::stub`]. Of several that fit a call, the first one that is not used up answers.
 ///
 /// A call that fits none fails the test, by name: of a method that is stubbed for other arguments, and of any method of an API of which another one is stubbed. Before the first stub of an API, its app is away.
+/// An app that serves the API itself is either started or stubbed: both at once fail the test.
 ///
 /// ```
 /// # use lightbus::testing::TestBus;
@@ -188,6 +189,26 @@ impl Stubs {
         let answering: Answering =
             Arc::new(move |arguments| answer(&rules, clock.clone(), method, &arguments));
         provider.answer(bus, outline.name, answering).await
+    }
+
+    /// Apps that serve the calls of an API themselves, of which something is stubbed: their calls go to either.
+    pub(super) fn beside(&self, apps: &[&Bus]) -> Vec<String> {
+        let apis = lock(&self.apis);
+        if apis.is_empty() {
+            return Vec::new();
+        }
+        let of = |app: &&Bus| {
+            let served = manifest(app).served.into_iter();
+            let served = served.filter(|it| it.calls && apis.contains_key(it.outline.name));
+            let told = served.map(|it| (it.outline.name, app.app().to_owned()));
+            told.collect::<Vec<_>>()
+        };
+        let both: BTreeSet<_> = apps.iter().flat_map(of).collect();
+        both.into_iter()
+            .map(|(api, app)| {
+                format!("`{api}` is served by the app {app} and by stubs: calls go to either")
+            })
+            .collect()
     }
 
     /// What is wrong with them although every expectation was met.

@@ -82,6 +82,8 @@ struct Inner {
     attempts: Attempts,
     apps: Apps,
     stubs: Stubs,
+    /// What was expected at least once, and was sent.
+    met: Mutex<Vec<Wanted>>,
     /// What the bus belongs to.
     name: String,
     /// The story was printed.
@@ -99,7 +101,16 @@ impl Inner {
         traffic.read();
         traffic.give_up(&apps);
         traffic.away = away;
+        traffic.served_twice = self.stubs.beside(&apps);
         look(&mut traffic, snapshot.as_ref())
+    }
+
+    /// What is wrong although every expectation was met; `None` if nothing is.
+    fn complaint(&self) -> Option<String> {
+        self.look(|traffic, _| {
+            let first = clues::complaints(traffic, &self.stubs).into_iter().next()?;
+            Some(first.told_alone())
+        })
     }
 
     /// The story, and what went wrong.
@@ -169,6 +180,7 @@ impl TestBus {
                 attempts,
                 apps: Apps::default(),
                 stubs: Stubs::default(),
+                met: Mutex::default(),
                 name: current_test(),
                 is_told: AtomicBool::new(false),
             }),
@@ -178,8 +190,13 @@ impl TestBus {
     /// A connection for a program under test, under its own name. As many as one likes. It stays open until it is closed, or the test ends.
     ///
     /// # Errors
-    /// [`Error::Config`] for an illegal name.
+    /// [`Error::Config`] for an illegal name, and for `test`, which the test itself has.
     pub async fn app(&self, name: &str) -> Result<Bus, Error> {
+        if name == TEST {
+            return Err(Error::Config(format!(
+                "`{TEST}` is the name of the test's own app: give the program under test another one"
+            )));
+        }
         let app = self.app_builder(name).connect().await?;
         self.inner.apps.keep(app.clone());
         Ok(app)
@@ -248,7 +265,7 @@ impl TestBus {
     ) -> Expectation<E> {
         let is_such = move |seen: &Seen| {
             let message = &seen.message;
-            event::<E>(message.body(), message.content_type()).is_ok_and(|event| is_such(&event))
+            event::<E>(message.body(), message.content_type()).map(|event| is_such(&event))
         };
         let content = Content::Such(Box::new(is_such));
         let wanted = Wanted::new(Kind::Event, E::API, E::NAME, content);
@@ -343,10 +360,12 @@ impl TestBus {
         let location = Location::caller();
         async move {
             self.wait_until_quiet(PATIENCE, location).await;
+            let met = lock(&self.inner.met);
             let unexpected = self.look(|traffic, _| match traffic.missed {
-                0 => unexpected(traffic, location),
+                0 => unexpected(traffic, &met, location),
                 missed => Some(too_fast(missed, location)),
             });
+            drop(met);
             if let Some(text) = unexpected {
                 self.fail(&text);
             }
@@ -375,6 +394,11 @@ impl TestBus {
         PATIENCE
     }
 
+    /// More of it is expected as well.
+    pub(super) fn expects_more(&self, of: Wanted) {
+        lock(&self.inner.met).push(of);
+    }
+
     pub(super) fn stubs(&self) -> &Stubs {
         &self.inner.stubs
     }
@@ -398,11 +422,7 @@ impl TestBus {
 
     /// What is wrong although every expectation was met; `None` if nothing is.
     pub(super) fn complaint(&self) -> Option<String> {
-        self.look(|traffic, _| {
-            let complaints = self.inner.stubs.complaints(&traffic.seen);
-            let first = complaints.first()?;
-            Some(clues::of_stub(first).told_alone())
-        })
+        self.inner.complaint()
     }
 }
 
@@ -420,9 +440,17 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Drop for Inner {
+    /// A test that fails is told why. One that was not run by `#[lightbus::test]` fails here if a call was not answered by its stubs.
     fn drop(&mut self) {
-        if std::thread::panicking() && !self.is_told.load(Relaxed) {
+        if self.is_told.load(Relaxed) {
+            return;
+        }
+        if std::thread::panicking() {
             paint::print(&self.account());
+        } else if let Some(complaint) = self.complaint() {
+            let story = self.look(|traffic, _| story::tell(traffic, &self.name));
+            paint::print(&format!("{complaint}\n{story}"));
+            std::panic::resume_unwind(Box::new(complaint));
         }
     }
 }

@@ -144,6 +144,22 @@ impl TestBus {
         self.wait_for_the_clock(&clock).await;
     }
 
+    /// Until the time stands still for so long, nothing happens meanwhile, and something waits for the time to be moved. For ever where it goes by itself.
+    pub(super) async fn standstill(&self, limit: Duration) {
+        let Some(clock) = self.clock().map(Arc::clone) else {
+            return std::future::pending().await;
+        };
+        let mut last = (Duration::ZERO, 0);
+        let mut since = Instant::now();
+        while since.elapsed() < limit {
+            tokio::time::sleep(limit / 20).await;
+            let now = (clock.passed(), self.look(|traffic, _| traffic.count));
+            if now != last || self.next_due(&clock).is_none() {
+                (last, since) = (now, Instant::now());
+            }
+        }
+    }
+
     /// Until nothing happens any more before the clock is moved. What hangs, and has a deadline, waits for that.
     async fn wait_for_the_clock(&self, clock: &Clock) {
         let pace = self.pace();
@@ -243,5 +259,24 @@ fn no_such_schedule(name: &str, apps: &[Bus]) -> String {
             "no app of this test has a schedule `{name}`; there is {}",
             known.join(", ")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_time_that_nobody_moves_though_somebody_waits_for_it_is_noticed() -> Result<(), String>
+    {
+        let bus = TestBus::with_virtual_time()
+            .await
+            .map_err(|error| error.to_string())?;
+        let clock = bus.clock().map(Arc::clone).ok_or("it has virtual time")?;
+        let waiting = tokio::spawn(async move { clock.pause(Duration::from_secs(3600)).await });
+        let noticed = bus.standstill(Duration::from_millis(100));
+        let noticed = tokio::time::timeout(Duration::from_secs(10), noticed).await;
+        waiting.abort();
+        noticed.map_err(|_| "nobody noticed it".to_owned())
     }
 }

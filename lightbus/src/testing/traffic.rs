@@ -36,6 +36,8 @@ pub(super) struct Traffic {
     pub(super) count: u64,
     /// How many of them were lost to a full buffer.
     pub(super) missed: u64,
+    /// What is served by stubs and by an app.
+    pub(super) served_twice: Vec<String>,
     /// The app that is about to come back, and what it has lost.
     pub(super) away: Option<String>,
 }
@@ -85,6 +87,7 @@ impl Traffic {
             bound: Vec::new(),
             count: 0,
             missed: 0,
+            served_twice: Vec::new(),
             away: None,
         }
     }

@@ -8,7 +8,7 @@ use lightbus_broker::Snapshot;
 use lightbus_runtime::__testing::Kind;
 
 use super::clues;
-use super::compare::{describe, differences, short};
+use super::compare::{describe, differences, differences_of_fields, short};
 use super::expect::{Expected, Number};
 use super::seen::{Fate, Seen, sent};
 use super::settled::restless;
@@ -64,6 +64,28 @@ pub(super) fn unmet(expected: &Expected, found: usize, late: Option<Late>) -> St
     })
 }
 
+/// Why it proves nothing that none was sent, or so many; for people.
+pub(super) fn unproven(expected: &Expected, traffic: &Traffic) -> Option<String> {
+    let (wanted, location) = (&expected.wanted, expected.location);
+    let unknown = traffic
+        .seen
+        .iter()
+        .find_map(|seen| Some((seen, wanted.unknown(seen)?)));
+    if let Some((seen, why)) = unknown {
+        let (title, at) = (seen.title(), since(seen.at));
+        return Some(format!(
+            "{location}: nobody can say whether the {title} of {at} is such a one: it cannot be read: {why}\n    help: was it sent by another version of the API?\n"
+        ));
+    }
+    let is_there = |name: &str| name == TEST || traffic.apps.iter().any(|app| app.name == name);
+    let missing = wanted.apps().find(|name| !is_there(name))?;
+    let others: Vec<_> = traffic.apps.iter().map(|app| app.name.as_str()).collect();
+    Some(format!(
+        "{location}: no app `{missing}` was ever on this bus: that it did nothing proves nothing\n    help: there were {}\n",
+        others.join(", ")
+    ))
+}
+
 /// With what else is wrong on the bus.
 pub(super) fn with_clues(
     mut text: String,
@@ -80,8 +102,13 @@ pub(super) fn with_clues(
 }
 
 /// What was sent though nobody expected it; `None` if all was expected, or sent by the test.
-pub(super) fn unexpected(traffic: &Traffic, location: &Location<'_>) -> Option<String> {
-    let is_new = |seen: &Seen| !seen.is_expected && seen.by != TEST;
+pub(super) fn unexpected(
+    traffic: &Traffic,
+    met: &[Wanted],
+    location: &Location<'_>,
+) -> Option<String> {
+    let is_expected = |seen: &Seen| seen.is_expected || met.iter().any(|it| it.matches(seen));
+    let is_new = |seen: &Seen| seen.by != TEST && !is_expected(seen);
     let count = traffic.seen.iter().filter(|seen| is_new(seen)).count();
     let what = match count {
         0 => return None,
@@ -223,9 +250,7 @@ fn nearest(wanted: &Wanted, traffic: &Traffic, text: &mut String) {
         match &wanted.content {
             Content::Exactly(wanted) => *text += &describe(&differences(wanted, found)),
             Content::Fields(wanted) => {
-                let mut all = differences(wanted, found);
-                all.retain(|one| one.wanted.is_some());
-                *text += &describe(&all);
+                *text += &describe(&differences_of_fields(wanted, found));
             }
             Content::Such(_) => {}
         }

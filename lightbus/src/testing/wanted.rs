@@ -3,7 +3,7 @@
 use lightbus_runtime::__testing::{Kind, Outline, Queue};
 use serde_json::Value;
 
-use super::compare::{differences, short};
+use super::compare::{differences, differences_of_fields, short};
 use super::seen::{Answer, Fate, Seen, sent, word};
 use super::story::often;
 
@@ -21,8 +21,11 @@ pub(super) enum Content {
     Exactly(Value),
     /// These fields, whatever else there is.
     Fields(Value),
-    Such(Box<dyn Fn(&Seen) -> bool + Send + Sync>),
+    /// Is it such a one? Or why nobody can say.
+    Such(Box<IsSuch>),
 }
+
+pub(super) type IsSuch = dyn Fn(&Seen) -> Result<bool, String> + Send + Sync;
 
 /// What is to become of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,11 +66,32 @@ impl Wanted {
     pub(super) fn is_it(&self, seen: &Seen) -> bool {
         self.is_named(seen)
             && match (&self.content, &seen.content) {
-                (Content::Such(is_such), _) => is_such(seen),
+                (Content::Such(is_such), _) => is_such(seen).unwrap_or(false),
                 (_, Err(_)) => false,
                 (Content::Exactly(wanted), Ok(found)) => wanted == found,
-                (Content::Fields(fields), Ok(found)) => differing(fields, found) == 0,
+                (Content::Fields(fields), Ok(found)) => {
+                    differences_of_fields(fields, found).is_empty()
+                }
             }
+    }
+
+    /// Why nobody can say whether a message of the name is such a one.
+    pub(super) fn unknown(&self, seen: &Seen) -> Option<String> {
+        match &self.content {
+            Content::Such(is_such) if self.is_named(seen) && self.is_from(seen) => {
+                is_such(seen).err()
+            }
+            _ => None,
+        }
+    }
+
+    /// The apps that it names.
+    pub(super) fn apps(&self) -> impl Iterator<Item = &str> {
+        let became = self.became.iter().filter_map(|became| match became {
+            Became::HandledBy(app) | Became::HeardBy(app, _) => Some(app.as_str()),
+            _ => None,
+        });
+        self.by.as_deref().into_iter().chain(became)
     }
 
     pub(super) fn is_from(&self, seen: &Seen) -> bool {
@@ -88,7 +112,7 @@ impl Wanted {
     pub(super) fn distance(&self, seen: &Seen) -> usize {
         match (&self.content, &seen.content) {
             (Content::Exactly(wanted), Ok(found)) => differences(wanted, found).len(),
-            (Content::Fields(fields), Ok(found)) => differing(fields, found),
+            (Content::Fields(fields), Ok(found)) => differences_of_fields(fields, found).len(),
             _ => usize::MAX,
         }
     }
@@ -114,12 +138,6 @@ impl Wanted {
     }
 }
 
-/// In how many of the fields that are asked for.
-fn differing(fields: &Value, found: &Value) -> usize {
-    let all = differences(fields, found);
-    all.iter().filter(|one| one.wanted.is_some()).count()
-}
-
 impl Became {
     pub(super) fn is_true_of(&self, seen: &Seen) -> bool {
         let mut fates = seen.fates();
@@ -138,7 +156,7 @@ impl Became {
                 _ => false,
             }),
             Self::Dead => seen.deaths().next().is_some(),
-            Self::DeadBecause(why) => seen.deaths().any(|death| death.told().contains(why)),
+            Self::DeadBecause(why) => seen.deaths().any(|death| death.why().contains(why)),
             Self::Retried(times) => seen.retries() == *times,
             Self::Returned(wanted) => fates.any(
                 |fate| matches!(fate, Fate::Answered { answer: Answer::Value(value), .. } if value == wanted),

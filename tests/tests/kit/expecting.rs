@@ -1,7 +1,9 @@
 //! Expectations that are met, and those that are not.
 
-use lightbus::Context;
-use lightbus::testing::TestBus;
+use std::time::Duration;
+
+use lightbus::testing::{Raw, TestBus};
+use lightbus::{Context, Retry};
 use serde_json::json;
 
 use crate::{
@@ -146,7 +148,7 @@ async fn what_else_was_sent_is_named() {
 }
 
 /// A provider and worker: user 0 is unknown.
-struct Auth;
+pub(crate) struct Auth;
 
 impl AuthApi for Auth {
     async fn check_password(&self, username: String, _: String) -> Result<bool, AuthError> {
@@ -248,4 +250,83 @@ async fn headers_and_closures_tell_messages_apart(bus: TestBus) -> anyhow::Resul
         .once()
         .await;
     Ok(())
+}
+
+#[lightbus::test]
+#[should_panic(expected = "dead because of \"card\"")]
+async fn the_name_of_its_queue_is_no_reason_to_be_dead(bus: TestBus) {
+    let app = bus.app("billing").await.unwrap();
+    let charge = |_: UserLeft| async { Err::<(), _>(anyhow::anyhow!("no route to the bank")) };
+    let left = AuthApiClient::new(&app).user_left().retry(Retry::never());
+    left.listen("charge-card", charge).await.unwrap();
+    let ada = UserLeft {
+        username: "ada".to_owned(),
+    };
+    bus.simulate(ada.clone()).await.unwrap();
+    bus.published(ada).dead_because("card").await;
+}
+
+#[lightbus::test]
+#[should_panic(expected = "it cannot be read: ")]
+async fn an_event_that_cannot_be_read_may_be_such_a_one(bus: TestBus) {
+    let unreadable = Raw::event("auth", "user_left", json!({"username": 7}));
+    bus.simulate(unreadable.key("ada")).await.unwrap();
+    bus.published_such(|_: &UserLeft| true).never().await;
+}
+
+#[lightbus::test]
+#[should_panic(expected = "no app `suport` was ever on this bus")]
+async fn that_nobody_of_that_name_did_it_proves_nothing(bus: TestBus) {
+    let _app = bus.app("support").await.unwrap();
+    bus.simulate(registered("ada", 36)).await.unwrap();
+    let ada = bus.published(registered("ada", 36));
+    ada.handled_by("suport").never().await;
+}
+
+#[lightbus::test]
+async fn who_asks_for_time_waits_for_what_a_program_does_elsewhere(
+    bus: TestBus,
+) -> anyhow::Result<()> {
+    let app = bus.app("auth").await?;
+    let slow = tokio::task::spawn_blocking(|| {
+        let (_never, nothing) = std::sync::mpsc::channel::<()>();
+        nothing.recv_timeout(Duration::from_millis(600))
+    });
+    let work = tokio::spawn(async move {
+        drop(slow.await);
+        let events = AuthApiEvents::new(&app);
+        events
+            .user_registered()
+            .publish(registered("ada", 36))
+            .await
+    });
+    let ada = bus.published(registered("ada", 36));
+    ada.within(Duration::from_secs(10)).once().await;
+    work.await??;
+    Ok(())
+}
+
+#[lightbus::test]
+async fn nothing_else_does_not_ask_when_somebody_looked(bus: TestBus) -> anyhow::Result<()> {
+    let app = bus.app("auth").await?;
+    let events = AuthApiEvents::new(&app);
+    for _ in 0..2 {
+        events
+            .user_registered()
+            .publish(registered("ada", 36))
+            .await?;
+        bus.published(registered("ada", 36)).by("auth").await;
+    }
+    events
+        .user_registered()
+        .publish(registered("ada", 36))
+        .await?;
+    bus.nothing_else().await;
+    Ok(())
+}
+
+#[lightbus::test]
+async fn the_name_of_the_tests_own_app_is_taken(bus: TestBus) {
+    let error = bus.app("test").await.unwrap_err().to_string();
+    assert!(error.contains("the test's own app"), "{error}");
 }

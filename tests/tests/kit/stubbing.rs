@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use lightbus::CallError;
 use lightbus::testing::TestBus;
 
-use crate::{AuthApiClient, AuthError, registered, welcome};
+use crate::expecting::Auth;
+use crate::{AuthApiClient, AuthApiServer, AuthError, registered, welcome};
 
 #[lightbus::test]
 async fn calls_are_answered_by_their_arguments_and_in_turn(bus: TestBus) -> anyhow::Result<()> {
@@ -100,4 +101,25 @@ async fn a_call_that_expires_unheard_is_over(bus: TestBus) -> anyhow::Result<()>
         bus.story()
     );
     Ok(())
+}
+
+#[lightbus::test]
+#[should_panic(expected = "`auth` is served by the app auth and by stubs")]
+async fn an_app_is_started_or_stubbed(bus: TestBus) {
+    let app = bus.app("auth").await.unwrap();
+    app.serve(AuthApiServer::new(Auth)).await.unwrap();
+    let auth = AuthApiClient::new(&bus);
+    bus.stub(auth.count()).returns(7).await.unwrap();
+    let _ = auth.count().await;
+}
+
+/// Also where `#[lightbus::test]` does not see to it.
+#[tokio::test]
+#[should_panic(expected = "no stub answers auth.check_password")]
+async fn a_call_that_no_stub_fits_fails_a_test_that_starts_its_bus_itself() {
+    let bus = TestBus::start().await.unwrap();
+    let auth = AuthApiClient::new(&bus);
+    let ada = auth.check_password("ada", "x");
+    bus.stub(ada).returns(true).await.unwrap();
+    let _ = auth.check_password("bob", "x").await;
 }
