@@ -6,6 +6,7 @@ use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::codec::{DecodeError, Format, decode_checked, from_json};
+use crate::manifest::is_secret;
 use crate::msgpack::{Cursor, Head, MAX_DEPTH, Malformed};
 
 /// The arguments of one call, found but not yet decoded.
@@ -22,18 +23,47 @@ struct Entry {
     value: Range<usize>,
 }
 
+const MISSING: &str = "it is missing";
+
 /// Why an argument could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ArgError(pub(crate) String);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgError {
+    /// None where it is not one of them alone.
+    argument: Option<&'static str>,
+    /// It may quote what was sent.
+    detail: String,
+}
+
+impl ArgError {
+    /// Of all arguments together.
+    pub(crate) fn of_all(detail: String) -> Self {
+        Self {
+            argument: None,
+            detail,
+        }
+    }
+
+    /// For people, of this call's or task's arguments: nothing of one that is secret.
+    pub(crate) fn told(&self, api: &str, name: &str) -> String {
+        let Self { argument, detail } = self;
+        match argument {
+            None => detail.clone(),
+            Some(argument) if detail != MISSING && is_secret(api, name, argument) => {
+                format!("argument `{argument}`: it cannot be decoded, and is secret")
+            }
+            Some(argument) => format!("argument `{argument}`: {detail}"),
+        }
+    }
+}
 
 impl Args {
     pub(crate) fn parse(bytes: Vec<u8>, format: Format) -> Result<Self, ArgError> {
         let bytes = match format {
             Format::Msgpack => bytes,
-            Format::Json => from_json(&bytes).map_err(|error| ArgError(error.0))?,
+            Format::Json => from_json(&bytes).map_err(|error| ArgError::of_all(error.0))?,
         };
-        let entries = find_entries(&bytes).map_err(|malformed| ArgError(malformed.to_string()))?;
+        let entries = find_entries(&bytes);
+        let entries = entries.map_err(|malformed| ArgError::of_all(malformed.to_string()))?;
         Ok(Self { bytes, entries })
     }
 
@@ -48,7 +78,10 @@ impl Args {
             Some(value) => decode_checked(value),
             None => T::deserialize(Missing),
         };
-        decoded.map_err(|error| ArgError(format!("argument `{name}`: {error}")))
+        decoded.map_err(|error| ArgError {
+            argument: Some(name),
+            detail: error.0,
+        })
     }
 
     /// Decodes the argument `name` as bytes: one block, or a list of numbers.
@@ -99,7 +132,7 @@ impl<'de> Deserializer<'de> for Missing {
     type Error = DecodeError;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, DecodeError> {
-        Err(DecodeError("it is missing".to_owned()))
+        Err(DecodeError(MISSING.to_owned()))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -136,23 +169,25 @@ mod tests {
         assert_eq!(args().get::<Vec<u8>>("blob"), Ok(vec![1, 2, 255]));
     }
 
+    fn missing(argument: &'static str) -> ArgError {
+        ArgError {
+            argument: Some(argument),
+            detail: MISSING.to_owned(),
+        }
+    }
+
     #[test]
     fn a_missing_argument_is_none_or_an_error() {
         assert_eq!(args().get::<Option<u8>>("height"), Ok(None));
-        assert_eq!(
-            args().get::<u8>("height"),
-            Err(ArgError("argument `height`: it is missing".into()))
-        );
-        assert_eq!(
-            args().bytes("height"),
-            Err(ArgError("argument `height`: it is missing".into()))
-        );
+        assert_eq!(args().get::<u8>("height"), Err(missing("height")));
+        assert_eq!(args().bytes("height"), Err(missing("height")));
     }
 
     #[test]
     fn a_wrong_type_is_named() {
         let error = args().get::<u8>("name").unwrap_err();
-        assert!(error.0.starts_with("argument `name`: "), "{error}");
+        assert_eq!(error.argument, Some("name"));
+        assert!(error.told("shop", "sell").starts_with("argument `name`: "));
     }
 
     #[test]
@@ -166,7 +201,11 @@ mod tests {
 
     #[test]
     fn what_is_no_map_of_names_is_refused() {
-        let parse = |bytes: &[u8]| Args::parse(bytes.to_vec(), Format::Msgpack).unwrap_err().0;
+        let parse = |bytes: &[u8]| {
+            Args::parse(bytes.to_vec(), Format::Msgpack)
+                .unwrap_err()
+                .detail
+        };
         assert_eq!(
             parse(&[0x92, 1, 2]),
             "the payload is not a map of names to values"

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::Core;
 use crate::error::Error;
+use crate::event::Event;
 use crate::topology::Interest;
 
 /// A call's, task's or event's wire name, and which of its arguments are secret.
@@ -98,15 +99,25 @@ pub const SECRET: &str = "[secret]";
 
 /// Takes the secrets out of the content of a call, task or event, as far as this process knows of them.
 pub fn redact(content: &mut Value, api: &str, name: &str) {
-    let all = lock(&WITH_SECRETS);
-    let of_api = all.iter().filter(|outline| outline.name == api);
-    let items = of_api.flat_map(|it| [it.calls, it.tasks, it.events].concat());
-    let secrets = items.filter(|(item, _)| *item == name);
-    for secret in secrets.flat_map(|(_, secrets)| secrets) {
+    for secret in secrets(api, name) {
         if let Some(value) = content.get_mut(secret) {
             *value = Value::from(SECRET);
         }
     }
+}
+
+/// Is this argument of a call, task or event secret, as far as this process knows?
+pub(crate) fn is_secret(api: &str, name: &str, argument: &str) -> bool {
+    secrets(api, name).contains(&argument)
+}
+
+/// The arguments of a call, task or event that are secret, as far as this process knows.
+pub fn secrets(api: &str, name: &str) -> Vec<&'static str> {
+    let all = lock(&WITH_SECRETS);
+    let of_api = all.iter().filter(|outline| outline.name == api);
+    let items = of_api.flat_map(|it| [it.calls, it.tasks, it.events].concat());
+    let secrets = items.filter(|(item, _)| *item == name);
+    secrets.flat_map(|(_, secrets)| secrets).copied().collect()
 }
 
 /// Is the answer of a call to be left out, as far as this process knows?
@@ -155,6 +166,13 @@ fn note(known: &mut Vec<&'static ApiOutline>, new: &'static ApiOutline) {
     if !known.iter().any(|it| std::ptr::eq(*it, new)) {
         known.push(new);
         share(new);
+    }
+}
+
+/// An event may be sent without a publisher of its API.
+pub(crate) fn share_secrets_of<E: Event>() {
+    if let Some(outline) = E::OUTLINE {
+        share(outline);
     }
 }
 

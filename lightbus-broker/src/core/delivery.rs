@@ -228,6 +228,7 @@ fn relieved(queue: &Queue, conns: &IdMap<ConnId, Connection>) -> bool {
 }
 
 /// What is noted of a delivery that is to be settled.
+#[derive(Clone, Copy)]
 pub(super) struct Loan {
     pub(super) since: Instant,
     pub(super) loses_ack: bool,

@@ -99,11 +99,20 @@ fn event_impl(cx: &Context<'_>, event: &Event, ident: &Ident) -> TokenStream {
             }
         }
     });
+    let outline = &cx.names.outline;
+    let has_secrets = event.args.iter().any(|arg| arg.secret.is_some());
+    let secrets = has_secrets.then(|| {
+        quote! {
+            const OUTLINE: ::core::option::Option<&'static #krate::__private::ApiOutline> =
+                ::core::option::Option::Some(&#outline);
+        }
+    });
     quote_spanned! { at(ident)=>
         #[automatically_derived]
         impl #krate::Event for #ident {
             const API: &'static str = #api;
             const NAME: &'static str = #name;
+            #secrets
             #routing
         }
     }

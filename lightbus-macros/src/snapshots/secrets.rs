@@ -77,6 +77,9 @@ pub struct UserRegistered {
 impl ::lightbus::Event for UserRegistered {
     const API: &'static str = "auth";
     const NAME: &'static str = "user_registered";
+    const OUTLINE: ::core::option::Option<&'static ::lightbus::__private::ApiOutline> = ::core::option::Option::Some(
+        &__OUTLINE_OF_AuthApi,
+    );
     const KEYS: &'static [&'static str] = &["username"];
     fn routing_keys(&self, __keys: &mut ::lightbus::__private::KeyWriter) {
         __keys.push(&self.username);

@@ -117,6 +117,12 @@ impl DeadLetter {
             ),
         };
         let sent = self.raw(case);
+        let remark = match manifest::secrets(&case.api, case.name).is_empty() {
+            true => "",
+            false => {
+                "// What was secret is not known. The letter may be dead because of it: put something like it here.\n    "
+            }
+        };
         Some(format!(
             "#[lightbus::test]
 async fn {name}(
@@ -125,7 +131,7 @@ async fn {name}(
     let app = bus.app({app:?}).await?;
     // Start the program under test here, on `app`: {start}.
 
-    let body = {}.parse()?;
+    {remark}let body = {}.parse()?;
     let message = {sent};
     bus.simulate(message.clone()).await?;
     bus.sent(message).{handled}.await;

@@ -16,6 +16,7 @@ use crate::context::{Context, Subject};
 use crate::counters::Tally;
 use crate::delivery::{Outcome, Work, catch_panic_now};
 use crate::idempotence::Deduplicate;
+use crate::manifest;
 use crate::retry::Retry;
 use crate::topology::Order;
 use crate::wire::{self, again};
@@ -242,6 +243,17 @@ impl Job for Hearing {
         });
         decoded
             .map_err(|panic| unreadable(format!("decoding it panicked: {panic}")))?
-            .map_err(|error| unreadable(error.0))
+            .map_err(|error| unreadable(told(error.0, context)))
+    }
+}
+
+/// Why an event cannot be decoded, for people: which field it is nobody says, and the text may quote it.
+fn told(detail: String, event: &Context) -> String {
+    match manifest::secrets(event.api(), event.name()) {
+        secret if secret.is_empty() => detail,
+        secret => format!(
+            "a field cannot be decoded; which one is not told, since of this event some are secret: {}",
+            secret.join(", ")
+        ),
     }
 }

@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{DecodeError, Payload};
+use crate::manifest::ApiOutline;
 
 /// The payload of an event; `#[lightbus::api]` generates and implements one for each `#[event]`.
 pub trait Event: Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -32,6 +33,9 @@ pub trait Event: Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 's
     const NAME: &'static str;
     /// The names of the arguments marked `#[key]`, in order.
     const KEYS: &'static [&'static str] = &[];
+    /// Of its API, if a field is secret.
+    #[doc(hidden)]
+    const OUTLINE: Option<&'static ApiOutline> = None;
     #[doc(hidden)]
     fn routing_keys(&self, keys: &mut KeyWriter) {
         let _ = keys;

@@ -17,6 +17,7 @@ use crate::clock::system;
 use crate::codec::{EncodeError, encode};
 use crate::event::{Event, check, routing_key};
 use crate::idempotence::StoreError;
+use crate::manifest::share_secrets_of;
 use crate::sql::{SqlDatabase, SqlStore, Value, failed};
 
 pub use refused::Refused;
@@ -124,6 +125,7 @@ impl<DB: SqlDatabase> Outbox<DB> {
         transaction: &'c mut DB::Connection,
         event: E,
     ) -> OutboxPublish<'c, DB> {
+        share_secrets_of::<E>();
         OutboxPublish {
             outbox: self.clone(),
             connection: transaction,

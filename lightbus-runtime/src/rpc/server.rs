@@ -226,7 +226,10 @@ impl Server {
             Args::parse(data, format).and_then(|args| self.dispatch.call(method, args))
         });
         match decoded {
-            Ok(handler) => handler.map_err(|error| (Status::BadArguments, error.0)),
+            Ok(handler) => handler.map_err(|error| {
+                let told = error.told(self.api, self.dispatch.name(method));
+                (Status::BadArguments, told)
+            }),
             Err(panic) => {
                 let method = self.dispatch.name(method);
                 error!(

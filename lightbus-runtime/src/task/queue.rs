@@ -357,7 +357,7 @@ impl Job for TaskQueue {
         });
         let handler = decoded
             .map_err(|panic| unreadable(format!("decoding it panicked: {panic}")))?
-            .map_err(|error| unreadable(error.0))?;
+            .map_err(|error| unreadable(error.told(self.api, context.name())))?;
         let limit = self.dispatch.spec(row).and_then(|spec| spec.timeout);
         let handling = run(handler, limit, context.clone());
         let handling: Handling = match self.lock(context) {

@@ -17,6 +17,7 @@ use crate::config::BusBuilder;
 use crate::error::{CallError, Error, PublishError};
 use crate::event::{Event, EventPublisher};
 use crate::json;
+use crate::manifest::share_secrets_of;
 use crate::observer::Observed;
 use crate::rpc::{self, Call, Calls};
 use crate::service::{Answer, Dispatch, HandlerFuture, Reply};
@@ -25,7 +26,9 @@ use crate::task::{EnqueueError, Task, TaskHandle};
 
 pub use crate::clock::Manual as Clock;
 pub use crate::dead_letters::DeadReason;
-pub use crate::manifest::{ApiOutline, Heard, Manifest, SECRET, Served, is_answer_secret, redact};
+pub use crate::manifest::{
+    ApiOutline, Heard, Manifest, SECRET, Served, is_answer_secret, redact, secrets,
+};
 pub use crate::observer::{FailedAttempt, Observer, Skipped, Why};
 pub use crate::topology::{TaskPlace, event_keys, task_place};
 pub use raw::{Raw, RawError};
@@ -125,6 +128,7 @@ impl<E: Event> Sendable for E {
     type Sent = Result<(), PublishError>;
 
     fn outline(&self) -> Result<Outline, String> {
+        share_secrets_of::<E>();
         Ok(Outline {
             kind: Kind::Event,
             api: E::API,
@@ -134,6 +138,7 @@ impl<E: Event> Sendable for E {
     }
 
     async fn send(self, bus: &Bus) -> Self::Sent {
+        share_secrets_of::<E>();
         EventPublisher::new(bus).publish(self).await
     }
 }
@@ -284,7 +289,7 @@ impl Dispatch for Rows {
     }
 
     fn call(&self, row: usize, args: Args) -> Result<HandlerFuture, ArgError> {
-        let args = json(&args.into_bytes(), None).map_err(ArgError)?;
+        let args = json(&args.into_bytes(), None).map_err(ArgError::of_all)?;
         let answering = Arc::clone(&self.lock()[row].1);
         Ok(answering(args))
     }

@@ -166,6 +166,7 @@ fn bad_end(seen: &Seen, fate: &Fate, traffic: &Traffic) -> Option<Clue> {
         Fate::Answered {
             by,
             answer: Answer::Refused(why),
+            ..
         } => {
             let what = format!("{by} gave no answer: {why}");
             Some(Clue::new(

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use lightbus_runtime::__testing::{SECRET, redact, secrets};
 use serde_json::Value;
 
 /// One place in which two values differ.
@@ -94,6 +95,28 @@ pub(super) fn describe(differences: &[Difference]) -> String {
         );
     }
     text
+}
+
+/// Leaves out what is secret of this message.
+pub(super) fn conceal(differences: &mut [Difference], api: &str, name: &str) {
+    let secrets = secrets(api, name);
+    let is_secret = |path: &str| {
+        secrets
+            .iter()
+            .any(|secret| path.split(['.', '[']).next() == Some(*secret))
+    };
+    for one in differences.iter_mut().filter(|one| is_secret(&one.path)) {
+        for side in [&mut one.wanted, &mut one.found].into_iter().flatten() {
+            *side = SECRET.into();
+        }
+    }
+}
+
+/// The content of a message, without what is secret of it.
+pub(super) fn shown(content: &Value, api: &str, name: &str) -> String {
+    let mut content = content.clone();
+    redact(&mut content, api, name);
+    short(&content)
 }
 
 /// As JSON on one line, cut where it is long.

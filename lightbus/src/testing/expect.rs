@@ -251,7 +251,7 @@ impl Expected {
                 self.bus.fail(&too_fast(looked.missed, self.location));
             }
             if self.is_met_by(found) && (quiet >= pace.quiet || !self.is_final()) {
-                return self.is_met();
+                return self.met();
             }
             let is_late = begun.elapsed() > within;
             let is_over = matches!(self.number, Number::Exactly(times) if found > times);
@@ -266,8 +266,8 @@ impl Expected {
 }
 
 impl Expected {
-    /// Unless that proves nothing.
-    fn is_met(self) {
+    /// It is met, unless that proves nothing.
+    fn met(self) {
         match self.number {
             Number::AtLeastOne => self.bus.clone().expects_more(self.wanted),
             Number::Exactly(_) => {

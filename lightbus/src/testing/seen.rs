@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lightbus_broker::Message;
-use lightbus_runtime::__testing::{DeadReason, Kind, Why};
+use lightbus_runtime::__testing::{DeadReason, Kind, SECRET, Why};
 use serde_json::Value;
 
-use super::compare::short;
+use super::compare::{short, shown};
 use super::story::span;
 
 /// So far the clocks of a broker and of its clients may be apart.
@@ -89,6 +89,8 @@ pub(super) enum Fate {
     Answered {
         by: String,
         answer: Answer,
+        /// It is not to be shown.
+        is_secret: bool,
     },
 }
 
@@ -185,7 +187,7 @@ impl Seen {
 
     pub(super) fn content(&self) -> String {
         match &self.content {
-            Ok(content) => short(content),
+            Ok(content) => shown(content, &self.api, &self.name),
             Err(why) => format!("(unreadable: {why})"),
         }
     }
@@ -248,7 +250,15 @@ impl Fate {
             Self::AckLost => "its acknowledgement was lost: it comes again".to_owned(),
             Self::Dead(death) => death.told(),
             Self::Replayed { queue } => format!("out of the dead letters, to {queue}"),
-            Self::Answered { by, answer } => match answer {
+            Self::Answered {
+                by,
+                answer,
+                is_secret,
+            } => match answer {
+                Answer::Value(_) if *is_secret => format!("answered by {by}: {SECRET}"),
+                Answer::Error(_) if *is_secret => {
+                    format!("answered by {by} with an error: {SECRET}")
+                }
                 Answer::Value(value) => format!("answered by {by}: {}", short(value)),
                 Answer::Error(error) => format!("answered by {by} with an error: {}", short(error)),
                 Answer::GivenBack => format!("given back by {by}, which stops"),

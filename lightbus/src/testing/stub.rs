@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::compare::short;
+use super::compare::shown;
 use super::seen::{Fate, Seen};
 use super::test_bus::TestBus;
 
@@ -278,10 +278,11 @@ fn answer(
             (rule.after, rule.reply.clone())
         }
         None => {
-            let stubbed: Vec<_> = of_method(&rules, (api, method)).map(Rule::told).collect();
+            let stubbed = of_method(&rules, (api, method));
+            let stubbed: Vec<_> = stubbed.map(|rule| rule.told((api, method))).collect();
             let text = format!(
                 "no stub answers {api}.{method} with {}, only {}",
-                short(arguments),
+                shown(arguments, api, method),
                 stubbed.join(" or ")
             );
             if !rules.complaints.contains(&text) {
@@ -309,8 +310,9 @@ fn of_method<'a>(
 
 impl Rule {
     /// What it answers, for people.
-    fn told(&self) -> String {
-        let arguments = self.arguments.as_ref().map(short);
+    fn told(&self, (api, method): Method) -> String {
+        let arguments = self.arguments.as_ref();
+        let arguments = arguments.map(|arguments| shown(arguments, api, method));
         let arguments = arguments.unwrap_or_else(|| "any arguments".to_owned());
         match self.left {
             Some(0) => format!("with {arguments}, which is used up by `.times(..)`"),

@@ -466,7 +466,7 @@ impl Deref for TestBus {
 impl fmt::Debug for TestBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestBus")
-            .field("url", &self.url())
+            .field("bus", &self.inner.bus)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 use lightbus_broker::{ConnectionName, DropReason, Event, EventKind, Events, Message, QueueName};
 use lightbus_runtime::__testing::{
     Answered, Copied, DeadReason, FailedAttempt, Kind, Meaning, OnBroker, Queue, Skipped,
-    app_of_connection, heard_by, is_waiting_for, json, meaning,
+    app_of_connection, heard_by, is_answer_secret, is_waiting_for, json, meaning,
 };
 use lightbus_runtime::Bus;
 use serde_json::Value;
@@ -400,6 +400,7 @@ impl Traffic {
             return;
         };
         let content = json(message.body(), message.content_type());
+        let is_secret = is_answer_secret(&seen.api, &seen.name);
         let answer = match (says, content) {
             (Answered::GivenBack, _) => Answer::GivenBack,
             (Answered::Refused(why), _) => Answer::Refused(why),
@@ -407,7 +408,14 @@ impl Traffic {
             (Answered::Error, Ok(error)) => Answer::Error(error),
             (_, Err(why)) => Answer::Refused(format!("the answer cannot be read: {why}")),
         };
-        seen.fates.push((at, Fate::Answered { by, answer }));
+        seen.fates.push((
+            at,
+            Fate::Answered {
+                by,
+                answer,
+                is_secret,
+            },
+        ));
     }
 
     /// An attempt that failed: it was before what came of it.

@@ -8,7 +8,7 @@ use lightbus_broker::Snapshot;
 use lightbus_runtime::__testing::Kind;
 
 use super::clues;
-use super::compare::{describe, differences, differences_of_fields, short};
+use super::compare::{conceal, describe, differences, differences_of_fields, short, shown};
 use super::expect::{Expected, Number};
 use super::seen::{Fate, Seen, sent};
 use super::settled::restless;
@@ -39,7 +39,8 @@ pub(super) fn unmet(expected: &Expected, found: usize, late: Option<Late>) -> St
     let told = wanted.told(&times);
     let mut text = format!("{location}: the {subject} {should} {told}\n");
     if let Content::Exactly(content) | Content::Fields(content) = &wanted.content {
-        let _ = writeln!(text, "  wanted {}", short(content));
+        let content = shown(content, &wanted.api, &wanted.name);
+        let _ = writeln!(text, "  wanted {content}");
     }
     expected.bus.look(|traffic, snapshot| {
         if let Some(Late { within, busy }) = late {
@@ -247,13 +248,13 @@ fn nearest(wanted: &Wanted, traffic: &Traffic, text: &mut String) {
     let _ = writeln!(text, "  but    {}", nearest.content());
     let _ = writeln!(text, "         was {what} by {by} at {at}{others}:");
     if let Ok(found) = &nearest.content {
-        match &wanted.content {
-            Content::Exactly(wanted) => *text += &describe(&differences(wanted, found)),
-            Content::Fields(wanted) => {
-                *text += &describe(&differences_of_fields(wanted, found));
-            }
-            Content::Such(_) => {}
-        }
+        let mut all = match &wanted.content {
+            Content::Exactly(wanted) => differences(wanted, found),
+            Content::Fields(wanted) => differences_of_fields(wanted, found),
+            Content::Such(_) => Vec::new(),
+        };
+        conceal(&mut all, &wanted.api, &wanted.name);
+        *text += &describe(&all);
     }
 }
 

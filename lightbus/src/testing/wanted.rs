@@ -144,7 +144,7 @@ impl Became {
         match self {
             Self::HandledBy(app) => fates.any(|fate| match fate {
                 Fate::Handled { by, .. } => by == app,
-                Fate::Answered { by, answer } => {
+                Fate::Answered { by, answer, .. } => {
                     by == app && !matches!(answer, Answer::Refused(_) | Answer::GivenBack)
                 }
                 _ => false,

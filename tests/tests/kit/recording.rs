@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use lightbus::testing::{Raw, Recording, TestBus, json};
-use lightbus::{Bus, CallError, Error, Priority};
+use lightbus::{Bus, CallError, Error, HandlerError, Priority};
 
 #[lightbus::api(name = "bank")]
 pub trait BankApi {
@@ -258,5 +258,85 @@ async fn a_secret_answer_is_not_in_it(bus: TestBus) -> anyhow::Result<()> {
         .returns("lead".to_owned())
         .await?;
     assert_eq!(client.open(7).await, Ok("lead".to_owned()));
+    Ok(())
+}
+
+#[lightbus::api(name = "safe")]
+pub trait SafeApi {
+    async fn turn(&self, #[lightbus(secret)] pin: u32, by: f64) -> f64;
+    #[task(retries = 0)]
+    async fn lock(&self, #[lightbus(secret)] pin: u32);
+    #[event]
+    fn moved(#[lightbus(secret)] pin: u32);
+}
+
+struct Safe;
+
+impl SafeApi for Safe {
+    async fn turn(&self, _: u32, by: f64) -> f64 {
+        by
+    }
+
+    async fn lock(&self, _: u32) {}
+}
+
+#[lightbus::test]
+async fn a_secret_that_cannot_be_read_is_told_nowhere(bus: TestBus) -> anyhow::Result<()> {
+    let app = bus.app("safe").await?;
+    app.serve(SafeApiServer::new(Safe)).await?;
+    let hear = |_: Moved| async { Ok::<_, HandlerError>(()) };
+    SafeApiClient::new(&app)
+        .moved()
+        .listen("hear", hear)
+        .await?;
+    let wrong = json!({"pin": "hunter2", "by": 1.0});
+    let refused = bus.simulate(Raw::call("safe", "turn", wrong.clone())).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("argument `pin`"), "{refused}");
+    bus.simulate(Raw::task("safe", "lock", wrong.clone()))
+        .await?;
+    bus.simulate(Raw::event("safe", "moved", wrong)).await?;
+    bus.settled().await;
+    let mut told = format!("{refused}\n{}\n{}", bus.recording(), bus.account());
+    for dead in [app.dead_tasks("safe")?, app.dead_letters("hear")?] {
+        let letters = dead.list(2).await?;
+        told += &letters[0].to_test();
+    }
+    assert!(!told.contains("hunter2"), "{told}");
+    Ok(())
+}
+
+/// Nobody in this process has a client of its API.
+#[lightbus::test]
+async fn a_secret_of_an_event_is_known_by_its_type(bus: TestBus) -> anyhow::Result<()> {
+    #[lightbus::api(name = "lonely")]
+    pub trait LonelyApi {
+        #[event]
+        fn whispered(#[lightbus(secret)] word: String);
+    }
+    let word = "hunter2".to_owned();
+    bus.simulate(Whispered { word }).await?;
+    let told = format!("{}\n{}", bus.recording(), bus.story());
+    assert!(told.contains("[secret]"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    Ok(())
+}
+
+#[lightbus::test]
+async fn it_is_the_same_once_it_was_kept(bus: TestBus) -> anyhow::Result<()> {
+    const PLACE: f64 = 31.245270191439438;
+    bus.app("safe")
+        .await?
+        .serve(SafeApiServer::new(Safe))
+        .await?;
+    SafeApiClient::new(&bus).turn(7, PLACE).await?;
+    let recording = bus.recording();
+    let kept = Recording::parse(&recording.to_string())?;
+    assert_eq!(kept, recording);
+    assert!(kept.to_string().contains(r#"{"at_ms":0,"#), "{kept}");
+    let other = TestBus::start().await?;
+    other.stub_from(&kept).await?;
+    let turned = SafeApiClient::new(&other).turn(7, PLACE).await;
+    assert_eq!(turned, Ok(PLACE));
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A recording of what the bus of a test has seen.
 
+use std::time::Duration;
+
 use lightbus_runtime::__testing::{Kind, SECRET, event_keys, is_answer_secret, redact, task_place};
 use serde_json::Value;
 
@@ -7,9 +9,10 @@ use super::{Answer, Recorded, Recording};
 use crate::testing::seen::{Answer as Answered, Fate, Seen};
 
 pub(super) fn take(seen: &[Seen]) -> Recording {
-    let messages = seen.iter().filter(|seen| !is_sent_again(seen));
+    let mut messages = seen.iter().filter(|seen| !is_sent_again(seen)).peekable();
+    let begun = messages.peek().map_or(Duration::ZERO, |first| first.at);
     Recording {
-        messages: messages.map(recorded).collect(),
+        messages: messages.map(|seen| recorded(seen, begun)).collect(),
     }
 }
 
@@ -27,11 +30,11 @@ fn is_sent_again(seen: &Seen) -> bool {
     seen.fates().any(is_given_back)
 }
 
-fn recorded(seen: &Seen) -> Recorded {
+fn recorded(seen: &Seen, begun: Duration) -> Recorded {
     let (message, api) = (&seen.message, &seen.api);
     let key = message.routing_key();
     Recorded {
-        at: seen.at,
+        at: whole_ms(seen.at.saturating_sub(begun)),
         by: seen.by.clone(),
         kind: seen.kind,
         api: api.clone(),
@@ -83,6 +86,11 @@ fn redacted(seen: &Seen, answer: Answer) -> Answer {
     }
 }
 
+/// As a file has it.
+fn whole_ms(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// What the sender added by `.header(..)`.
 fn own_headers(seen: &Seen) -> Vec<(String, String)> {
     let own = seen.headers.as_object().into_iter().flatten();
@@ -92,7 +100,7 @@ fn own_headers(seen: &Seen) -> Vec<(String, String)> {
 
 fn answer(fate: &Fate) -> Option<Answer> {
     match fate {
-        Fate::Answered { by, answer } => {
+        Fate::Answered { by, answer, .. } => {
             let by = by.clone();
             Some(match answer.clone() {
                 Answered::Value(value) => Answer::Value { by, value },

@@ -13,6 +13,7 @@ async fn mail_send_is_done(
     let app = bus.app("worker").await?;
     // Start the program under test here, on `app`: it works on the tasks of `mail`.
 
+    // What was secret is not known. The letter may be dead because of it: put something like it here.
     let body = r#"{
   "password": "[secret]",
   "to": "bob"
