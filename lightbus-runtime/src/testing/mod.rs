@@ -60,6 +60,11 @@ pub fn in_flight(bus: &Bus) -> Option<&'static str> {
     })
 }
 
+/// Is the bus closed, or closing?
+pub fn is_closed(bus: &Bus) -> bool {
+    bus.core().life.stop.is_cancelled()
+}
+
 /// Does a call run in this handle's process? Also one that nobody waits for any more.
 pub fn runs_calls(bus: &Bus) -> bool {
     bus.core().running_calls.any()

@@ -140,7 +140,7 @@ pub(super) fn of(seen: &Seen, traffic: &Traffic, snapshot: Option<&Snapshot>) ->
     {
         return Some(fate);
     }
-    twice(seen).or_else(|| waiting(seen, snapshot))
+    twice(seen).or_else(|| waiting(seen, traffic, snapshot))
 }
 
 fn bad_end(seen: &Seen, fate: &Fate, traffic: &Traffic) -> Option<Clue> {
@@ -255,13 +255,25 @@ fn twice(seen: &Seen) -> Option<Clue> {
 }
 
 /// Not at its end: it waits for somebody or something.
-fn waiting(seen: &Seen, snapshot: Option<&Snapshot>) -> Option<Clue> {
+fn waiting(seen: &Seen, traffic: &Traffic, snapshot: Option<&Snapshot>) -> Option<Clue> {
     let later = |what: String| {
-        let help = "start the bus by `TestBus::with_virtual_time()`, and let the time pass by `bus.advance(..)`";
+        let help = match traffic.has_virtual_time {
+            true => "let the time pass by `bus.advance(..)` before you expect it",
+            false => {
+                "let the test say `#[lightbus::test(virtual_time)]`, and the time pass by `bus.advance(..)`"
+            }
+        };
         Some(Clue::new(what, help))
     };
     let last = seen.fates().last()?;
     match last {
+        Fate::Again { failed: 0, .. } if seen.kind == Kind::Task => {
+            let help = format!(
+                "the worker that took it does not know it, and leaves it to a newer one: has the API `{}` that is served a task `{}`?",
+                seen.api, seen.name
+            );
+            Some(Clue::new(last.told(), help))
+        }
         Fate::To(queues) if seen.kind == Kind::Call => {
             let what = format!("it has no answer yet (from {})", queues.join(", "));
             Some(Clue::new(

@@ -278,13 +278,7 @@ fn answer(
             (rule.after, rule.reply.clone())
         }
         None => {
-            let stubbed = of_method(&rules, (api, method));
-            let stubbed: Vec<_> = stubbed.map(|rule| rule.told((api, method))).collect();
-            let text = format!(
-                "no stub answers {api}.{method} with {}, only {}",
-                shown(arguments, api, method),
-                stubbed.join(" or ")
-            );
+            let text = unanswered(&rules, (api, method), arguments);
             if !rules.complaints.contains(&text) {
                 rules.complaints.push(text.clone());
             }
@@ -299,6 +293,27 @@ fn answer(
         }
         reply
     })
+}
+
+/// That no rule is left for these arguments, for people.
+fn unanswered(rules: &Rules, (api, method): Method, arguments: &Value) -> String {
+    let given = shown(arguments, api, method);
+    let fits = |rule: &Rule| {
+        rule.arguments
+            .as_ref()
+            .is_none_or(|wanted| is_same(wanted, arguments))
+    };
+    if of_method(rules, (api, method)).any(fits) {
+        return format!(
+            "no stub answers {api}.{method} with {given} any more: it is used up by `.times(..)`"
+        );
+    }
+    let stubbed = of_method(rules, (api, method)).map(|rule| rule.told((api, method)));
+    let stubbed: Vec<_> = stubbed.collect();
+    format!(
+        "no stub answers {api}.{method} with {given}, only {}",
+        stubbed.join(" or ")
+    )
 }
 
 fn of_method<'a>(

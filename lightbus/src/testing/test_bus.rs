@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lightbus_broker::{Broker, Faults, Snapshot};
-use lightbus_runtime::__testing::{Clock, Kind, Sendable, event, observed, with_clock};
+use lightbus_runtime::__testing::{Clock, Kind, Sendable, event, is_closed, observed, with_clock};
 use lightbus_runtime::{Bus, BusBuilder, Call, Error, Event, Task};
 
 use super::apps::Apps;
@@ -96,7 +96,10 @@ impl Inner {
         let apps = self.apps.all();
         let apps: Vec<_> = apps.iter().chain([&self.bus]).collect();
         let away = snapshot.as_ref();
-        let away = away.and_then(|snapshot| coming_back(apps.iter().copied(), snapshot));
+        let away = away.and_then(|snapshot| {
+            let open = apps.iter().copied().filter(|app| !is_closed(app));
+            coming_back(open, snapshot)
+        });
         let mut traffic = lock(&self.traffic);
         traffic.read();
         traffic.give_up(&apps);
@@ -169,7 +172,8 @@ impl TestBus {
     ) -> Result<Self, StartError> {
         let place = place.map_err(StartError)?;
         let attempts = Attempts::default();
-        let traffic = Traffic::new(place.events(), attempts.clone());
+        let mut traffic = Traffic::new(place.events(), attempts.clone());
+        traffic.has_virtual_time = clock.is_some();
         let bus = builder(TEST, &place, clock.as_ref()).connect().await;
         Ok(Self {
             inner: Arc::new(Inner {

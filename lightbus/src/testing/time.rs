@@ -126,11 +126,16 @@ impl TestBus {
     ///
     /// # Panics
     /// When the bus has no virtual time, and as [`settled`](Self::settled).
-    pub async fn advance(&self, by: Duration) {
+    #[track_caller]
+    pub fn advance(&self, by: Duration) -> impl Future<Output = ()> + Send {
+        self.advance_from(by, Location::caller())
+    }
+
+    async fn advance_from(&self, by: Duration, location: &'static Location<'static>) {
         let Some(clock) = self.clock().map(Arc::clone) else {
-            self.fail(
-                "the time of this bus goes by itself: start it by `TestBus::with_virtual_time()`, or write `#[lightbus::test(virtual_time)]`",
-            );
+            self.fail(&format!(
+                "{location}: the time of this bus goes by itself: write `#[lightbus::test(virtual_time)]`, or start it by `TestBus::with_virtual_time()`\n"
+            ));
         };
         let end = clock.passed().saturating_add(by);
         loop {
@@ -211,13 +216,22 @@ impl TestBus {
     ///
     /// # Panics
     /// When no app of the test, has such a schedule; when it is not fired within 10 s; and as [`settled`](Self::settled).
-    pub async fn run_schedule(&self, name: &str) -> Result<(), Error> {
+    #[track_caller]
+    pub fn run_schedule(&self, name: &str) -> impl Future<Output = Result<(), Error>> + Send {
+        self.run_schedule_from(name, Location::caller())
+    }
+
+    async fn run_schedule_from(
+        &self,
+        name: &str,
+        location: &'static Location<'static>,
+    ) -> Result<(), Error> {
         let apps = self.apps();
         let Some(app) = apps
             .iter()
             .find(|app| schedules(app).iter().any(|it| it == name))
         else {
-            self.fail(&no_such_schedule(name, &apps));
+            self.fail(&format!("{location}: {}\n", no_such_schedule(name, &apps)));
         };
         let before = self.fired(app.app(), name);
         app.schedules().get(name)?.run_now().await?;
@@ -225,7 +239,9 @@ impl TestBus {
         while self.fired(app.app(), name) == before {
             if begun.elapsed() > self.patience() {
                 let app = app.app();
-                self.fail(&format!("`{app}` did not fire its schedule `{name}`"));
+                self.fail(&format!(
+                    "{location}: `{app}` did not fire its schedule `{name}`"
+                ));
             }
             tokio::time::sleep(LOOK).await;
         }

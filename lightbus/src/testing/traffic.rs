@@ -32,6 +32,8 @@ pub(super) struct Traffic {
     pub(super) apps: Vec<App>,
     /// Which queue was bound to an event, and when.
     pub(super) bound: Vec<Bound>,
+    /// A test moves the time.
+    pub(super) has_virtual_time: bool,
     /// How many things have happened.
     pub(super) count: u64,
     /// How many of them were lost to a full buffer.
@@ -85,6 +87,7 @@ impl Traffic {
             by_id: HashMap::new(),
             apps: Vec::new(),
             bound: Vec::new(),
+            has_virtual_time: false,
             count: 0,
             missed: 0,
             served_twice: Vec::new(),

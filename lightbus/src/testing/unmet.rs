@@ -264,7 +264,10 @@ fn others(traffic: &Traffic, text: &mut String) {
     names.sort();
     names.dedup();
     let _ = match names.is_empty() {
-        true => writeln!(text, "  but nothing at all was sent over this bus"),
+        true => writeln!(
+            text,
+            "  but nothing at all was sent over this bus\n    help: first do what sends it, then expect it"
+        ),
         false => writeln!(
             text,
             "  but of that name nothing was sent; what was: {}",

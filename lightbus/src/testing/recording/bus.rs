@@ -47,7 +47,7 @@ impl TestBus {
     /// ```
     ///
     /// # Errors
-    /// When an API's queue cannot be set up.
+    /// When an API's queue cannot be set up; when nothing can be answered by it, since no call in it has an answer.
     pub async fn stub_from(&self, recording: &Recording) -> Result<(), Error> {
         let calls = recording.messages().iter().filter_map(|message| {
             let is_call = message.kind == Kind::Call;
@@ -60,6 +60,11 @@ impl TestBus {
             Some((message, content, reply))
         });
         let calls: Vec<_> = calls.collect();
+        if calls.is_empty() {
+            return Err(Error::Config(
+                "the recording has no call with an answer that is known: was the right app chosen by `.by(..)`?".to_owned(),
+            ));
+        }
         let same = |message: &super::Recorded, content: &Value| {
             (
                 message.api.clone(),
