@@ -100,7 +100,7 @@ async fn a_rabbitmq_has_no_faults(bus: TestBus) {
 }
 
 #[lightbus::test(broker = "rabbitmq")]
-#[should_panic(expected = "or write `#[lightbus::test(virtual_time)]`")]
+#[should_panic(expected = "write `#[lightbus::test(virtual_time)]`")]
 async fn a_rabbitmq_has_no_virtual_time(bus: TestBus) {
     bus.advance(HOUR).await;
 }
