@@ -154,8 +154,9 @@ impl Core {
     }
 
     fn settle_one(&mut self, at: At, unacked: Unacked, mut verdict: Verdict) {
-        let is_there = self.queues.contains_key(&unacked.queue);
-        if unacked.loses_ack && verdict == Verdict::Done && is_there {
+        // Nothing can go back to a queue that is gone.
+        let is_done = verdict == Verdict::Done;
+        if unacked.loses_ack && is_done && self.queues.contains_key(&unacked.queue) {
             self.note_ack_lost(at, &unacked);
             verdict = Verdict::Requeued;
         }
