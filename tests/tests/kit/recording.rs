@@ -340,3 +340,12 @@ async fn it_is_the_same_once_it_was_kept(bus: TestBus) -> anyhow::Result<()> {
     assert_eq!(turned, Ok(PLACE));
     Ok(())
 }
+
+#[lightbus::test]
+async fn a_recording_that_can_answer_nothing_is_refused(bus: TestBus) -> anyhow::Result<()> {
+    traffic(&bus).await?;
+    let error = bus.stub_from(&bus.recording().by("nobody")).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no call with an answer"), "{error}");
+    Ok(())
+}
